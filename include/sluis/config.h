@@ -1,0 +1,123 @@
+/*
+ * Configuration: the operator's sluis.yaml, read and checked into an immutable, reference-counted
+ * snapshot that holds the policies it names. All or nothing: an error anywhere gives no snapshot. Secrets are
+ * read from files or systemd credentials ($CREDENTIALS_DIRECTORY) into wiped memory.
+ *
+ * Threads: a snapshot may be read by any; config_ref and config_unref are atomic.
+ */
+#ifndef SLUIS_CONFIG_H
+#define SLUIS_CONFIG_H
+
+#include "sluis/base/diag.h"
+#include "sluis/base/error.h"
+#include "sluis/base/log.h"
+#include "sluis/base/span.h"
+#include "sluis/policy.h"
+
+#define CONFIG_NAME_MAX 63
+#define CONFIG_SECRET_MAX 512
+#define CONFIG_APPS_MAX 64
+#define CONFIG_CHANNELS_MAX 1024
+#define CONFIG_CHANNEL_ROUTES_MAX 16
+
+struct config_listener {
+    bool present;
+    const char *address;     /* "host:port" */
+    const char *certificate; /* PEM path */
+    const char *key_file;    /* PEM path (a credential resolved to its path) */
+    const char *client_ca;   /* or NULL */
+    const char *client_cn;   /* or NULL */
+    const char *const *names; /* host names answered for; NULL-terminated; tools only */
+    unsigned connections;    /* cap */
+};
+enum config_listener_kind { CONFIG_META, CONFIG_TOOLS, CONFIG_ADMIN, CONFIG_LISTENERS };
+
+struct config_app {
+    const char *name;
+    struct span verify_token;
+    struct span secrets[2]; /* secrets[1].n is 0 when there is one */
+};
+
+enum upstream_kind { UPSTREAM_META };
+struct config_upstream {
+    enum upstream_kind kind;
+    const char *base_url; /* "https://graph.facebook.com" unless said */
+    const char *ca_file;  /* or NULL: system */
+    struct span access_token;
+    int64_t retry_s; /* Meta's retry window: 7 d, 1 h with No Storage */
+    bool private_allowed;
+};
+
+struct config_route {
+    const char *name;
+    uint16_t id;     /* store_name_id of "channel/route", set by the gateway, 0 before */
+    const char *url;
+    struct span secret;
+    bool one_per_post;     /* default true */
+    bool private_allowed;  /* addresses of tools are private as a rule: default true */
+    const char *ca_file;   /* or NULL */
+    int64_t keep_trying_s; /* up to 7 d */
+    bool needs_original;   /* demands part O: expires instead of sending M */
+    const struct policy_route *policy;
+};
+
+struct config_channel {
+    const char *name;
+    uint16_t id; /* store_name_id, set by the gateway */
+    const struct config_app *app;
+    const char *phone_number_id;
+    const char *waba_id;
+    struct config_upstream upstream;
+    struct policy *policy;
+    bool media_pass; /* channel says `media: pass` */
+    struct config_route *routes;
+    size_t route_count;
+};
+
+struct config {
+    const char *file;
+    char hash[POLICY_HASH_HEX]; /* SHA-256 over the file and the policies' hashes */
+    struct config_listener listeners[CONFIG_LISTENERS];
+    struct config_app *apps;
+    size_t app_count;
+    struct config_channel *channels;
+    size_t channel_count;
+    const char *store_path;
+    uint64_t store_size;
+    const char *keys_path;
+    const char *keys_root_file;
+    const char *control_path; /* Unix socket */
+    unsigned threads;         /* event threads; 0: one per core */
+    uint64_t memory_max;      /* for bodies, deliveries and windows */
+    const char *public_url;   /* base for Graph and media URLs given to tools, or NULL: from Host */
+    int64_t stop_s;           /* graceful stop within */
+    enum log_level log_level;
+    enum log_form log_form;
+};
+
+/* Reads `file` and everything it names. Relative paths are relative to the file's folder; policies are
+ * found in `policies:` of the file or in the folder `policies` beside it. */
+SLUIS_MUST_CHECK int config_load(const char *file, struct config **out, struct diag *diag);
+struct config *config_ref(struct config *config);
+void config_unref(struct config *config); /* wipes secrets */
+
+/* The snapshot in force: a cell that reload swaps. Threads: any. */
+struct config_cell;
+SLUIS_MUST_CHECK int config_cell_new(struct config *first, struct config_cell **out);
+void config_cell_free(struct config_cell *cell);
+struct config *config_acquire(struct config_cell *cell); /* the caller unrefs */
+void config_swap(struct config_cell *cell, struct config *next); /* takes the reference */
+
+const struct config_app *config_app(const struct config *config, struct span name);
+const struct config_channel *config_channel(const struct config *config, const char *name);
+const struct config_channel *config_channel_by_number(const struct config *config,
+                                                      const struct config_app *app,
+                                                      struct span phone_number_id);
+const struct config_channel *config_channel_by_waba(const struct config *config,
+                                                    const struct config_app *app,
+                                                    struct span waba_id);
+const struct config_channel *config_channel_by_id(const struct config *config, uint16_t id);
+const struct config_route *config_route_by_id(const struct config *config, uint16_t id,
+                                              const struct config_channel **channel);
+
+#endif

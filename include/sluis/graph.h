@@ -1,0 +1,42 @@
+/*
+ * The tools face: the Graph API as webcare tools know it, with Sluis tokens, an allow-list of endpoints and
+ * parameters, inspection of what is sent, set-up calls answered here, and replies rebuilt.
+ */
+#ifndef SLUIS_GRAPH_H
+#define SLUIS_GRAPH_H
+
+#include "sluis/access.h"
+#include "sluis/config.h"
+#include "sluis/keyring.h"
+#include "sluis/net/server.h"
+#include "sluis/store.h"
+#include "sluis/upstream.h"
+
+struct graph;
+struct graph_deps {
+    struct store *store;
+    struct keyring *keyring;
+    struct config_cell *config;
+    struct access *access;
+    struct resolver *resolver;
+    struct loop **loops;
+    unsigned loop_count;
+};
+SLUIS_MUST_CHECK int graph_new(const struct graph_deps *deps, struct graph **out);
+void graph_free(struct graph *graph);
+void *graph_context(struct graph *graph, unsigned index);
+int graph_on_head(struct exchange *ex, uint64_t *body_max, void *ctx);
+void graph_on_request(struct exchange *ex, void *ctx);
+void graph_on_gone(struct exchange *ex, void *ctx);
+
+/* The own error codes, one row each. */
+struct graph_code {
+    unsigned code;   /* 900001-900099 */
+    unsigned status; /* HTTP */
+    const char *word;
+    const char *nl, *en;
+    bool retry;
+};
+const struct graph_code *graph_codes(size_t *n);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * Names to addresses: known hosts refreshed ahead in a background thread, one look-up in flight
+ * per host, the last good answer served for an hour when look-ups fail. Private, loopback and
+ * link-local addresses are refused unless the host is listed as allowed. Threads: any.
+ */
+#ifndef SLUIS_NET_RESOLVER_H
+#define SLUIS_NET_RESOLVER_H
+
+#include "sluis/base/error.h"
+#include <netinet/in.h>
+#include <stdbool.h>
+
+struct resolver;
+
+#define RESOLVER_ADDRESSES_MAX 8
+#define RESOLVER_HOSTS_MAX 256
+
+SLUIS_MUST_CHECK int resolver_new(struct resolver **out);
+void resolver_free(struct resolver *r);
+/* Makes a host known (idempotent, the later `private_allowed` holds); starts its first look-up. */
+SLUIS_MUST_CHECK int resolver_add(struct resolver *r, const char *host, bool private_allowed);
+/* What is known now: the number of addresses (>= 1), SLUIS_EAGAIN while the first look-up runs,
+ * SLUIS_ENOENT when it failed, SLUIS_EDENIED when only refused addresses came. Numeric hosts are
+ * answered at once. Never blocks. */
+int resolver_get(struct resolver *r, const char *host, struct sockaddr_storage *out, unsigned most);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * HTTP server: listeners on a loop, connections, and the exchange (one request and its answer).
+ * Several loops listen on one address (SO_REUSEPORT); each loop has its own `struct server`.
+ *
+ * An exchange is owned by the server. The handler gets a pointer during its call only; what
+ * answers later keeps the id and uses server_exchange(id), which gives NULL when the peer has
+ * gone or a deadline passed. All on the loop's thread.
+ *
+ *     static void on_request(struct exchange *ex, void *ctx)
+ *     {
+ *         exchange_answer_begin(ex, 200);
+ *         exchange_answer_field(ex, SPAN("Content-Type"), SPAN("text/plain"));
+ *         exchange_answer_end(ex, SPAN("ok\n"));
+ *     }
+ */
+#ifndef SLUIS_NET_SERVER_H
+#define SLUIS_NET_SERVER_H
+
+#include "sluis/base/arena.h"
+#include "sluis/base/diag.h"
+#include "sluis/net/http.h"
+#include "sluis/net/loop.h"
+#include "sluis/net/tls.h"
+
+struct server;
+struct exchange;
+
+struct server_limits { /* 0 takes the default in brackets */
+    unsigned connections;             /* per listener, all loops together count separately [20000] */
+    unsigned connections_per_address; /* per peer address and loop [0: none; meta comes from few] */
+    uint64_t body_max;                /* bytes of a request body in memory [3 MiB] */
+    uint64_t memory_max;              /* bytes of request bodies in flight on this server; above it:
+                                         503 with Retry-After before the body is read [64 MiB] */
+    int handshake_ms;                 /* [10000] */
+    int head_ms;                      /* from the first byte of a head to its end [10000] */
+    int body_ms;                      /* for the first 64 KiB, then min_rate counts [15000] */
+    unsigned min_rate;                /* bytes a second over a body's life, after 5 s [1024] */
+    int idle_ms;                      /* keep-alive without a request [75000] */
+    int answer_ms;                    /* for the handler to answer [30000]: 503, close */
+    int write_ms;                     /* for the peer to take an answer: no progress [15000] */
+};
+
+enum server_peer { SERVER_TLS, SERVER_PLAIN, SERVER_UNIX };
+
+struct server_config {
+    const char *name;    /* for logs and metrics: "meta", "tools", "admin" */
+    const char *address; /* "0.0.0.0:443", "[::1]:8443" or a path for SERVER_UNIX (mode 0600) */
+    enum server_peer kind;
+    struct tls_context *tls;
+    struct server_limits limits;
+    /* Head complete, body not read. Return 0 to read the body (up to *body_max, preset to the
+     * limit) or answer now (exchange_answer_*), which refuses the body: nothing more is read than
+     * the drain. May be NULL. */
+    int (*on_head)(struct exchange *ex, uint64_t *body_max, void *ctx);
+    /* Whole request there. Answer now or keep exchange_id() and answer later. */
+    void (*on_request)(struct exchange *ex, void *ctx);
+    /* The exchange was not answered and is going away. May be NULL. */
+    void (*on_gone)(struct exchange *ex, void *ctx);
+    void *ctx;
+};
+
+SLUIS_MUST_CHECK int server_new(struct loop *loop, const struct server_config *config,
+                                struct server **out, struct diag *diag);
+/* New connections get this context from now on. */
+void server_set_tls(struct server *server, struct tls_context *tls);
+/* Stops accepting; idle connections close, busy ones after their answer. */
+void server_drain(struct server *server);
+unsigned server_busy(const struct server *server); /* exchanges not yet answered */
+void server_free(struct server *server);           /* closes everything at once */
+/* The port that was bound (for address ":0" in tests). */
+uint16_t server_port(const struct server *server);
+
+struct exchange *server_exchange(struct server *server, uint64_t id);
+uint64_t exchange_id(const struct exchange *ex); /* unique per server, never reused */
+struct server *exchange_server(const struct exchange *ex);
+const struct http_head *exchange_head(const struct exchange *ex);
+struct span exchange_body(const struct exchange *ex); /* valid until answered */
+/* Takes the body out of the exchange (for owners that outlive it); *out is freed by the caller
+ * with buffer_free. */
+void exchange_take_body(struct exchange *ex, struct buffer *out);
+struct arena *exchange_arena(struct exchange *ex); /* capped at 1 MiB, dies with the exchange */
+/* TLS client certificate's common name, empty when none. */
+struct span exchange_client_name(const struct exchange *ex);
+/* The peer's address as text ("192.0.2.1"); for access rules and audit only, not for the log. */
+const char *exchange_peer(const struct exchange *ex);
+void exchange_set_data(struct exchange *ex, void *data);
+void *exchange_data(const struct exchange *ex);
+
+/* Answering: begin, fields, end with the whole body (Content-Length is set; a HEAD request gets
+ * none of the body). Exactly once. */
+void exchange_answer_begin(struct exchange *ex, unsigned status);
+void exchange_answer_field(struct exchange *ex, struct span name, struct span value);
+void exchange_answer_end(struct exchange *ex, struct span body);
+/* The three in one, with a Content-Type (empty: none). */
+void exchange_answer(struct exchange *ex, unsigned status, struct span content_type,
+                     struct span body);
+/* Closes the connection after the answer. Before exchange_answer_end. */
+void exchange_close_after(struct exchange *ex);
+/* Closes without an answer. `reason` is a constant word. */
+void exchange_abort(struct exchange *ex, const char *reason);
+
+#endif

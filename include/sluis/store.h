@@ -1,0 +1,203 @@
+/*
+ * The store: one LMDB environment, one writer thread, every key layout (proxy/store/layout.h).
+ * No other process opens the environment.
+ *
+ * Glossary
+ *   serial    commit serial of a message: given out by store_next_serial before sealing, unique,
+ *             never reused, rising per thread. 32 bits are used by the message key tree.
+ *   subject   serial of a data subject, never reused; 0 means "nobody" (account events, the log).
+ *   class     retention class: a small number that stands for (part, keep, minimum or maximum).
+ *   bucket    expiry bucket of a class: hours, days or months since 1970, by the class's width.
+ *   part      'O' original, 'M' storage profile, 'Q' quarantine, 'L' log, 'P' principal ...
+ *
+ * Writing: jobs in, completions out. A job's `run` puts rows in the transaction at hand, on the
+ * writer thread; several jobs share one transaction and one sync (commit at 64 jobs or when the
+ * oldest is 2 ms old). Transactions are sticky: after a failed step the rest of that job does nothing
+ * and store_txn_error tells. A job that fails is taken out, the others are run again without it: so
+ * `run` may be called more than once and must change nothing but the transaction and its own job.
+ * `done` is called on the writer thread once, after the sync, with job->result; it hands over by
+ * mail and returns at once.
+ *
+ * Reading: any thread, a short read transaction per call group; never across a network wait.
+ *
+ * Failures: full disk or map: SLUIS_EFULL for jobs above the mark of their priority; broken: the
+ * environment is drained, closed, reopened, the last acknowledged serial checked; a second failure
+ * within a minute seals the store (SLUIS_ESEALED for everything).
+ */
+#ifndef SLUIS_STORE_H
+#define SLUIS_STORE_H
+
+#include "sluis/base/arena.h"
+#include "sluis/base/buffer.h"
+#include "sluis/base/diag.h"
+#include "sluis/base/error.h"
+#include "sluis/base/mailbox.h"
+
+struct store;
+struct store_txn;
+struct store_read;
+
+#define STORE_VALUE_MAX 1990       /* bytes of one LMDB value: no overflow pages */
+#define STORE_COMMIT_JOBS 64       /* jobs per commit */
+#define STORE_COMMIT_MS 2          /* age of the oldest job at commit */
+#define STORE_HASH_BYTES 16        /* look-up hashes */
+#define STORE_CLASSES_MAX 64
+#define STORE_RECORD_MAX (256 * 1024) /* bytes of one sealed record over all its rows */
+
+struct store_config {
+    const char *path;   /* folder, made with mode 0700 */
+    size_t map_size;    /* bytes */
+    bool no_sync;       /* negative control in tests only */
+    /* Seals a block of the access log or of the intake journal (keyring's record_seal, bound by the
+     * gateway; the store knows no keys). Called on the writer thread. */
+    int (*seal)(void *ctx, uint8_t table, uint64_t row, struct span plain, struct buffer *out);
+    int (*open)(void *ctx, uint8_t table, uint64_t row, struct span sealed, struct buffer *out);
+    void *seal_ctx;
+    /* Test hook: called before each commit; a non-zero return is the commit's result (EIO ...). */
+    int (*fault)(void *ctx);
+    void *fault_ctx;
+};
+SLUIS_MUST_CHECK int store_open(const struct store_config *config, struct store **out,
+                                struct diag *diag);
+void store_close(struct store *store); /* finishes queued jobs first */
+
+/* State for /readyz, /metrics and `sluis status`. */
+enum store_state { STORE_READY, STORE_FULL, STORE_BROKEN, STORE_SEALED };
+struct store_status {
+    enum store_state state;
+    uint64_t next_serial, log_size, commits, jobs;
+    uint64_t bytes_used, bytes_size;
+    uint64_t queued;
+    bool intake_allowed, reads_allowed; /* 90 % and 95 % marks */
+};
+void store_status(struct store *store, struct store_status *out);
+
+/* ---- names: small persistent numbers for channels, routes and classes ---- */
+enum store_name_kind { STORE_NAME_CHANNEL, STORE_NAME_ROUTE, STORE_NAME_CLASS };
+/* The number of a name, given out on first use (from 1, never reused). Blocks for a commit when new:
+ * start and reload only. */
+SLUIS_MUST_CHECK int store_name_id(struct store *store, enum store_name_kind kind, struct span name,
+                                   uint16_t *out);
+/* The name of a number into out[256]; SLUIS_ENOENT. */
+int store_id_name(struct store *store, enum store_name_kind kind, uint16_t id, char out[256]);
+
+/* ---- serials ---- */
+uint64_t store_next_serial(struct store *store);  /* message serial, any thread, never fails */
+uint64_t store_next_subject(struct store *store); /* subject serial */
+
+/* ---- records ---- */
+struct record_id { /* which keys and which rows: see keyring.h */
+    uint16_t cls;
+    uint32_t bucket;
+    uint64_t subject;
+    uint64_t serial;
+    uint8_t part;
+};
+
+enum store_kind { STORE_KIND_MESSAGE = 1, STORE_KIND_STATUS, STORE_KIND_ECHO, STORE_KIND_ACCOUNT, STORE_KIND_SENT };
+
+#define STORE_ROUTES_MAX 16 /* routes of one channel */
+
+/* One accepted item in the intake journal (packed per commit, sealed as a block): all that delivery
+ * and recovery need, no content. */
+struct store_item {
+    uint64_t serial;
+    uint64_t subject;
+    uint16_t channel; /* store_name_id */
+    uint8_t kind;     /* enum store_kind */
+    uint8_t flags;    /* STORE_ITEM_* */
+    int64_t at_ms;    /* the message's own timestamp */
+    int64_t taken_ms; /* when it was accepted */
+    uint64_t batch;   /* serial of the first item of the same POST */
+    uint16_t cls_o, cls_m;         /* 0: part not written */
+    uint32_t bucket_o, bucket_m;
+    uint64_t previous;             /* serial of the conversation's item before this, 0 none */
+    uint16_t route_count;
+    uint16_t routes[STORE_ROUTES_MAX];
+};
+enum { STORE_ITEM_UNJUDGED = 1, STORE_ITEM_HAS_MEDIA = 2 };
+
+/* ---- writing ---- */
+enum store_priority { STORE_INTAKE, STORE_NORMAL, STORE_PURGE }; /* marks 90 %, 95 %, the rest */
+struct store_job {
+    struct mail mail; /* the store's while queued */
+    enum store_priority priority;
+    int (*run)(struct store_txn *txn, struct store_job *job);
+    void (*done)(struct store_job *job);
+    int result;
+    int64_t queued_us; /* the store's */
+};
+/* Any thread. Always leads to one `done`. */
+void store_submit(struct store *store, struct store_job *job);
+/* Submits and waits; not on event threads. Returns the result; `done` is not called. */
+SLUIS_MUST_CHECK int store_submit_wait(struct store *store, struct store_job *job);
+
+int store_txn_error(const struct store_txn *txn);
+/* Marks the job as failed (its rows will not stand). */
+void store_txn_fail(struct store_txn *txn, int error);
+
+/* A sealed record: split over consecutive rows as needed, appended under (class, bucket, serial,
+ * part, row). Replaces an older version of the same record. */
+void store_put_record(struct store_txn *txn, const struct record_id *id, struct span sealed);
+void store_delete_record(struct store_txn *txn, const struct record_id *id);
+/* True when (day, hash) is new, which it then no longer is; serial is kept with it. */
+bool store_dedupe_take(struct store_txn *txn, uint32_t day, const uint8_t hash[STORE_HASH_BYTES],
+                       const struct record_id *where);
+/* Identifier -> subject. When the identifier has another subject, fails the job with SLUIS_EEXIST. */
+void store_put_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                          uint64_t subject);
+/* Intake journal and conversation head (channel, subject); `previous` is filled in. */
+void store_put_item(struct store_txn *txn, struct store_item *item);
+/* A leaf of the access log and its RFC 6962 leaf hash; *index gets its place (valid after done). */
+void store_put_leaf(struct store_txn *txn, struct span leaf, const uint8_t hash[32],
+                    uint64_t *index);
+/* Delivery: everything up to `serial` is settled for the route, save what is pending. */
+void store_put_cursor(struct store_txn *txn, uint16_t route, uint64_t serial);
+enum store_pending_state { STORE_PENDING_WAITING = 1, STORE_PENDING_PARKED, STORE_PENDING_EXPIRED };
+struct store_pending {
+    uint16_t route;
+    uint64_t serial;
+    uint8_t state; /* enum store_pending_state */
+    uint8_t after_gap;
+    uint16_t attempts;
+    uint16_t last_status; /* HTTP, 0 when none */
+    int64_t next_ms;
+};
+void store_put_pending(struct store_txn *txn, const struct store_pending *pending);
+void store_delete_pending(struct store_txn *txn, uint16_t route, uint64_t serial);
+/* Small tables by key, for rooms above (principals, settings, quarantine). Values up to
+ * STORE_VALUE_MAX, keys up to 64 bytes; the caller seals. An empty value deletes. */
+enum store_table { STORE_TABLE_PRINCIPAL = 1, STORE_TABLE_MEDIA, STORE_TABLE_SETTING, STORE_TABLE_QUARANTINE, STORE_TABLE_SUBJECT, STORE_TABLE_COUNT };
+void store_put_row(struct store_txn *txn, enum store_table table, struct span key, struct span value);
+
+/* ---- reading ---- */
+SLUIS_MUST_CHECK int store_read_begin(struct store *store, struct store_read **out);
+void store_read_end(struct store_read *read);
+/* The sealed bytes of a record, joined, in the arena. SLUIS_ENOENT. */
+SLUIS_MUST_CHECK int store_get_record(struct store_read *read, const struct record_id *id,
+                                      struct arena *arena, struct span *sealed);
+SLUIS_MUST_CHECK int store_get_identifier(struct store_read *read,
+                                          const uint8_t hash[STORE_HASH_BYTES], uint64_t *subject);
+SLUIS_MUST_CHECK int store_get_dedupe(struct store_read *read, uint32_t day,
+                                      const uint8_t hash[STORE_HASH_BYTES], struct record_id *where);
+/* The journal item of a serial; SLUIS_ENOENT. */
+SLUIS_MUST_CHECK int store_get_item(struct store_read *read, uint64_t serial,
+                                    struct store_item *out);
+/* Serial of the newest item of (channel, subject); SLUIS_ENOENT. */
+SLUIS_MUST_CHECK int store_get_head(struct store_read *read, uint16_t channel, uint64_t subject,
+                                    uint64_t *serial);
+/* Walks: `each` returns 0 to go on, 1 to stop. */
+int store_each_item(struct store_read *read, uint64_t from_serial,
+                    int (*each)(void *ctx, const struct store_item *item), void *ctx);
+int store_each_leaf(struct store_read *read, uint64_t from_index,
+                    int (*each)(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32]),
+                    void *ctx);
+int store_get_cursor(struct store_read *read, uint16_t route, uint64_t *serial);
+int store_each_pending(struct store_read *read, uint16_t route, uint64_t from_serial,
+                       int (*each)(void *ctx, const struct store_pending *pending), void *ctx);
+int store_get_row(struct store_read *read, enum store_table table, struct span key,
+                  struct arena *arena, struct span *value);
+int store_each_row(struct store_read *read, enum store_table table, struct span from_key,
+                   int (*each)(void *ctx, struct span key, struct span value), void *ctx);
+
+#endif

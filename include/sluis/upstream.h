@@ -1,0 +1,49 @@
+/*
+ * The Graph client: the only room that knows Meta's host. Sends what the graph face has rebuilt,
+ * with the channel's own access token, over the loop's pooled client. A `messages` POST is never
+ * repeated; an unknown outcome is reported as such.
+ */
+#ifndef SLUIS_UPSTREAM_H
+#define SLUIS_UPSTREAM_H
+
+#include "sluis/config.h"
+#include "sluis/net/client.h"
+
+struct upstream;
+SLUIS_MUST_CHECK int upstream_new(struct loop *loop, struct resolver *resolver,
+                                  struct upstream **out);
+void upstream_free(struct upstream *upstream);
+
+enum upstream_outcome {
+    UPSTREAM_ANSWERED,    /* any HTTP status: see `status` */
+    UPSTREAM_NOT_SENT,    /* no byte left: nothing happened there */
+    UPSTREAM_UNKNOWN,     /* sent, no whole answer: it may have happened */
+};
+struct upstream_answer {
+    enum upstream_outcome outcome;
+    unsigned status;
+    struct span content_type;
+    struct span body; /* valid during the callback */
+    const struct http_head *head;
+};
+struct upstream_request {
+    const struct config_channel *channel;
+    enum http_method method;
+    struct span target;       /* "/v24.0/106540352242922/messages?..." rebuilt */
+    struct span content_type; /* empty: none */
+    struct span body;
+    uint64_t answer_max;
+    bool repeatable;          /* GET: sent again once on a stale connection */
+    void (*done)(const struct upstream_answer *answer, void *ctx);
+    void *ctx;
+};
+SLUIS_MUST_CHECK int upstream_send(struct upstream *upstream, const struct upstream_request *request);
+/* GET of a media URL that Meta gave: only https and hosts of Meta's (table inside). */
+SLUIS_MUST_CHECK int upstream_media(struct upstream *upstream, const struct config_channel *channel,
+                                    struct span url, uint64_t answer_max,
+                                    void (*done)(const struct upstream_answer *, void *), void *ctx);
+
+/* True when the text is an address whose host is Meta's (Graph or media). */
+bool upstream_is_meta_url(struct span text);
+
+#endif

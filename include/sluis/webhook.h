@@ -1,0 +1,31 @@
+/*
+ * The meta face: GET verification and POST intake of webhooks (architecture section 4). One per event
+ * thread; messages are handed to the thread that owns their contact.
+ */
+#ifndef SLUIS_WEBHOOK_H
+#define SLUIS_WEBHOOK_H
+
+#include "sluis/config.h"
+#include "sluis/deliver.h"
+#include "sluis/keyring.h"
+#include "sluis/net/server.h"
+#include "sluis/store.h"
+
+struct webhook;
+struct webhook_deps {
+    struct store *store;
+    struct keyring *keyring;
+    struct config_cell *config;
+    struct deliver *deliver;
+    struct loop **loops;
+    unsigned loop_count;
+};
+SLUIS_MUST_CHECK int webhook_new(const struct webhook_deps *deps, struct webhook **out);
+void webhook_free(struct webhook *webhook); /* loops stopped */
+/* Handlers for struct server_config of loop `index`; ctx from webhook_context. */
+void *webhook_context(struct webhook *webhook, unsigned index);
+int webhook_on_head(struct exchange *ex, uint64_t *body_max, void *ctx);
+void webhook_on_request(struct exchange *ex, void *ctx);
+void webhook_on_gone(struct exchange *ex, void *ctx);
+
+#endif
