@@ -1,0 +1,1 @@
+#include "sluis/base/json.h"
