@@ -121,17 +121,25 @@ struct http_body_machine {
     enum http_reason reason;
 };
 
+/* Where a machine is in the lines of its head. Internal. */
+struct http_lines {
+    const char *base; /* first byte of the head at the last call */
+    size_t start;     /* of the line at hand */
+    size_t scanned;   /* bytes known to hold no further line end */
+    unsigned count;   /* lines taken */
+};
+
 struct http_request_machine {
     struct http_head head;
     size_t head_len; /* bytes of the head, the empty line included */
-    size_t scanned;  /* internal: bytes known to hold no end of head */
+    struct http_lines lines;
     enum http_reason reason;
 };
 
 struct http_answer_machine {
     struct http_head head;
     size_t head_len;
-    size_t scanned;
+    struct http_lines lines;
     unsigned interim; /* 1xx answers skipped */
     bool head_request; /* set by the caller: the request was HEAD */
     bool until_close_allowed;
@@ -139,19 +147,42 @@ struct http_answer_machine {
 };
 
 void http_request_machine_init(struct http_request_machine *m);
-/* `bytes`: everything read of this head so far, from its first byte. */
+/*
+ * `bytes`: everything read of this head so far, from its first byte (what follows the head may be
+ * there too). The bytes may stand at another address at each call; when they moved after HTTP_DONE,
+ * one more call moves the spans along.
+ *
+ * Decided here, where RFC 9112 leaves a choice:
+ *   - an empty line before the request line is refused, not skipped (2.2);
+ *   - absolute-form is taken when it is http or https, has a path and names exactly what Host names;
+ *     `target` is then path and query. Asterisk-form and authority-form are refused (3.2);
+ *   - HTTP/1.0 is served and closed whatever its Connection field says; it too needs a Host;
+ *     other versions are refused (2.3);
+ *   - POST, PUT and PATCH need a Content-Length or chunked (411), DELETE and OPTIONS may go
+ *     without; a GET or HEAD may say Content-Length: 0 and no more (6.3);
+ *   - a Content-Length of 0 gives the framing HTTP_NO_BODY;
+ *   - a field named in Connection keeps its meaning, as nothing is relayed (RFC 9110, 7.6.1).
+ */
 enum http_result http_request_head(struct http_request_machine *m, struct span bytes);
 
 void http_answer_machine_init(struct http_answer_machine *m, bool head_request,
                               bool until_close_allowed);
-/* Skips interim answers: when one was taken, *skip is its length, the result is HTTP_NEED_MORE
- * and the caller drops that many bytes. */
+/*
+ * Skips interim answers: when one was taken, *skip is its length, the result is HTTP_NEED_MORE
+ * and the caller drops that many bytes and calls again with the rest, if there is any.
+ *
+ * 204, 304 and answers to HEAD have no body, whatever their fields announce; a 204 that announces
+ * one is not kept alive. 101 is refused. A head whose fields contradict each other is refused even
+ * when no body is due. Content-Encoding is for the caller to judge: a delivery needs the status only.
+ */
 enum http_result http_answer_head(struct http_answer_machine *m, struct span bytes, size_t *skip);
 
+/* A length above `max` is refused at once: `reason` is set before a byte is fed. */
 void http_body_init(struct http_body_machine *m, const struct http_head *head, uint64_t max);
 /* Takes bytes; *data is the next run of body bytes (points into `bytes`, may be empty), *used how
  * many bytes of the input are done with. Call again with the rest while it returns
- * HTTP_NEED_MORE and input is left. */
+ * HTTP_NEED_MORE and input is left. With HTTP_DONE what is left belongs to the next message. A
+ * chunk that would pass `max` is refused at its size line, before its data. */
 enum http_result http_body_feed(struct http_body_machine *m, struct span bytes, struct span *data,
                                 size_t *used);
 /* The peer closed: HTTP_DONE when the framing allows that here, else HTTP_REFUSED. */
@@ -159,7 +190,9 @@ enum http_result http_body_closed(struct http_body_machine *m);
 
 /*
  * Paths and queries. A path is percent-decoded once; "//", dot segments, %2F, %00 and control
- * bytes are refused. Segments are spans into `out`.
+ * bytes are refused with SLUIS_EINVAL, too many segments or too small an `out` with SLUIS_ELIMIT.
+ * Segments are spans into `out` (path.n bytes always suffice). "/" has no segment and no trailing
+ * slash. Bytes from 0x80 on are passed without a check for UTF-8.
  */
 #define HTTP_SEGMENTS_MAX 12
 struct http_path {
@@ -174,15 +207,26 @@ SLUIS_MUST_CHECK int http_path_split(struct span path, char *out, size_t size,
 struct http_parameter {
     struct span name, value; /* decoded: percent and '+' */
 };
-/* Splits `a=1&b=2`; decoded bytes go to `out`. SLUIS_EINVAL on a broken escape, SLUIS_ELIMIT on too
+/* Splits `a=1&b=2`; decoded bytes go to `out`; empty pairs are skipped. SLUIS_EINVAL on a broken escape, SLUIS_ELIMIT on too
  * many parameters or too small an `out`. Duplicates are kept: the caller refuses them. */
 SLUIS_MUST_CHECK int http_query_split(struct span query, char *out, size_t size,
                                       struct http_parameter *list, unsigned *count);
 /* Percent-encodes everything but unreserved characters (RFC 3986 section 2.3). */
 void http_percent_encode(struct buffer *out, struct span text);
 
-/* Serialising: heads are made from parsed facts, never copied from the other side. Values with a
- * CR, LF or NUL set the buffer's error to SLUIS_EINVAL. */
+/*
+ * Range (RFC 9110 section 14.2): a single range of bytes of a representation of `size` bytes. Anything
+ * else (another unit, several ranges, bad syntax) is ignored, that is, answered 200 with the whole.
+ * *first and *last (inclusive) are set with HTTP_RANGE_ONE: 206. Unsatisfiable: 416. For GET only.
+ */
+enum http_range { HTTP_RANGE_IGNORED, HTTP_RANGE_ONE, HTTP_RANGE_UNSATISFIABLE };
+enum http_range http_range_parse(struct span value, uint64_t size, uint64_t *first, uint64_t *last);
+/* The Content-Range field that belongs to a 206 or a 416. */
+void http_write_content_range(struct buffer *out, enum http_range range, uint64_t first,
+                              uint64_t last, uint64_t size);
+
+/* Serialising: heads are made from parsed facts, never copied from the other side. A target, name or
+ * value outside its grammar (CR, LF, NUL, ...) sets the buffer's error to SLUIS_EINVAL. */
 const char *http_method_word(enum http_method method);
 const char *http_status_text(unsigned status);
 void http_write_request_line(struct buffer *out, enum http_method method, struct span target);
