@@ -53,8 +53,9 @@ const char *yaml_quote(struct yaml_quote *out, const char *text)
     return out->text;
 }
 
-static int error_at(const struct yaml_doc *doc, unsigned line, unsigned column, struct diag *diag,
-                    const char *format, va_list args)
+__attribute__((format(printf, 5, 0))) static int error_at(const struct yaml_doc *doc, unsigned line,
+                                                          unsigned column, struct diag *diag,
+                                                          const char *format, va_list args)
 {
     char text[DIAG_TEXT_MAX];
     vsnprintf(text, sizeof(text), format, args);

@@ -4,8 +4,8 @@ target_compile_definitions(sluis_flags INTERFACE _GNU_SOURCE SLUIS_VERSION="${PR
 target_compile_options(sluis_flags INTERFACE
     -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -Wmissing-prototypes
     -Wundef -Wformat=2 -Werror -fstack-protector-strong -fno-strict-aliasing
-    $<$<CONFIG:Release>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>
-    $<$<AND:$<CONFIG:Release>,$<C_COMPILER_ID:GNU>>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>
+    $<$<CONFIG:Release>:-U_FORTIFY_SOURCE>
+    $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=$<IF:$<C_COMPILER_ID:GNU>,3,2>>
     -fPIE)
 target_link_options(sluis_flags INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
 target_include_directories(sluis_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)

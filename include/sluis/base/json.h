@@ -69,7 +69,9 @@ struct json_doc {
 };
 
 /* Text of at most 2^32 - 2 bytes. limits NULL: the defaults. 0, SLUIS_EINVAL, SLUIS_ELIMIT
- * (depth, values), SLUIS_ENOMEM (the arena). */
+ * (depth, values, size), SLUIS_ENOMEM (the arena); a refused document has no nodes. The error is one
+ * of: cut_off syntax trailing number escape control utf8 byte_order_mark duplicate_name depth values
+ * size memory. Memory: 32 bytes a value, at most four times that when they are many. */
 SLUIS_MUST_CHECK int json_scan(struct json_doc *doc, struct span text, struct arena *arena,
                                const struct json_limits *limits);
 
