@@ -1,9 +1,23 @@
 /*
  * The keyring: every key, every sealing, every look-up hash (architecture section 5).
  *
- * A record key is derived from three leaves (time by class and bucket, subject, message) and the
- * part; destroying a leaf destroys what it sealed. Keys live in one guarded, locked slab and in a
- * small file outside the database; none ever stands in LMDB.
+ * Three puncturable key trees (Goldreich-Goldwasser-Micali, 4-ary): *time* (class, expiry bucket),
+ * *subject* (subject serial), *message* (commit serial). A record's key is derived from one leaf of
+ * each; destroying a leaf (keyring_puncture) destroys every record under it, in the store, in
+ * its free pages and in every backup of it. Keys live in one guarded, locked slab and in a small
+ * folder outside the database (proxy/keyring/file.h); none ever stands in LMDB.
+ *
+ * Derivations (all BLAKE2b; vectors in tests/unit/keyring/vectors.py):
+ *   child      = BLAKE2b-256(key = node, person "sluis tree", message = index byte 0..3)
+ *   time leaf    24 levels, path = class (16 bits) | bucket (32 bits), two bits a level from the
+ * top subject, message leaf   16 levels, path = the serial (32 bits) record key =
+ * BLAKE2b-256(person "sluis record", message = time leaf | subject leaf | message leaf | part |
+ * version) identifier = BLAKE2b-128(key = index key, person "sluis lookup", message = label | 0 |
+ * text) day hash   = the same with key = time leaf of (class KEYRING_CLASS_DAY, bucket = day)
+ *   derive     = BLAKE2b-256(key = derivation key, person "sluis derive", message = label)
+ * Records that never expire (class 0: principals, settings, journal, subjects' own records) and
+ * the access log (part 'L') hang under message leaf 0, since their serials are not commit
+ * serials; subject 0 is leaf 0 of the subject tree. Leaf 0 and class 0 are never punctured.
  *
  * Record format (all versions start with the version byte):
  *   byte 0     schema version (1)
@@ -11,9 +25,12 @@
  *   2..5       row generation, big-endian
  *   6..29      nonce, 24 random bytes, fresh per sealing
  *   30..       XChaCha20-Poly1305 ciphertext and 16-byte tag
- * Associated data: table, class, bucket, subject, serial, part, schema version, generation.
+ * Associated data, 29 bytes, big-endian: table (1), class (2), bucket (4), subject (8), serial (8),
+ * part (1), schema version (1), generation (4).
  *
- * Threads: any; a keyring is shared. record_seal and record_open take a per-thread cache.
+ * Threads: any; a keyring is shared. record_seal and record_open take a per-thread cache (its lock
+ * is only ever contended by a puncture, which wipes it). Do not fork a process that goes on
+ * sealing: a child needs a keyring of its own.
  */
 #ifndef SLUIS_KEYRING_H
 #define SLUIS_KEYRING_H
@@ -24,34 +41,74 @@
 
 #define KEYRING_RECORD_OVERHEAD 46 /* header, nonce and tag */
 #define KEYRING_KEY_BYTES 32
+#define KEYRING_INSTALLATION_BYTES 16
+#define KEYRING_CLASS_DAY 0xffff /* time class whose buckets are the days of the dedupe keys */
 
 struct keyring;
 struct keyring_cache; /* derived interior nodes of one thread; wiped on free and on puncture */
 
 struct keyring_config {
-    const char *path;      /* folder of the keyring, mode 0700, not the store's */
-    const char *root_file; /* file with the root key: 32 bytes as 64 hex digits; mode 0400 or 0600 */
-    bool make;             /* create what is missing (`sluis keys init`, development) */
+    const char *path; /* folder of the keyring, mode 0700, not the store's */
+    const char
+        *root_file;       /* file with the root key: 32 bytes as 64 hex digits; mode 0400 or 0600 */
+    bool make;            /* create what is missing (`sluis keys init`, development) */
+    bool any_file_system; /* accept a copy-on-write file system, where old keys may survive */
+    /* Test hook: called after each step of a change on disk (file.h: 1..6); non-zero stops there,
+     * as a crash would, and the change answers SLUIS_EIO. */
+    int (*fault)(void *ctx, unsigned step);
+    void *fault_ctx;
 };
+/* SLUIS_ENOENT (no keyring, no root key file), SLUIS_EDENIED (owner, mode, file system),
+ * SLUIS_ECRYPTO (wrong root key, damaged), SLUIS_EEXIST (open in another process). */
 SLUIS_MUST_CHECK int keyring_open(const struct keyring_config *config, struct keyring **out,
                                   struct diag *diag);
-void keyring_close(struct keyring *keyring);
+void keyring_close(struct keyring *keyring); /* after its caches were freed */
+
+/* Whose keyring this is and how many changes it has seen: for backups, the register and
+ * the check that it did not go back. */
+struct keyring_status {
+    uint8_t installation[KEYRING_INSTALLATION_BYTES];
+    uint64_t generation;
+    uint64_t cover_nodes; /* keys in the trees */
+    bool behind;          /* a puncture in memory did not reach the disk yet */
+    bool locked;          /* the slab is locked in memory (no swap) */
+};
+void keyring_status(struct keyring *keyring, struct keyring_status *out);
+
+/* ---- destroying keys ---- */
+enum keyring_tree { KEYRING_TIME, KEYRING_SUBJECT, KEYRING_MESSAGE, KEYRING_TREES };
+struct keyring_leaf {
+    enum keyring_tree tree;
+    bool through;  /* and every leaf before it (of the class) */
+    uint16_t cls;  /* KEYRING_TIME only */
+    uint32_t leaf; /* bucket, subject serial or commit serial */
+};
+/* Destroys the leaves, for good: in memory and in every thread's cache first, then on disk under a
+ * new epoch key, all in one change. Already destroyed leaves are no error. 0: nothing that hung
+ * under them can be opened again by anyone. SLUIS_EINVAL (class 0 or leaf 0 of another tree;
+ * nothing done). On SLUIS_EIO, SLUIS_EFULL or SLUIS_ENOMEM the leaves are gone in memory, maybe not
+ * on disk: call again, with any leaves or none, until it returns 0. Takes three syncs of the disk:
+ * not on event threads. */
+SLUIS_MUST_CHECK int keyring_puncture(struct keyring *keyring, const struct keyring_leaf *leaves,
+                                      size_t n);
 
 SLUIS_MUST_CHECK int keyring_cache_new(struct keyring *keyring, struct keyring_cache **out);
 void keyring_cache_free(struct keyring_cache *cache);
 
-/* Seals `plain`, appending to `out`. 0, SLUIS_EEXPIRED (a leaf is gone), SLUIS_ESEALED, SLUIS_ENOMEM. */
+/* Seals `plain`, appending to `out`. 0, SLUIS_EEXPIRED (a leaf is gone), SLUIS_ELIMIT (a serial
+ * beyond 32 bits, or the buffer's cap), SLUIS_ENOMEM. */
 SLUIS_MUST_CHECK int record_seal(struct keyring_cache *cache, uint8_t table,
                                  const struct record_id *id, uint32_t generation, struct span plain,
                                  struct buffer *out);
-/* Opens, appending the plain text to `out` (wipe it). SLUIS_ECRYPTO when the tag does not hold or the
- * header does not fit the id; SLUIS_EEXPIRED; SLUIS_EINVAL (too short, unknown version). */
+/* Opens, appending the plain text to `out` (wipe it). SLUIS_ECRYPTO when the tag does not hold or
+ * the header does not fit the id; SLUIS_EEXPIRED; SLUIS_EINVAL (too short, unknown version). */
 SLUIS_MUST_CHECK int record_open(struct keyring_cache *cache, uint8_t table,
                                  const struct record_id *id, struct span sealed,
                                  struct buffer *out);
 
 /* Look-up hashes: keyed BLAKE2b-128 with the index key (identifiers) or a key per day (dedupe).
- * `label` keeps uses apart ("phone", "message", ...). */
+ * `label` keeps uses apart ("phone", "message", ...). The hash of a day whose key was destroyed is
+ * random: it never matches. */
 void keyring_hash_identifier(struct keyring *keyring, const char *label, struct span text,
                              uint8_t out[STORE_HASH_BYTES]);
 void keyring_hash_day(struct keyring *keyring, uint32_t day, const char *label, struct span text,

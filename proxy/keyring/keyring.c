@@ -1,0 +1,178 @@
+#include "room.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+static const unsigned char lookup_person[crypto_generichash_blake2b_PERSONALBYTES] = "sluis lookup";
+static const unsigned char derive_person[crypto_generichash_blake2b_PERSONALBYTES] = "sluis derive";
+
+#define LABEL_MAX 32 /* labels are our own constants */
+
+int keyring_open(const struct keyring_config *config, struct keyring **out, struct diag *diag)
+{
+    if (sodium_init() < 0)
+        return SLUIS_ESYS;
+    struct keyring *keyring = calloc(1, sizeof(*keyring));
+    if (!keyring)
+        return SLUIS_ENOMEM;
+    pthread_rwlock_init(&keyring->lock, NULL);
+    pthread_mutex_init(&keyring->change, NULL);
+    pthread_mutex_init(&keyring->caches_lock, NULL);
+    keyring->files.folder = keyring->files.epoch = -1;
+    keyring->files.fault = config->fault;
+    keyring->files.fault_ctx = config->fault_ctx;
+    keyring->days = sodium_malloc(DAY_KEYS * sizeof(*keyring->days));
+    int result = keyring->days ? cover_init(&keyring->cover) : SLUIS_ENOMEM;
+    if (result)
+        goto out;
+    sodium_memzero(keyring->days, DAY_KEYS * sizeof(*keyring->days));
+    result =
+        root_read(config->root_file, config->make, slab_key(&keyring->cover.slab, SLAB_ROOT), diag);
+    if (!result)
+        result = files_open(&keyring->files, config->path, config->make, config->any_file_system,
+                            &keyring->cover, diag);
+out:
+    if (result) {
+        keyring_close(keyring);
+        return result;
+    }
+    *out = keyring;
+    return 0;
+}
+
+void keyring_close(struct keyring *keyring)
+{
+    if (!keyring)
+        return;
+    files_close(&keyring->files);
+    cover_free(&keyring->cover);
+    if (keyring->days)
+        sodium_free(keyring->days);
+    pthread_rwlock_destroy(&keyring->lock);
+    pthread_mutex_destroy(&keyring->change);
+    pthread_mutex_destroy(&keyring->caches_lock);
+    free(keyring);
+}
+
+void keyring_status(struct keyring *keyring, struct keyring_status *out)
+{
+    pthread_rwlock_rdlock(&keyring->lock);
+    memcpy(out->installation, keyring->files.installation, sizeof(out->installation));
+    out->generation = keyring->files.generation;
+    out->cover_nodes = keyring->cover.live;
+    out->behind = keyring->behind;
+    /* locking again what is locked changes nothing, and says whether it could be */
+    out->locked =
+        mlock(keyring->cover.slab.keys, (size_t)keyring->cover.slab.slots * TREE_KEY) == 0;
+    pthread_rwlock_unlock(&keyring->lock);
+}
+
+static bool leaf_allowed(const struct keyring_leaf *leaf)
+{
+    if (leaf->tree == KEYRING_TIME)
+        return leaf->cls != 0;
+    return leaf->tree < KEYRING_TREES && leaf->leaf != 0 && !leaf->through;
+}
+
+static void caches_wipe(struct keyring *keyring)
+{
+    pthread_mutex_lock(&keyring->caches_lock);
+    for (struct keyring_cache *cache = keyring->caches; cache; cache = cache->next) {
+        pthread_mutex_lock(&cache->lock);
+        cache_wipe(cache);
+        pthread_mutex_unlock(&cache->lock);
+    }
+    pthread_mutex_unlock(&keyring->caches_lock);
+}
+
+int keyring_puncture(struct keyring *keyring, const struct keyring_leaf *leaves, size_t n)
+{
+    int result = 0;
+    bool any = false;
+    for (size_t i = 0; i < n; i++)
+        if (!leaf_allowed(&leaves[i]))
+            return SLUIS_EINVAL;
+    pthread_mutex_lock(&keyring->change);
+    pthread_rwlock_wrlock(&keyring->lock);
+    for (size_t i = 0; i < n && !result; i++) {
+        bool changed;
+        result = cover_puncture(&keyring->cover, &leaves[i], &changed);
+        any |= !result && changed;
+    }
+    keyring->behind |= any;
+    if (any)
+        sodium_memzero(keyring->days, DAY_KEYS * sizeof(*keyring->days));
+    pthread_rwlock_unlock(&keyring->lock);
+    if (any)
+        caches_wipe(keyring);
+    /* Only punctures change cover and files, and they hold `change`: the disk is written while
+     * other threads go on sealing. */
+    if (keyring->behind && !result) {
+        result = files_commit(&keyring->files, &keyring->cover);
+        if (!result) {
+            pthread_rwlock_wrlock(&keyring->lock);
+            keyring->behind = false;
+            pthread_rwlock_unlock(&keyring->lock);
+        }
+    }
+    pthread_mutex_unlock(&keyring->change);
+    return result;
+}
+
+/* ---- look-up hashes ---- */
+
+static void lookup_hash(const uint8_t key[TREE_KEY], const char *label, struct span text,
+                        uint8_t out[STORE_HASH_BYTES])
+{
+    crypto_generichash_blake2b_state state;
+    crypto_generichash_blake2b_init_salt_personal(&state, key, TREE_KEY, STORE_HASH_BYTES, NULL,
+                                                  lookup_person);
+    crypto_generichash_blake2b_update(&state, (const unsigned char *)label,
+                                      strnlen(label, LABEL_MAX));
+    crypto_generichash_blake2b_update(&state, (const unsigned char *)"", 1);
+    crypto_generichash_blake2b_update(&state, (const unsigned char *)text.p, text.n);
+    crypto_generichash_blake2b_final(&state, out, STORE_HASH_BYTES);
+    sodium_memzero(&state, sizeof(state));
+}
+
+void keyring_hash_identifier(struct keyring *keyring, const char *label, struct span text,
+                             uint8_t out[STORE_HASH_BYTES])
+{
+    pthread_rwlock_rdlock(&keyring->lock);
+    lookup_hash(slab_key(&keyring->cover.slab, SLAB_INDEX), label, text, out);
+    pthread_rwlock_unlock(&keyring->lock);
+}
+
+void keyring_hash_day(struct keyring *keyring, uint32_t day, const char *label, struct span text,
+                      uint8_t out[STORE_HASH_BYTES])
+{
+    struct day_key *slot = &keyring->days[day % DAY_KEYS];
+    pthread_rwlock_rdlock(&keyring->lock);
+    bool known = slot->known && slot->day == day;
+    if (known)
+        lookup_hash(slot->key, label, text, out);
+    pthread_rwlock_unlock(&keyring->lock);
+    if (known)
+        return;
+    const struct keyring_leaf leaf = {.tree = KEYRING_TIME, .cls = KEYRING_CLASS_DAY, .leaf = day};
+    pthread_rwlock_wrlock(&keyring->lock);
+    slot->known = false;
+    if (cover_leaf(&keyring->cover, KEYRING_TIME, tree_path(&leaf), slot->key) == 0) {
+        slot->known = true;
+        slot->day = day;
+        lookup_hash(slot->key, label, text, out);
+    } else {
+        randombytes_buf(out, STORE_HASH_BYTES);
+    }
+    pthread_rwlock_unlock(&keyring->lock);
+}
+
+void keyring_derive(struct keyring *keyring, const char *label, uint8_t out[KEYRING_KEY_BYTES])
+{
+    pthread_rwlock_rdlock(&keyring->lock);
+    crypto_generichash_blake2b_salt_personal(
+        out, KEYRING_KEY_BYTES, (const unsigned char *)label, strnlen(label, LABEL_MAX),
+        slab_key(&keyring->cover.slab, SLAB_DERIVE), TREE_KEY, NULL, derive_person);
+    pthread_rwlock_unlock(&keyring->lock);
+}
