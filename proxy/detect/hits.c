@@ -1,0 +1,91 @@
+/* Hits: collecting them and resolving overlaps. */
+#include <stdlib.h>
+
+#include "room.h"
+
+void hit_add(const struct detector *d, struct detect_scratch *s, uint32_t start, uint32_t end,
+             unsigned type, unsigned score, const char *evidence)
+{
+    if (s->error || (type < DETECT_OWN && score < d->from[type]))
+        return;
+    if (s->hit_n == s->hit_cap) {
+        size_t cap = s->hit_cap ? s->hit_cap * 2 : 64;
+        if (s->hit_cap >= HITS_MAX) {
+            s->error = SLUIS_ELIMIT;
+            return;
+        }
+        struct hit *hits = realloc(s->hits, cap * sizeof *hits);
+        if (!hits) {
+            s->error = SLUIS_ENOMEM;
+            return;
+        }
+        s->hits = hits;
+        s->hit_cap = cap;
+    }
+    s->hits[s->hit_n++] = (struct hit){.start = start,
+                                       .end = end,
+                                       .type = (uint16_t)type,
+                                       .score = (uint16_t)(score > 1000 ? 1000 : score),
+                                       .evidence = evidence};
+}
+
+/* The order of preference: higher score, then longer, then earlier, then the lower type. */
+static int by_rank(const void *left, const void *right)
+{
+    const struct hit *a = left, *b = right;
+    if (a->score != b->score)
+        return a->score > b->score ? -1 : 1;
+    if (a->end - a->start != b->end - b->start)
+        return a->end - a->start > b->end - b->start ? -1 : 1;
+    if (a->start != b->start)
+        return a->start < b->start ? -1 : 1;
+    return (a->type > b->type) - (a->type < b->type);
+}
+
+static int by_start(const void *left, const void *right)
+{
+    const struct hit *a = left, *b = right;
+    if (a->start != b->start)
+        return a->start < b->start ? -1 : 1;
+    return by_rank(left, right);
+}
+
+/* Overlapping hits form clusters; within one the best is kept, then the best of those that do not
+ * touch it, and so on. Clusters are short: a value is bounded, so the inner loop is too. */
+static size_t resolve_cluster(struct hit *hits, size_t n)
+{
+    qsort(hits, n, sizeof *hits, by_rank);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool clear = true;
+        for (size_t k = 0; k < kept && clear; k++)
+            clear = hits[i].end <= hits[k].start || hits[i].start >= hits[k].end;
+        if (clear)
+            hits[kept++] = hits[i];
+    }
+    qsort(hits, kept, sizeof *hits, by_start);
+    return kept;
+}
+
+void hits_resolve(struct detect_scratch *s)
+{
+    if (s->hit_n < 2)
+        return;
+    struct hit *hits = s->hits;
+    qsort(hits, s->hit_n, sizeof *hits, by_start);
+    size_t out = 0;
+    for (size_t i = 0; i < s->hit_n;) {
+        size_t k = i + 1;
+        uint32_t end = hits[i].end;
+        while (k < s->hit_n && hits[k].start < end) {
+            if (hits[k].end > end)
+                end = hits[k].end;
+            k++;
+        }
+        size_t n = k - i > 1 ? resolve_cluster(hits + i, k - i) : 1;
+        memmove(hits + out, hits + i, n * sizeof *hits);
+        out += n;
+        i = k;
+    }
+    s->hit_n = out;
+}

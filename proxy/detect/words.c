@@ -1,0 +1,240 @@
+/* Keywords: one hash look-up a word, stems by their first six letters, compounds by their ending.
+ */
+#include <stdlib.h>
+
+#include "room.h"
+#include "words.h"
+
+/* A power of two, at least four times the number of rows, so that a miss ends at once. */
+#define SLOTS 8192
+#define STEM_SLOTS 1024
+#define EXTRA_MAX 4000 /* own context words and special words together */
+#define WORD_LETTERS_MAX 32
+
+struct slot {
+    uint32_t hash;
+    uint32_t bits;
+    const char *word; /* NULL: free */
+};
+
+struct word_table {
+    struct slot slots[SLOTS];
+    struct slot stems[STEM_SLOTS];
+    char *extra; /* memory of the extra words */
+};
+
+static uint32_t hash_of(const char *word, size_t n)
+{
+    uint32_t h = WORD_HASH_START;
+    for (size_t i = 0; i < n; i++)
+        h = word_hash_add(h, (uint8_t)word[i]);
+    return h;
+}
+
+static void put(struct slot *slots, size_t n, uint32_t hash, const char *word, uint32_t bits)
+{
+    size_t i = hash & (n - 1);
+    while (slots[i].word && strcmp(slots[i].word, word) != 0)
+        i = (i + 1) & (n - 1);
+    slots[i].hash = hash;
+    slots[i].bits |= bits;
+    slots[i].word = word;
+}
+
+static void put_stem(struct word_table *t, const char *word, uint32_t bits)
+{
+    /* several stems may share their first six letters: each has a slot of its own */
+    uint32_t hash = hash_of(word, WORD_STEM_LETTERS);
+    size_t i = hash & (STEM_SLOTS - 1);
+    while (t->stems[i].word && strcmp(t->stems[i].word, word) != 0)
+        i = (i + 1) & (STEM_SLOTS - 1);
+    t->stems[i] = (struct slot){hash, t->stems[i].bits | bits, word};
+}
+
+static void put_list(struct word_table *t, const char *list, uint32_t bits, char **memory)
+{
+    while (*list) {
+        size_t n = strcspn(list, " ");
+        memcpy(*memory, list, n);
+        (*memory)[n] = '\0';
+        if ((*memory)[n - 1] == '*') {
+            (*memory)[n - 1] = '\0';
+            put_stem(t, *memory, bits);
+        } else {
+            put(t->slots, SLOTS, hash_of(*memory, n), *memory, bits);
+        }
+        *memory += n + 1;
+        list += n;
+        list += strspn(list, " ");
+    }
+}
+
+/* Words of the policy: ASCII letters, lower case; what is longer or has other characters is kept
+ * out here (phrases are looked for by own.c and special.c). */
+static void put_extra(struct word_table *t, const char *word, uint32_t bits, char **memory)
+{
+    size_t n = strlen(word);
+    if (n == 0 || n > WORD_LETTERS_MAX)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        if (!is_letter((uint8_t)word[i]))
+            return;
+        (*memory)[i] = (char)to_lower((uint8_t)word[i]);
+    }
+    (*memory)[n] = '\0';
+    put(t->slots, SLOTS, hash_of(*memory, n), *memory, bits);
+    *memory += n + 1;
+}
+
+int word_table_new(const struct detect_settings *settings, struct word_table **out)
+{
+    struct word_table *t = calloc(1, sizeof *t);
+    if (!t)
+        return SLUIS_ENOMEM;
+    size_t rows = 0, bytes = 0, extra = 0;
+    const struct word_row *list = word_rows(&rows);
+    for (size_t i = 0; i < rows; i++)
+        bytes += strlen(list[i].words) + 2;
+    for (size_t i = 0; i < settings->special_count; i++, extra++)
+        bytes += strlen(settings->special_words[i]) + 1;
+    for (size_t i = 0; i < settings->own_count; i++) {
+        const struct detect_own *own = &settings->own[i];
+        for (size_t k = 0; k < own->context_count; k++, extra++)
+            bytes += strlen(own->context[k]) + 1;
+        for (size_t k = 0; k < own->counter_count; k++, extra++)
+            bytes += strlen(own->counter[k]) + 1;
+    }
+    if (extra > EXTRA_MAX) {
+        free(t);
+        return SLUIS_ELIMIT;
+    }
+    t->extra = malloc(bytes ? bytes : 1);
+    if (!t->extra) {
+        free(t);
+        return SLUIS_ENOMEM;
+    }
+    char *memory = t->extra;
+    for (size_t i = 0; i < rows; i++)
+        put_list(t, list[i].words, list[i].bits, &memory);
+    for (size_t i = 0; i < settings->special_count; i++)
+        put_extra(t, settings->special_words[i], WORD_SPECIAL, &memory);
+    for (size_t i = 0; i < settings->own_count; i++) {
+        const struct detect_own *own = &settings->own[i];
+        for (size_t k = 0; k < own->context_count; k++)
+            put_extra(t, own->context[k], WORD_OWN, &memory);
+        for (size_t k = 0; k < own->counter_count; k++)
+            put_extra(t, own->counter[k], WORD_OWN, &memory);
+    }
+    *out = t;
+    return 0;
+}
+
+void word_table_free(struct word_table *t)
+{
+    if (!t)
+        return;
+    free(t->extra);
+    free(t);
+}
+
+static bool same(const uint8_t *word, size_t n, const char *row)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((word[i] | 0x20) != (uint8_t)row[i])
+            return false;
+    return true;
+}
+
+static bool ends_in(const uint8_t *word, size_t n, const char *end, size_t end_n)
+{
+    return n >= end_n && same(word + n - end_n, end_n, end);
+}
+
+/* Compounds: any other "...nummer" is counter-evidence, any "...straat" a street. */
+static uint32_t ending_of(const uint8_t *word, size_t n)
+{
+    static const struct {
+        char end[12];
+        uint8_t n;
+        uint32_t bits;
+    } endings[] = {
+        {"nummer", 6, CNT_NUMBER},   {"nr", 2, CNT_NUMBER},       {"number", 6, CNT_NUMBER},
+        {"nummers", 7, CNT_NUMBER},  {"straat", 6, WORD_STREET},  {"laan", 4, WORD_STREET},
+        {"weg", 3, WORD_STREET},     {"plein", 5, WORD_STREET},   {"gracht", 6, WORD_STREET},
+        {"kade", 4, WORD_STREET},    {"singel", 6, WORD_STREET},  {"dijk", 4, WORD_STREET},
+        {"steeg", 5, WORD_STREET},   {"dreef", 5, WORD_STREET},   {"plantsoen", 9, WORD_STREET},
+        {"hof", 3, WORD_STREET},     {"pad", 3, WORD_STREET},     {"straatje", 8, WORD_STREET},
+        {"markt", 5, WORD_STREET},   {"strasse", 7, WORD_STREET}, {"strase", 6, WORD_STREET},
+        {"burgwal", 7, WORD_STREET}, {"wal", 3, WORD_STREET},     {"park", 4, WORD_STREET},
+        {"haven", 5, WORD_STREET},   {"baan", 4, WORD_STREET},    {"str", 3, WORD_STREET},
+        {"lei", 3, WORD_STREET},     {"oord", 4, WORD_STREET},    {"veld", 4, WORD_STREET},
+        {"erf", 3, WORD_STREET},     {"ring", 4, WORD_STREET},    {"hage", 4, WORD_STREET},
+        {"donk", 4, WORD_STREET},    {"akker", 5, WORD_STREET},   {"weide", 5, WORD_STREET},
+    };
+    if (n < 4)
+        return 0;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (n > endings[i].n && (word[n - 1] | 0x20) == (uint8_t)endings[i].end[endings[i].n - 1] &&
+            ends_in(word, n, endings[i].end, endings[i].n))
+            return endings[i].bits;
+    }
+    return 0;
+}
+
+uint32_t word_lookup(const struct word_table *t, const uint8_t *word, size_t n, uint32_t hash,
+                     uint32_t stem)
+{
+    if (n > WORD_LETTERS_MAX)
+        return 0;
+    for (size_t i = hash & (SLOTS - 1); t->slots[i].word; i = (i + 1) & (SLOTS - 1)) {
+        if (t->slots[i].hash == hash && strlen(t->slots[i].word) == n &&
+            same(word, n, t->slots[i].word))
+            return t->slots[i].bits;
+    }
+    if (n >= WORD_STEM_LETTERS) {
+        for (size_t i = stem & (STEM_SLOTS - 1); t->stems[i].word; i = (i + 1) & (STEM_SLOTS - 1)) {
+            const struct slot *row = &t->stems[i];
+            size_t row_n = strlen(row->word);
+            if (row->hash == stem && n >= row_n && same(word, row_n, row->word))
+                return row->bits;
+        }
+    }
+    return ending_of(word, n);
+}
+
+/* Optimal string alignment distance of at most one. */
+static bool one_apart(const uint8_t *a, size_t an, const char *b, size_t bn)
+{
+    size_t i = 0;
+    while (i < an && i < bn && (a[i] | 0x20) == (uint8_t)b[i])
+        i++;
+    if (i == an && i == bn)
+        return true;
+    const uint8_t *ra = a + i;
+    const char *rb = b + i;
+    size_t na = an - i, nb = bn - i;
+    if (na == nb) {
+        if (same(ra + 1, na - 1, rb + 1))
+            return true;
+        return na >= 2 && (ra[0] | 0x20) == (uint8_t)rb[1] && (ra[1] | 0x20) == (uint8_t)rb[0] &&
+               same(ra + 2, na - 2, rb + 2);
+    }
+    if (na == nb + 1)
+        return same(ra + 1, nb, rb);
+    return nb == na + 1 && same(ra, na, rb + 1);
+}
+
+uint32_t word_nearly(const uint8_t *word, size_t n)
+{
+    size_t count = 0;
+    const struct word_row *rows = word_long_rows(&count);
+    if (n < 6 || n > WORD_LETTERS_MAX)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t row_n = strlen(rows[i].words);
+        if ((word[0] | 0x20) == (uint8_t)rows[i].words[0] && n + 1 >= row_n && n <= row_n + 1 &&
+            one_apart(word, n, rows[i].words, row_n))
+            return rows[i].bits;
+    }
+    return 0;
+}
