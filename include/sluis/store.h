@@ -43,13 +43,23 @@ struct store_read;
 #define STORE_HASH_BYTES 16        /* look-up hashes */
 #define STORE_CLASSES_MAX 64
 #define STORE_RECORD_MAX (256 * 1024) /* bytes of one sealed record over all its rows */
+#define STORE_SEAL_OVERHEAD 64        /* a sealed block may be this much longer than its text */
+#define STORE_LEAF_MAX (STORE_VALUE_MAX - STORE_SEAL_OVERHEAD - 2) /* bytes of one log leaf */
+#define STORE_KEY_MAX 64                                           /* bytes of a small table's key */
+/* A small table's key and value together: one LMDB node without an overflow page. */
+#define STORE_ROW_MAX 2024
+
+/* `table` as the seal callbacks see it; apart from enum store_table. */
+enum store_seal_table { STORE_SEAL_JOURNAL = 64, STORE_SEAL_LEAF = 65 };
 
 struct store_config {
     const char *path;   /* folder, made with mode 0700 */
     size_t map_size;    /* bytes */
     bool no_sync;       /* negative control in tests only */
     /* Seals a block of the access log or of the intake journal (keyring's record_seal, bound by the
-     * gateway; the store knows no keys). Called on the writer thread. */
+     * gateway; the store knows no keys); `row` is the block's place in its table. Both append to
+     * `out` and are required. `seal` is called on the writer thread, `open` on the thread that
+     * reads: any, several at once. */
     int (*seal)(void *ctx, uint8_t table, uint64_t row, struct span plain, struct buffer *out);
     int (*open)(void *ctx, uint8_t table, uint64_t row, struct span sealed, struct buffer *out);
     void *seal_ctx;

@@ -1,0 +1,172 @@
+/*
+ * Inside the store: shared by the files of this room only.
+ *
+ * Locks. `queue_lock` guards the job queue and the stop flag; `read_lock` the pool of read
+ * transactions and the environment's coming and going; `name_lock` the table of names. None is
+ * held while another is taken, and none during a disk write. All else in struct store belongs to
+ * the writer thread, save the atomics.
+ */
+#ifndef SLUIS_STORE_INTERNAL_H
+#define SLUIS_STORE_INTERNAL_H
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "layout.h"
+
+/* A journal or log block before sealing. */
+#define BLOCK_PLAIN_MAX (STORE_VALUE_MAX - STORE_SEAL_OVERHEAD)
+/* Items of one commit: closes the batch early when jobs carry many each. */
+#define COMMIT_ITEMS_MAX 1024
+/* Log leaves of one commit, in bytes: the same for the log. */
+#define COMMIT_LEAF_BYTES_MAX (4 * 1024 * 1024)
+/* Read transactions at once (each takes a slot in LMDB's reader table). */
+#define READERS_MAX 250
+#define NAMES_MAX 4096
+
+struct job_list {
+    struct mail *head, **tail;
+    uint64_t count;
+};
+
+/* Conversation heads that this commit will write; open addressing, a power of two. */
+struct head_slot {
+    uint64_t subject, serial;
+    uint16_t channel;
+    bool used;
+};
+struct head_map {
+    struct head_slot *slots;
+    size_t size, count;
+};
+
+/* The end of a class's database, to know when MDB_APPEND is right. */
+struct class_end {
+    bool known;
+    bool empty;
+    uint8_t last[RECORD_KEY_BYTES];
+};
+
+struct txn_leaf {
+    size_t offset, n; /* in leaf_bytes */
+    uint8_t hash[LEAF_HASH_BYTES];
+};
+
+/* One commit. Lives as long as the writer; its transaction does not. */
+struct store_txn {
+    struct store *store;
+    MDB_txn *txn;
+    int error;    /* sticky: of the job at hand, or of the flush */
+    int failure;  /* what LMDB said behind `error` (0 when the job itself failed) */
+    bool changed; /* the job at hand has put something in the transaction */
+    struct store_item items[COMMIT_ITEMS_MAX];
+    size_t item_count;
+    struct head_map heads;
+    struct txn_leaf *leaves;
+    size_t leaf_count, leaf_size;
+    struct buffer leaf_bytes;
+    struct buffer plain, sealed; /* scratch of the flush */
+    uint64_t next_block, next_leaf;
+    uint64_t reserved_serial, reserved_subject;
+    MDB_dbi class_dbi[STORE_CLASSES_MAX + 1];
+    struct class_end ends[STORE_CLASSES_MAX + 1];
+};
+
+struct store_read {
+    struct store *store;
+    struct store_read *next; /* in the pool */
+    MDB_txn *txn;
+    MDB_dbi class_dbi[STORE_CLASSES_MAX + 1];
+    uint64_t block; /* the journal block in `plain` when have_block */
+    bool have_block;
+    struct buffer plain;
+};
+
+struct name_row {
+    uint8_t kind;
+    uint16_t id;
+    char name[256];
+};
+
+struct store {
+    struct store_config config;
+    char *path;
+    int folder_fd, lock_fd;
+    MDB_env *env;
+    MDB_dbi dbi[DB_COUNT];
+    _Atomic uint32_t class_dbi[STORE_CLASSES_MAX + 1]; /* as committed; 0: no such database */
+
+    _Atomic uint64_t next_serial, next_subject;
+    _Atomic uint64_t reserved_serial, reserved_subject; /* durable */
+    _Atomic uint64_t log_size, commits, jobs, bytes_used;
+    _Atomic int state; /* enum store_state */
+    uint64_t next_block;
+
+    pthread_mutex_t queue_lock;
+    pthread_cond_t queue_wake;
+    struct job_list queue, purges; /* purges: STORE_PURGE, one per commit */
+    bool stopping, waiting, reserve_wanted;
+    pthread_t writer;
+    bool writer_started;
+    struct store_txn txn;
+
+    pthread_mutex_t read_lock;
+    pthread_cond_t read_idle;
+    struct store_read *pool;
+    unsigned readers, readers_active;
+    bool reads_closed; /* the environment is away */
+
+    pthread_mutex_t name_lock;
+    struct name_row *names;
+    size_t name_count;
+};
+
+/* env.c */
+int env_error(int rc); /* LMDB or errno -> enum sluis_error */
+SLUIS_MUST_CHECK int env_open_folder(struct store *store, struct diag *diag);
+void env_close_folder(struct store *store);
+SLUIS_MUST_CHECK int env_open(struct store *store, struct diag *diag);
+void env_close(struct store *store);
+
+/* writer.c */
+SLUIS_MUST_CHECK int writer_start(struct store *store);
+void writer_stop(struct store *store);
+void writer_want_reserve(struct store *store);
+
+/* txn.c */
+SLUIS_MUST_CHECK int txn_init(struct store_txn *txn, struct store *store);
+void txn_free(struct store_txn *txn);
+SLUIS_MUST_CHECK int txn_begin(struct store_txn *txn); /* an LMDB code */
+void txn_abort(struct store_txn *txn);
+SLUIS_MUST_CHECK int txn_flush(struct store_txn *txn);  /* enum sluis_error */
+SLUIS_MUST_CHECK int txn_commit(struct store_txn *txn); /* an LMDB code */
+bool txn_is_full(const struct store_txn *txn);
+/* Sticky steps. `n` bytes of key. */
+void txn_put(struct store_txn *txn, MDB_dbi dbi, const void *key, size_t n, struct span value,
+             unsigned flags);
+void txn_delete(struct store_txn *txn, MDB_dbi dbi, const void *key, size_t n); /* absent: fine */
+/* False when absent or failed. The value is LMDB's, until the next put. */
+bool txn_get(struct store_txn *txn, MDB_dbi dbi, const void *key, size_t n, struct span *value);
+void txn_lmdb_fail(struct store_txn *txn, int rc);
+/* The database of a class, made when new; 0 when it failed. */
+MDB_dbi txn_class(struct store_txn *txn, uint16_t cls);
+
+/* journal.c, leaves.c: what has been collected goes into the transaction */
+void journal_flush(struct store_txn *txn);
+void leaves_flush(struct store_txn *txn);
+void heads_clear(struct head_map *map);
+void heads_free(struct head_map *map);
+
+/* names.c */
+SLUIS_MUST_CHECK int names_load(struct store *store, MDB_txn *txn);
+
+/* read.c */
+void read_pool_free(struct store *store);
+struct span span_of_val(MDB_val val);
+MDB_val val_of(const void *p, size_t n);
+/* mdb_get as enum sluis_error. */
+SLUIS_MUST_CHECK int read_get(struct store_read *read, MDB_dbi dbi, const void *key, size_t n,
+                              struct span *value);
+
+#endif

@@ -1,0 +1,392 @@
+/*
+ * The intake journal: what was accepted, in commit order.
+ *
+ * Items of one commit are packed into as few rows as fit and sealed; the key is a block number that
+ * only rises, so that walking the table is walking commit order. Serials are given out before the
+ * commit, by several threads, so a later block may hold an earlier serial: the index holds, per 64
+ * serials, which blocks have which of them. It is exact, at most 1 KiB a row, touched once or twice
+ * per commit, always near its end.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+#include "sluis/base/encode.h"
+
+/* Rows of the index looked at to find where a walk from an unknown serial begins: threads are never
+ * further apart than the jobs in flight. */
+#define INDEX_LOOK_AHEAD 64
+#define HEADS_START 256
+
+/* ---- conversation heads ---- */
+
+static size_t head_place(const struct head_map *map, uint16_t channel, uint64_t subject)
+{
+    uint64_t h = (subject ^ (uint64_t)channel << 48) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t i = (size_t)(h >> 32) & (map->size - 1);
+    while (map->slots[i].used &&
+           (map->slots[i].subject != subject || map->slots[i].channel != channel))
+        i = (i + 1) & (map->size - 1);
+    return i;
+}
+
+static int heads_grow(struct head_map *map)
+{
+    struct head_map wider = {.size = map->size ? map->size * 2 : HEADS_START};
+    wider.slots = calloc(wider.size, sizeof(*wider.slots));
+    if (!wider.slots)
+        return SLUIS_ENOMEM;
+    for (size_t i = 0; i < map->size; i++)
+        if (map->slots[i].used)
+            wider.slots[head_place(&wider, map->slots[i].channel, map->slots[i].subject)] =
+                map->slots[i];
+    wider.count = map->count;
+    free(map->slots);
+    *map = wider;
+    return 0;
+}
+
+void heads_clear(struct head_map *map)
+{
+    if (map->count)
+        memset(map->slots, 0, map->size * sizeof(*map->slots));
+    map->count = 0;
+}
+
+void heads_free(struct head_map *map)
+{
+    free(map->slots);
+    memset(map, 0, sizeof(*map));
+}
+
+/* Sets the head and returns the one before, 0 for none. */
+static uint64_t head_replace(struct store_txn *txn, const struct store_item *item)
+{
+    struct head_map *map = &txn->heads;
+    struct span value;
+    uint8_t key[HEAD_KEY_BYTES];
+    uint64_t previous = 0;
+
+    if (map->count * 2 >= map->size && heads_grow(map) != 0) {
+        store_txn_fail(txn, SLUIS_ENOMEM);
+        return 0;
+    }
+    struct head_slot *slot = &map->slots[head_place(map, item->channel, item->subject)];
+    if (slot->used) {
+        previous = slot->serial;
+    } else {
+        layout_head_key(item->channel, item->subject, key);
+        if (txn_get(txn, txn->store->dbi[DB_HEAD], key, sizeof(key), &value) && value.n == 8)
+            previous = be64_get((const uint8_t *)value.p);
+        *slot =
+            (struct head_slot){.subject = item->subject, .channel = item->channel, .used = true};
+        map->count++;
+    }
+    slot->serial = item->serial;
+    return previous;
+}
+
+void store_put_item(struct store_txn *txn, struct store_item *item)
+{
+    if (txn->error)
+        return;
+    if (item->serial == 0 || item->route_count > STORE_ROUTES_MAX) {
+        store_txn_fail(txn, SLUIS_EINVAL);
+        return;
+    }
+    if (txn->item_count == COMMIT_ITEMS_MAX) {
+        store_txn_fail(txn, SLUIS_ELIMIT);
+        return;
+    }
+    txn->changed = true;
+    item->previous = head_replace(txn, item);
+    if (!txn->error)
+        txn->items[txn->item_count++] = *item;
+}
+
+/* ---- writing ---- */
+
+/* Adds (block, bits) to the index row of a group; a serial written again moves to its newest block.
+ */
+static void index_add(struct store_txn *txn, uint64_t group, uint64_t block, uint64_t bits)
+{
+    uint8_t key[8], row[INDEX_VALUE_MAX + INDEX_PAIR_BYTES];
+    MDB_dbi dbi = txn->store->dbi[DB_JOURNAL_INDEX];
+    struct span old = SPAN_EMPTY;
+    size_t n = 0;
+
+    be64_put(key, group);
+    if (txn_get(txn, dbi, key, sizeof(key), &old) &&
+        (old.n > INDEX_VALUE_MAX || old.n % INDEX_PAIR_BYTES != 0)) {
+        store_txn_fail(txn, SLUIS_EIO);
+        return;
+    }
+    for (size_t i = 0; i < old.n; i += INDEX_PAIR_BYTES) {
+        const uint8_t *pair = (const uint8_t *)old.p + i;
+        uint64_t left = be64_get(pair + 8) & ~bits;
+        if (left == 0)
+            continue;
+        memcpy(row + n, pair, 8);
+        be64_put(row + n + 8, left);
+        n += INDEX_PAIR_BYTES;
+    }
+    be64_put(row + n, block);
+    be64_put(row + n + 8, bits);
+    n += INDEX_PAIR_BYTES;
+    txn_put(txn, dbi, key, sizeof(key), span_of(row, n), 0);
+}
+
+static void index_block(struct store_txn *txn, uint64_t block, const struct store_item *items,
+                        size_t n)
+{
+    bool done[COMMIT_ITEMS_MAX] = {false};
+
+    for (size_t i = 0; i < n; i++) {
+        if (done[i])
+            continue;
+        uint64_t group = items[i].serial / INDEX_SPAN;
+        uint64_t bits = 0;
+        for (size_t k = i; k < n; k++) {
+            if (items[k].serial / INDEX_SPAN != group)
+                continue;
+            bits |= UINT64_C(1) << items[k].serial % INDEX_SPAN;
+            done[k] = true;
+        }
+        index_add(txn, group, block, bits);
+    }
+}
+
+/* Seals the items [from, to) that stand in txn->plain as one row. */
+static void put_block(struct store_txn *txn, size_t from, size_t to)
+{
+    struct store *store = txn->store;
+    uint64_t block = txn->next_block++;
+    uint8_t key[8];
+
+    buffer_clear(&txn->sealed);
+    int rc = store->config.seal(store->config.seal_ctx, STORE_SEAL_JOURNAL, block,
+                                buffer_span(&txn->plain), &txn->sealed);
+    if (!rc)
+        rc = txn->sealed.error;
+    if (rc) {
+        store_txn_fail(txn, rc);
+        return;
+    }
+    be64_put(key, block);
+    txn_put(txn, store->dbi[DB_JOURNAL], key, sizeof(key), buffer_span(&txn->sealed), MDB_APPEND);
+    index_block(txn, block, txn->items + from, to - from);
+}
+
+static void put_heads(struct store_txn *txn)
+{
+    uint8_t key[HEAD_KEY_BYTES], value[8];
+
+    for (size_t i = 0; txn->heads.count && i < txn->heads.size; i++) {
+        const struct head_slot *slot = &txn->heads.slots[i];
+        if (!slot->used)
+            continue;
+        layout_head_key(slot->channel, slot->subject, key);
+        be64_put(value, slot->serial);
+        txn_put(txn, txn->store->dbi[DB_HEAD], key, sizeof(key), span_of(value, sizeof(value)), 0);
+    }
+}
+
+void journal_flush(struct store_txn *txn)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < txn->item_count && !txn->error; i++) {
+        if (i == from) {
+            buffer_clear(&txn->plain);
+            layout_block_begin(&txn->plain, &txn->items[from]);
+        }
+        size_t before = txn->plain.n;
+        layout_item_add(&txn->plain, &txn->items[from], &txn->items[i]);
+        if (txn->plain.error)
+            store_txn_fail(txn, txn->plain.error);
+        if (txn->plain.n > BLOCK_PLAIN_MAX) {
+            txn->plain.n = before; /* this one opens the next row */
+            put_block(txn, from, i);
+            from = i--;
+        } else if (i + 1 == txn->item_count) {
+            put_block(txn, from, i + 1);
+        }
+    }
+    put_heads(txn);
+}
+
+/* ---- reading ---- */
+
+static int open_block(struct store_read *read, uint64_t block, struct span sealed)
+{
+    struct store *store = read->store;
+
+    if (read->have_block && read->block == block)
+        return 0;
+    read->have_block = false;
+    buffer_clear(&read->plain);
+    int rc =
+        store->config.open(store->config.seal_ctx, STORE_SEAL_JOURNAL, block, sealed, &read->plain);
+    if (!rc)
+        rc = read->plain.error;
+    read->block = block;
+    read->have_block = rc == 0;
+    return rc;
+}
+
+static int load_block(struct store_read *read, uint64_t block)
+{
+    uint8_t key[8];
+    struct span sealed;
+
+    if (read->have_block && read->block == block)
+        return 0;
+    be64_put(key, block);
+    int rc = read_get(read, read->store->dbi[DB_JOURNAL], key, sizeof(key), &sealed);
+    return rc ? rc : open_block(read, block, sealed);
+}
+
+/* The block that holds a serial. */
+static int find_block(struct store_read *read, uint64_t serial, uint64_t *block)
+{
+    uint8_t key[8];
+    struct span row;
+
+    be64_put(key, serial / INDEX_SPAN);
+    int rc = read_get(read, read->store->dbi[DB_JOURNAL_INDEX], key, sizeof(key), &row);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i + INDEX_PAIR_BYTES <= row.n; i += INDEX_PAIR_BYTES) {
+        const uint8_t *pair = (const uint8_t *)row.p + i;
+        if (be64_get(pair + 8) >> serial % INDEX_SPAN & 1) {
+            *block = be64_get(pair);
+            return 0;
+        }
+    }
+    return SLUIS_ENOENT;
+}
+
+int store_get_item(struct store_read *read, uint64_t serial, struct store_item *out)
+{
+    struct layout_block walk;
+    uint64_t block;
+
+    int rc = find_block(read, serial, &block);
+    if (!rc)
+        rc = load_block(read, block);
+    if (!rc)
+        rc = layout_block_open(buffer_span(&read->plain), &walk);
+    if (rc)
+        return rc;
+    while ((rc = layout_block_next(&walk, out)) == 1)
+        if (out->serial == serial)
+            return 0;
+    return rc ? rc : SLUIS_EIO; /* the index promised it */
+}
+
+int store_get_head(struct store_read *read, uint16_t channel, uint64_t subject, uint64_t *serial)
+{
+    uint8_t key[HEAD_KEY_BYTES];
+    struct span value;
+
+    layout_head_key(channel, subject, key);
+    int rc = read_get(read, read->store->dbi[DB_HEAD], key, sizeof(key), &value);
+    if (rc)
+        return rc;
+    if (value.n != 8)
+        return SLUIS_EIO;
+    *serial = be64_get((const uint8_t *)value.p);
+    return 0;
+}
+
+/* For a serial that is not there: the earliest block with a later one, looking a stated way ahead.
+ */
+static int first_block_after(struct store_read *read, uint64_t serial, uint64_t *block)
+{
+    uint8_t key[8];
+    MDB_cursor *cursor;
+    MDB_val value;
+    bool found = false;
+
+    int rc = mdb_cursor_open(read->txn, read->store->dbi[DB_JOURNAL_INDEX], &cursor);
+    if (rc)
+        return env_error(rc);
+    be64_put(key, serial / INDEX_SPAN);
+    MDB_val k = val_of(key, sizeof(key));
+    rc = mdb_cursor_get(cursor, &k, &value, MDB_SET_RANGE);
+    for (unsigned rows = 0; !rc && rows < INDEX_LOOK_AHEAD; rows++) {
+        uint64_t mask = UINT64_MAX;
+        if (k.mv_size == 8 && be64_get(k.mv_data) == serial / INDEX_SPAN)
+            mask <<= serial % INDEX_SPAN;
+        for (size_t i = 0; i + INDEX_PAIR_BYTES <= value.mv_size; i += INDEX_PAIR_BYTES) {
+            const uint8_t *pair = (const uint8_t *)value.mv_data + i;
+            if (!(be64_get(pair + 8) & mask) || (found && be64_get(pair) >= *block))
+                continue;
+            *block = be64_get(pair);
+            found = true;
+        }
+        rc = mdb_cursor_get(cursor, &k, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    if (rc && rc != MDB_NOTFOUND)
+        return env_error(rc);
+    return found ? 0 : SLUIS_ENOENT;
+}
+
+/* Calls `each` for the items of the open block, from *skip_to on when that is not 0. */
+static int walk_block(struct store_read *read, uint64_t *skip_to,
+                      int (*each)(void *ctx, const struct store_item *item), void *ctx)
+{
+    struct layout_block walk;
+    struct store_item item;
+
+    int rc = layout_block_open(buffer_span(&read->plain), &walk);
+    if (rc)
+        return rc;
+    while ((rc = layout_block_next(&walk, &item)) == 1) {
+        if (*skip_to && item.serial != *skip_to)
+            continue;
+        *skip_to = 0;
+        if ((rc = each(ctx, &item)) != 0)
+            return rc;
+    }
+    return rc;
+}
+
+int store_each_item(struct store_read *read, uint64_t from_serial,
+                    int (*each)(void *ctx, const struct store_item *item), void *ctx)
+{
+    uint8_t key[8];
+    MDB_cursor *cursor;
+    MDB_val value;
+    uint64_t block = 0, skip_to = from_serial;
+
+    int rc = from_serial ? find_block(read, from_serial, &block) : 0;
+    if (rc == SLUIS_ENOENT) {
+        skip_to = 0;
+        rc = first_block_after(read, from_serial, &block);
+    }
+    if (rc)
+        return rc == SLUIS_ENOENT ? 0 : rc;
+    rc = mdb_cursor_open(read->txn, read->store->dbi[DB_JOURNAL], &cursor);
+    if (rc)
+        return env_error(rc);
+    be64_put(key, block);
+    MDB_val k = val_of(key, sizeof(key));
+    rc = mdb_cursor_get(cursor, &k, &value, MDB_SET_RANGE);
+    int result = 0;
+    while (!rc && !result) {
+        if (k.mv_size != 8)
+            result = SLUIS_EIO;
+        else
+            result = open_block(read, be64_get(k.mv_data), span_of_val(value));
+        if (!result)
+            result = walk_block(read, &skip_to, each, ctx);
+        if (!result)
+            rc = mdb_cursor_get(cursor, &k, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    if (result)
+        return result > 0 ? 0 : result;
+    return rc == MDB_NOTFOUND ? 0 : env_error(rc);
+}

@@ -1,0 +1,678 @@
+/* Every table of the store, its order, its limits, and that a restart keeps all of it. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sluis/base/encode.h"
+#include "support.h"
+
+struct fixture {
+    char path[256];
+    struct store *store;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    test_folder(f->path);
+    f->store = test_store(f->path);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    store_close(f->store);
+    test_folder_remove(f->path);
+    free(f);
+    return 0;
+}
+
+static void reopen(struct fixture *f)
+{
+    store_close(f->store);
+    f->store = test_store(f->path);
+}
+
+static struct store_read *begin(struct fixture *f)
+{
+    struct store_read *read;
+    assert_int_equal(store_read_begin(f->store, &read), 0);
+    return read;
+}
+
+/* ---- records ---- */
+
+struct record_case {
+    struct record_id id;
+    const void *bytes;
+    size_t n;
+    bool delete;
+};
+
+static int run_record(struct store_txn *txn, void *ctx)
+{
+    struct record_case *c = ctx;
+    if (c->delete)
+        store_delete_record(txn, &c->id);
+    else
+        store_put_record(txn, &c->id, span_of(c->bytes, c->n));
+    return store_txn_error(txn);
+}
+
+static void expect_record(struct fixture *f, const struct record_id *id, const void *bytes,
+                          size_t n)
+{
+    struct store_read *read = begin(f);
+    struct arena arena;
+    struct span sealed;
+    arena_init(&arena, 1024 * 1024);
+    int rc = store_get_record(read, id, &arena, &sealed);
+    if (!bytes) {
+        assert_int_equal(rc, SLUIS_ENOENT);
+    } else {
+        assert_int_equal(rc, 0);
+        assert_int_equal(sealed.n, n);
+        assert_memory_equal(sealed.p, bytes, n);
+    }
+    arena_free(&arena);
+    store_read_end(read);
+}
+
+static void test_records(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t bytes[STORE_RECORD_MAX + 1];
+    static const size_t sizes[] = {1, 1989, 1990, 1991, 3980, 4096, 100000, STORE_RECORD_MAX};
+    struct record_case c = {.id = {.cls = 3, .bucket = 7, .subject = 1, .part = 'O'},
+                            .bytes = bytes};
+
+    test_bytes(5, bytes, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        c.id.serial = 100 + i;
+        c.n = sizes[i];
+        assert_int_equal(test_run(f->store, run_record, &c), 0);
+    }
+    /* earlier ones, put in the middle and before the beginning */
+    c.id.serial = 100;
+    c.id.part = 'M';
+    c.n = 3000;
+    assert_int_equal(test_run(f->store, run_record, &c), 0);
+    c.id = (struct record_id){.cls = 3, .bucket = 6, .serial = 999, .part = 'O'};
+    assert_int_equal(test_run(f->store, run_record, &c), 0);
+    reopen(f);
+    expect_record(f, &c.id, bytes, 3000);
+    c.id = (struct record_id){.cls = 3, .bucket = 7, .serial = 100, .part = 'M'};
+    expect_record(f, &c.id, bytes, 3000);
+    c.id.part = 'O';
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        c.id.serial = 100 + i;
+        expect_record(f, &c.id, bytes, sizes[i]);
+    }
+    /* one byte too many, nothing at all, no class */
+    c.n = STORE_RECORD_MAX + 1;
+    assert_int_equal(test_run(f->store, run_record, &c), SLUIS_ELIMIT);
+    c.n = 0;
+    assert_int_equal(test_run(f->store, run_record, &c), SLUIS_EINVAL);
+    c.n = 1;
+    c.id.cls = 0;
+    assert_int_equal(test_run(f->store, run_record, &c), SLUIS_EINVAL);
+    c.id.cls = STORE_CLASSES_MAX + 1;
+    assert_int_equal(test_run(f->store, run_record, &c), SLUIS_EINVAL);
+}
+
+/* A shorter version leaves nothing of the longer one; a deletion touches no neighbour. */
+static void test_record_replace_delete(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t bytes[20000];
+    struct record_case c = {.id = {.cls = 1, .bucket = 7, .part = 'O'}, .bytes = bytes};
+
+    test_bytes(6, bytes, sizeof(bytes));
+    for (uint64_t serial = 1; serial <= 30; serial++) {
+        c.id.serial = serial;
+        c.n = 20000;
+        assert_int_equal(test_run(f->store, run_record, &c), 0);
+    }
+    c.id.serial = 20;
+    c.n = 2500;
+    assert_int_equal(test_run(f->store, run_record, &c), 0);
+    expect_record(f, &c.id, bytes, 2500);
+    c.delete = true;
+    c.id.serial = 10;
+    assert_int_equal(test_run(f->store, run_record, &c), 0);
+    assert_int_equal(test_run(f->store, run_record, &c), 0); /* again: nothing to do */
+    for (uint64_t serial = 1; serial <= 30; serial++) {
+        c.id.serial = serial;
+        expect_record(f, &c.id, serial == 10 ? NULL : bytes, serial == 20 ? 2500 : 20000);
+    }
+}
+
+/* ---- dedupe, identifiers ---- */
+
+struct dedupe_case {
+    uint32_t day;
+    uint8_t hash[STORE_HASH_BYTES];
+    struct record_id where;
+    bool fresh, twice;
+};
+
+static int run_dedupe(struct store_txn *txn, void *ctx)
+{
+    struct dedupe_case *c = ctx;
+    c->fresh = store_dedupe_take(txn, c->day, c->hash, &c->where);
+    c->twice = store_dedupe_take(txn, c->day, c->hash, &c->where);
+    return store_txn_error(txn);
+}
+
+static void test_dedupe(void **state)
+{
+    struct fixture *f = *state;
+    struct dedupe_case c = {
+        .day = 20414,
+        .where = {.cls = 9, .bucket = 77, .subject = 1234567890123, .serial = 42, .part = 'M'}};
+    struct record_id where;
+
+    test_bytes(1, c.hash, sizeof(c.hash));
+    assert_int_equal(test_run(f->store, run_dedupe, &c), 0);
+    assert_true(c.fresh);
+    assert_false(c.twice);
+    reopen(f);
+    c.where.serial = 43;
+    assert_int_equal(test_run(f->store, run_dedupe, &c), 0);
+    assert_false(c.fresh);
+    struct store_read *read = begin(f);
+    assert_int_equal(store_get_dedupe(read, c.day, c.hash, &where), 0);
+    assert_int_equal(where.serial, 42); /* the first stays */
+    assert_int_equal(where.cls, 9);
+    assert_int_equal(where.bucket, 77);
+    assert_int_equal(where.subject, 1234567890123);
+    assert_int_equal(where.part, 'M');
+    assert_int_equal(store_get_dedupe(read, c.day + 1, c.hash, &where), SLUIS_ENOENT);
+    store_read_end(read);
+}
+
+struct identifier_case {
+    uint8_t hash[STORE_HASH_BYTES];
+    uint64_t subject;
+};
+
+static int run_identifier(struct store_txn *txn, void *ctx)
+{
+    struct identifier_case *c = ctx;
+    store_put_identifier(txn, c->hash, c->subject);
+    return store_txn_error(txn);
+}
+
+static void test_identifiers(void **state)
+{
+    struct fixture *f = *state;
+    struct identifier_case c = {.subject = 7};
+    uint64_t subject = 0;
+
+    test_bytes(2, c.hash, sizeof(c.hash));
+    assert_int_equal(test_run(f->store, run_identifier, &c), 0);
+    assert_int_equal(test_run(f->store, run_identifier, &c), 0); /* the same again */
+    c.subject = 8;
+    assert_int_equal(test_run(f->store, run_identifier, &c), SLUIS_EEXIST);
+    reopen(f);
+    struct store_read *read = begin(f);
+    assert_int_equal(store_get_identifier(read, c.hash, &subject), 0);
+    assert_int_equal(subject, 7);
+    c.hash[0] ^= 1;
+    assert_int_equal(store_get_identifier(read, c.hash, &subject), SLUIS_ENOENT);
+    store_read_end(read);
+}
+
+/* ---- journal ---- */
+
+struct items_case {
+    const uint64_t *serials;
+    size_t n;
+    uint64_t subject;
+    uint64_t previous[256];
+};
+
+static int run_items(struct store_txn *txn, void *ctx)
+{
+    struct items_case *c = ctx;
+    for (size_t i = 0; i < c->n; i++) {
+        struct test_message m = {.serial = c->serials[i], .subject = c->subject};
+        struct store_item item;
+        test_message_item(&m, &item);
+        store_put_item(txn, &item);
+        c->previous[i] = item.previous;
+    }
+    return store_txn_error(txn);
+}
+
+struct collected {
+    uint64_t serials[4096];
+    size_t n, most;
+};
+
+static int collect(void *ctx, const struct store_item *item)
+{
+    struct collected *all = ctx;
+    all->serials[all->n++] = item->serial;
+    return all->n == all->most;
+}
+
+/* Commit order is the order of walking, whatever the order of the serials. */
+static void test_journal_order(void **state)
+{
+    struct fixture *f = *state;
+    static const uint64_t first[] = {3, 1, 130, 7}, second[] = {2, 64, 131}, third[] = {63, 4, 65};
+    static const uint64_t want[] = {3, 1, 130, 7, 2, 64, 131, 63, 4, 65};
+    struct items_case c = {.serials = first, .n = 4, .subject = 5};
+    struct collected all = {.most = 4096};
+    struct store_item item;
+    uint64_t head;
+
+    assert_int_equal(test_run(f->store, run_items, &c), 0);
+    assert_int_equal(c.previous[0], 0);
+    assert_int_equal(c.previous[1], 3);
+    assert_int_equal(c.previous[3], 130);
+    c.serials = second;
+    c.n = 3;
+    assert_int_equal(test_run(f->store, run_items, &c), 0);
+    assert_int_equal(c.previous[0], 7);
+    reopen(f);
+    c.serials = third;
+    assert_int_equal(test_run(f->store, run_items, &c), 0);
+    assert_int_equal(c.previous[0], 131);
+    c.subject = 6;
+    static const uint64_t other[] = {66};
+    c.serials = other;
+    c.n = 1;
+    assert_int_equal(test_run(f->store, run_items, &c), 0);
+    assert_int_equal(c.previous[0], 0);
+
+    struct store_read *read = begin(f);
+    assert_int_equal(store_each_item(read, 0, collect, &all), 0);
+    assert_int_equal(all.n, 11);
+    assert_memory_equal(all.serials, want, sizeof(want));
+    /* from the middle: what was committed from there on */
+    for (size_t from = 0; from < 10; from++) {
+        all.n = 0;
+        assert_int_equal(store_each_item(read, want[from], collect, &all), 0);
+        assert_int_equal(all.n, 11 - from);
+        assert_memory_equal(all.serials, want + from, (10 - from) * sizeof(want[0]));
+    }
+    /* stopping */
+    all = (struct collected){.most = 2};
+    assert_int_equal(store_each_item(read, 0, collect, &all), 0);
+    assert_int_equal(all.n, 2);
+    /* a serial that is not there: at the earliest block with a later one, or at the end */
+    all = (struct collected){.most = 4096};
+    assert_int_equal(store_each_item(read, 5, collect, &all), 0);
+    assert_int_equal(all.serials[0], 3);
+    all.n = 0;
+    assert_int_equal(store_each_item(read, 132, collect, &all), 0);
+    assert_int_equal(all.n, 0);
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(store_get_item(read, want[i], &item), 0);
+        assert_int_equal(item.serial, want[i]);
+        assert_int_equal(item.previous, i ? want[i - 1] : 0);
+    }
+    assert_int_equal(store_get_item(read, 5, &item), SLUIS_ENOENT);
+    assert_int_equal(store_get_item(read, 4000, &item), SLUIS_ENOENT);
+    assert_int_equal(store_get_head(read, TEST_CHANNEL, 5, &head), 0);
+    assert_int_equal(head, 65);
+    assert_int_equal(store_get_head(read, TEST_CHANNEL, 6, &head), 0);
+    assert_int_equal(head, 66);
+    assert_int_equal(store_get_head(read, TEST_CHANNEL + 1, 6, &head), SLUIS_ENOENT);
+    store_read_end(read);
+}
+
+static int run_extreme(struct store_txn *txn, void *ctx)
+{
+    store_put_item(txn, ctx);
+    return store_txn_error(txn);
+}
+
+/* The widest item there is comes back as it went; several to a row, and more than one row. */
+static void test_journal_extremes(void **state)
+{
+    struct fixture *f = *state;
+    struct store_item item = {.serial = UINT64_MAX - 1,
+                              .subject = UINT64_MAX,
+                              .channel = UINT16_MAX,
+                              .kind = 255,
+                              .flags = 255,
+                              .at_ms = INT64_MIN,
+                              .taken_ms = INT64_MAX,
+                              .batch = 1,
+                              .cls_o = UINT16_MAX,
+                              .cls_m = UINT16_MAX,
+                              .bucket_o = UINT32_MAX,
+                              .bucket_m = UINT32_MAX,
+                              .route_count = STORE_ROUTES_MAX};
+    struct store_item back;
+    static uint64_t serials[250];
+    struct items_case c = {.serials = serials, .n = 250, .subject = 3};
+    static struct collected all = {.most = 4096};
+
+    for (unsigned i = 0; i < STORE_ROUTES_MAX; i++)
+        item.routes[i] = (uint16_t)(UINT16_MAX - i);
+    assert_int_equal(test_run(f->store, run_extreme, &item), 0);
+    struct store_read *read = begin(f);
+    assert_int_equal(store_get_item(read, item.serial, &back), 0);
+    assert_memory_equal(&back, &item, sizeof(item));
+    store_read_end(read);
+    for (size_t i = 0; i < 250; i++)
+        serials[i] = 1000 - 3 * i;
+    assert_int_equal(test_run(f->store, run_items, &c), 0);
+    read = begin(f);
+    all.n = 0;
+    assert_int_equal(store_each_item(read, 1000, collect, &all), 0);
+    assert_int_equal(all.n, 250);
+    assert_memory_equal(all.serials, serials, sizeof(serials));
+    store_read_end(read);
+    item.serial = 0;
+    assert_int_equal(test_run(f->store, run_extreme, &item), SLUIS_EINVAL);
+}
+
+/* ---- the access log ---- */
+
+static int run_leaves(struct store_txn *txn, void *ctx)
+{
+    uint64_t *next = ctx; /* [0] first leaf expected, [1] how many */
+    uint8_t leaf[STORE_LEAF_MAX], hash[32];
+    for (uint64_t i = 0; i < next[1]; i++) {
+        uint64_t index = UINT64_MAX, want = next[0] + i;
+        size_t n = want % 7 == 0 ? STORE_LEAF_MAX : 100 + want % 400;
+        test_bytes(want + 1, leaf, n);
+        test_bytes(want + 2, hash, sizeof(hash));
+        store_put_leaf(txn, span_of(leaf, n), hash, &index);
+        assert_int_equal(index, want);
+    }
+    return store_txn_error(txn);
+}
+
+static int check_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
+{
+    uint64_t *next = ctx;
+    uint8_t want[STORE_LEAF_MAX], want_hash[32];
+    size_t n = index % 7 == 0 ? STORE_LEAF_MAX : 100 + index % 400;
+    assert_int_equal(index, *next);
+    test_bytes(index + 1, want, n);
+    test_bytes(index + 2, want_hash, sizeof(want_hash));
+    assert_int_equal(leaf.n, n);
+    assert_memory_equal(leaf.p, want, n);
+    assert_memory_equal(hash, want_hash, 32);
+    ++*next;
+    return 0;
+}
+
+static void test_leaves(void **state)
+{
+    struct fixture *f = *state;
+    static const uint64_t counts[] = {1, 1, 57, 1, 1, 64, 3, 200};
+    uint64_t next[2] = {0, 0};
+    struct store_status status;
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        next[1] = counts[i];
+        assert_int_equal(test_run(f->store, run_leaves, next), 0);
+        next[0] += counts[i];
+        store_status(f->store, &status);
+        assert_int_equal(status.log_size, next[0]);
+        if (i % 3 == 2)
+            reopen(f);
+    }
+    struct store_read *read = begin(f);
+    for (uint64_t from = 0; from <= next[0]; from++) {
+        uint64_t at = from;
+        assert_int_equal(store_each_leaf(read, from, check_leaf, &at), 0);
+        assert_int_equal(at, next[0]);
+    }
+    store_read_end(read);
+}
+
+static int run_long_leaf(struct store_txn *txn, void *ctx)
+{
+    static uint8_t leaf[STORE_LEAF_MAX + 1], hash[32];
+    store_put_leaf(txn, span_of(leaf, sizeof(leaf)), hash, ctx);
+    return store_txn_error(txn);
+}
+
+static void test_leaf_limit(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t index;
+    assert_int_equal(test_run(f->store, run_long_leaf, &index), SLUIS_ELIMIT);
+}
+
+/* ---- delivery ---- */
+
+static int run_delivery(struct store_txn *txn, void *ctx)
+{
+    (void)ctx;
+    store_put_cursor(txn, 3, 99);
+    store_put_cursor(txn, 4, 5);
+    for (uint16_t route = 3; route <= 4; route++)
+        for (uint64_t serial = 10; serial < 20; serial++) {
+            struct store_pending p = {.route = route,
+                                      .serial = serial,
+                                      .state = STORE_PENDING_PARKED,
+                                      .after_gap = 1,
+                                      .attempts = 300,
+                                      .last_status = 503,
+                                      .next_ms = -5};
+            store_put_pending(txn, &p);
+        }
+    store_delete_pending(txn, 3, 12);
+    store_delete_pending(txn, 3, 12000);
+    return store_txn_error(txn);
+}
+
+static int count_pending(void *ctx, const struct store_pending *pending)
+{
+    uint64_t *next = ctx;
+    if (*next == 12)
+        ++*next;
+    assert_int_equal(pending->serial, *next);
+    assert_int_equal(pending->route, 3);
+    assert_int_equal(pending->state, STORE_PENDING_PARKED);
+    assert_int_equal(pending->after_gap, 1);
+    assert_int_equal(pending->attempts, 300);
+    assert_int_equal(pending->last_status, 503);
+    assert_int_equal(pending->next_ms, -5);
+    ++*next;
+    return *next == 18;
+}
+
+static void test_delivery(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t serial = 0, next = 11;
+
+    assert_int_equal(test_run(f->store, run_delivery, NULL), 0);
+    reopen(f);
+    struct store_read *read = begin(f);
+    assert_int_equal(store_get_cursor(read, 3, &serial), 0);
+    assert_int_equal(serial, 99);
+    assert_int_equal(store_get_cursor(read, 5, &serial), SLUIS_ENOENT);
+    assert_int_equal(store_each_pending(read, 3, 11, count_pending, &next), 0);
+    assert_int_equal(next, 18);
+    next = 10;
+    assert_int_equal(store_each_pending(read, 3, 19, count_pending, &(uint64_t){19}), 0);
+    assert_int_equal(store_each_pending(read, 5, 0, count_pending, &next), 0);
+    assert_int_equal(next, 10);
+    store_read_end(read);
+}
+
+/* ---- small tables ---- */
+
+struct row_case {
+    enum store_table table;
+    struct span key, value;
+};
+
+static int run_row(struct store_txn *txn, void *ctx)
+{
+    struct row_case *c = ctx;
+    store_put_row(txn, c->table, c->key, c->value);
+    return store_txn_error(txn);
+}
+
+static int count_rows(void *ctx, struct span key, struct span value)
+{
+    assert_true(key.n > 0 && value.n > 0);
+    ++*(int *)ctx;
+    return 0;
+}
+
+static void test_rows(void **state)
+{
+    struct fixture *f = *state;
+    static char bytes[STORE_VALUE_MAX + 1];
+    struct arena arena;
+    struct span value;
+    int n = 0;
+
+    for (unsigned t = STORE_TABLE_PRINCIPAL; t < STORE_TABLE_COUNT; t++) {
+        struct row_case c = {t, SPAN("a"), SPAN("first")};
+        assert_int_equal(test_run(f->store, run_row, &c), 0);
+        c = (struct row_case){t, SPAN("b"), span_of(bytes, STORE_VALUE_MAX)};
+        assert_int_equal(test_run(f->store, run_row, &c), 0);
+        c = (struct row_case){t, span_of(bytes, STORE_KEY_MAX), SPAN("x")};
+        assert_int_equal(test_run(f->store, run_row, &c), 0);
+        c.key.n++;
+        assert_int_equal(test_run(f->store, run_row, &c), SLUIS_EINVAL);
+        c = (struct row_case){t, SPAN("c"), span_of(bytes, STORE_VALUE_MAX + 1)};
+        assert_int_equal(test_run(f->store, run_row, &c), SLUIS_ELIMIT);
+        c = (struct row_case){t, SPAN("a"), SPAN("second")};
+        assert_int_equal(test_run(f->store, run_row, &c), 0);
+    }
+    struct row_case gone = {STORE_TABLE_MEDIA, SPAN("a"), SPAN_EMPTY};
+    assert_int_equal(test_run(f->store, run_row, &gone), 0);
+    gone.table = STORE_TABLE_COUNT;
+    assert_int_equal(test_run(f->store, run_row, &gone), SLUIS_EINVAL);
+    reopen(f);
+    arena_init(&arena, 64 * 1024);
+    struct store_read *read = begin(f);
+    assert_int_equal(store_get_row(read, STORE_TABLE_SETTING, SPAN("a"), &arena, &value), 0);
+    assert_true(span_is(value, "second"));
+    assert_int_equal(store_get_row(read, STORE_TABLE_MEDIA, SPAN("a"), &arena, &value),
+                     SLUIS_ENOENT);
+    assert_int_equal(store_each_row(read, STORE_TABLE_MEDIA, SPAN_EMPTY, count_rows, &n), 0);
+    assert_int_equal(n, 2);
+    n = 0;
+    assert_int_equal(store_each_row(read, STORE_TABLE_SUBJECT, SPAN("b"), count_rows, &n), 0);
+    assert_int_equal(n, 1);
+    store_read_end(read);
+    arena_free(&arena);
+}
+
+static void test_names(void **state)
+{
+    struct fixture *f = *state;
+    char name[256];
+    uint16_t a = 0, b = 0, again = 0;
+
+    assert_int_equal(store_name_id(f->store, STORE_NAME_CHANNEL, SPAN("burgerzaken"), &a), 0);
+    assert_int_equal(store_name_id(f->store, STORE_NAME_CHANNEL, SPAN("zorg"), &b), 0);
+    assert_int_equal(a, 1);
+    assert_int_equal(b, 2);
+    assert_int_equal(store_name_id(f->store, STORE_NAME_ROUTE, SPAN("zorg"), &b), 0);
+    assert_int_equal(b, 1);
+    reopen(f);
+    assert_int_equal(store_name_id(f->store, STORE_NAME_CHANNEL, SPAN("zorg"), &again), 0);
+    assert_int_equal(again, 2);
+    assert_int_equal(store_name_id(f->store, STORE_NAME_CHANNEL, SPAN("nieuw"), &again), 0);
+    assert_int_equal(again, 3);
+    assert_int_equal(store_id_name(f->store, STORE_NAME_CHANNEL, 1, name), 0);
+    assert_string_equal(name, "burgerzaken");
+    assert_int_equal(store_id_name(f->store, STORE_NAME_CHANNEL, 9, name), SLUIS_ENOENT);
+    assert_int_equal(store_name_id(f->store, STORE_NAME_CHANNEL, SPAN(""), &again), SLUIS_EINVAL);
+    /* classes are few: each has a database of its own */
+    for (unsigned i = 0; i < STORE_CLASSES_MAX; i++) {
+        int n = snprintf(name, sizeof(name), "class %u", i);
+        assert_int_equal(
+            store_name_id(f->store, STORE_NAME_CLASS, span_of(name, (size_t)n), &again), 0);
+        assert_int_equal(again, i + 1);
+    }
+    assert_int_equal(store_name_id(f->store, STORE_NAME_CLASS, SPAN("more"), &again), SLUIS_ELIMIT);
+}
+
+/* ---- serials ---- */
+
+static int run_nothing(struct store_txn *txn, void *ctx)
+{
+    (void)ctx;
+    return store_txn_error(txn);
+}
+
+static void test_serials(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t last = 0;
+
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 10000; i++) {
+            uint64_t serial = store_next_serial(f->store);
+            assert_true(serial > last);
+            last = serial;
+        }
+        assert_int_equal(test_run(f->store, run_nothing, NULL), 0);
+        reopen(f);
+    }
+    assert_true(store_next_subject(f->store) >= 1);
+}
+
+/* ---- opening ---- */
+
+static void test_opening(void **state)
+{
+    struct fixture *f = *state;
+    struct store_config config;
+    struct store *second = NULL;
+    struct diag diag = {0};
+    struct stat st;
+    char file[300];
+
+    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    static const char *const files[] = {"data.mdb", "lock.mdb", "store.lock"};
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(file, sizeof(file), "%s/%s", f->path, files[i]);
+        assert_int_equal(stat(file, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+    }
+    test_config(&config, f->path);
+    assert_int_equal(store_open(&config, &second, &diag), SLUIS_EEXIST);
+    assert_null(second);
+    assert_non_null(strstr(diag.text, "another process"));
+    store_close(f->store);
+    assert_int_equal(chmod(f->path, 0750), 0);
+    assert_int_equal(store_open(&config, &second, &diag), SLUIS_EDENIED);
+    assert_int_equal(chmod(f->path, 0700), 0);
+    config.seal = NULL;
+    assert_int_equal(store_open(&config, &second, &diag), SLUIS_EINVAL);
+    f->store = test_store(f->path);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_records),       TEST(test_record_replace_delete),
+        TEST(test_dedupe),        TEST(test_identifiers),
+        TEST(test_journal_order), TEST(test_journal_extremes),
+        TEST(test_leaves),        TEST(test_leaf_limit),
+        TEST(test_delivery),      TEST(test_rows),
+        TEST(test_names),         TEST(test_serials),
+        TEST(test_opening),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
