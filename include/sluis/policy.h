@@ -17,6 +17,10 @@
 
 struct policy;
 
+/* The language is described in proxy/man/sluis-policy.5.md. `file` is for diagnoses; a policy's
+ * name is checked against its file by the configuration. 0, SLUIS_EINVAL (with a diagnosis: file,
+ * line, column, what was expected), SLUIS_ELIMIT, SLUIS_ENOMEM; policy_load_file also SLUIS_ENOENT,
+ * ESYS. */
 SLUIS_MUST_CHECK int policy_load(struct span text, const char *file, struct policy **out,
                                  struct diag *diag);
 SLUIS_MUST_CHECK int policy_load_file(const char *file, struct policy **out, struct diag *diag);
@@ -25,6 +29,9 @@ void policy_unref(struct policy *policy);
 
 const char *policy_name(const struct policy *policy);
 const char *policy_activity(const struct policy *policy);
+/* "" when the policy does not say. */
+const char *policy_controller(const struct policy *policy);
+const char *policy_dpo(const struct policy *policy);
 const char *policy_hash(const struct policy *policy);
 const struct detector *policy_detector(const struct policy *policy);
 
@@ -35,7 +42,7 @@ enum mask_action {
     MASK_HASH,    /* [IBAN:3f9a0c52] keyed, the same value gives the same hash per channel */
     MASK_TOKEN,   /* [IBAN#...] reversible by the gateway for the same contact */
     MASK_KEEP,
-    MASK_BLOCK,   /* the whole text is replaced */
+    MASK_BLOCK, /* the whole text is replaced */
 };
 struct mask_rule {
     enum mask_action action;
@@ -46,9 +53,8 @@ struct profile;
 const struct profile *policy_profile(const struct policy *policy, const char *name);
 const char *profile_name(const struct profile *profile);
 struct mask_rule profile_rule(const struct profile *profile, unsigned type);
-/* True when the profile hides who the contact is: identifiers (phone, BSUID, message ids) are
- * replaced by aliases. In this version: a profile that does not keep `phone`... is not enough;
- * only `contact: alias` hides. */
+/* True when the profile says `contact: alias`: identifiers (phone, BSUID, message ids) are replaced
+ * by aliases. Masking `phone` is not enough: that is about numbers found in texts. */
 bool profile_hides_contact(const struct profile *profile);
 /* The profile used for part M: every finding redacted. */
 const struct profile *policy_storage_profile(const struct policy *policy);
@@ -58,10 +64,23 @@ enum media_action { MEDIA_WITHHOLD, MEDIA_PASS, MEDIA_REDACT };
 struct policy_route {
     const char *name;
     const struct profile *profile;
-    enum media_action media; /* for this route; media: of the policy when not said */
+    enum media_action media; /* of POLICY_MEDIA_UNKNOWN; policy_route_media knows more */
 };
 /* NULL when the policy names no such route. */
 const struct policy_route *policy_route(const struct policy *policy, const char *name);
+
+/* Files are told apart by what Meta calls them; pictures are not inspected in this version, so that
+ * every picture is `unknown` and MEDIA_REDACT does not occur. The channel must pass media too. */
+enum policy_media_kind {
+    POLICY_MEDIA_UNKNOWN, /* pictures, stickers, videos, whatever comes */
+    POLICY_MEDIA_DOCUMENT,
+    POLICY_MEDIA_AUDIO,
+    POLICY_MEDIA_KINDS
+};
+/* What the route says, else what the policy says of the kind, else MEDIA_WITHHOLD. `route` came
+ * from policy_route of the same policy. */
+enum media_action policy_route_media(const struct policy *policy, const struct policy_route *route,
+                                     enum policy_media_kind kind);
 
 /* ---- retention ---- */
 enum retention_part { RETENTION_ORIGINAL, RETENTION_HISTORY };
@@ -72,8 +91,9 @@ struct retention_facts {
 struct retention_rule {
     bool never;
     int64_t keep_s;
-    bool minimum;       /* rounded to the later bucket, else to the earlier */
-    const char *ground; /* or "" */
+    bool minimum;          /* rounded to the later bucket, else to the earlier; with `selection` */
+    const char *ground;    /* or "" */
+    const char *selection; /* selection list, or "" */
 };
 /* First match; a policy without a matching rule keeps nothing (never). */
 struct retention_rule policy_retention(const struct policy *policy, enum retention_part part,
@@ -85,6 +105,11 @@ int policy_retention_at(const struct policy *policy, enum retention_part part, s
 
 /* ---- outbound ---- */
 enum outbound_action { OUTBOUND_MASK, OUTBOUND_REFUSE, OUTBOUND_PASS };
+/* OUTBOUND_MASK unless the policy says otherwise. */
 enum outbound_action policy_outbound(const struct policy *policy, unsigned type);
+
+/* ---- access log ---- */
+/* How long leaves are kept in seconds; 0 when the policy does not say: for ever. */
+int64_t policy_log_keep_s(const struct policy *policy);
 
 #endif

@@ -1,0 +1,242 @@
+#include "policy_room.h"
+
+#include "sluis/base/encode.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+/* The one place of this room that makes a detector. */
+static int make_detector(const struct loader *l, const struct yaml_node *recognisers)
+{
+    struct diag inner = {0};
+    const struct detect_settings *settings = &l->policy->settings;
+    int error = detector_new(settings, &l->policy->detector, &inner);
+    const struct yaml_node *at = recognisers ? recognisers : yaml_root(l->doc);
+    if (!error && settings->own_count) {
+        /* An engine that has none of the policy's own types does not name them either. */
+        const char *word = detector_type_word(l->policy->detector, DETECT_OWN);
+        if (!word || strcmp(word, settings->own[0].name) != 0)
+            return yaml_error_key(l->doc, at, l->diag,
+                                  "\"recognisers\" is not available in this version");
+    }
+    if (!error)
+        return 0;
+    diag_set(l->diag, yaml_file(l->doc), at->line, at->column, "recognisers: %s",
+             inner.text[0] ? inner.text : error_word(error));
+    return error;
+}
+
+static int load_head(const struct loader *l, const struct yaml_node *root)
+{
+    struct policy *policy = l->policy;
+    int64_t version;
+    int error = yaml_number(l->doc, yaml_get(root, "policy"), 1, 1, &version, NULL);
+    if (error)
+        return yaml_error(l->doc, yaml_get(root, "policy"), l->diag,
+                          "\"policy\": this version of Sluis reads policy: 1");
+    const struct yaml_node *name = yaml_get(root, "name");
+    error = policy_take_name(l, name, name->text, &policy->name);
+    policy->activity = policy->name;
+    policy->controller = policy->dpo = "";
+    const struct yaml_node *activity = yaml_get(root, "activity");
+    if (!error && activity)
+        error = policy_take_text(l, activity, &policy->activity);
+    const struct yaml_node *controller = yaml_get(root, "controller");
+    if (error || !controller)
+        return error;
+    error = policy_check(l, controller, POLICY_KEYS_CONTROLLER);
+    if (!error)
+        error = policy_take_text(l, yaml_get(controller, "name"), &policy->controller);
+    if (!error && yaml_get(controller, "dpo"))
+        error = policy_take_text(l, yaml_get(controller, "dpo"), &policy->dpo);
+    return error;
+}
+
+static int load_log(const struct loader *l, const struct yaml_node *node)
+{
+    if (!node)
+        return 0;
+    int error = policy_check(l, node, POLICY_KEYS_LOG);
+    const struct yaml_node *keep = yaml_get(node, "keep");
+    if (!error)
+        error = yaml_duration(l->doc, keep, &l->policy->log_keep_s, l->diag);
+    if (!error && l->policy->log_keep_s < 24 * 60 * 60)
+        error = yaml_error(l->doc, keep, l->diag, "\"keep\": the access log is kept at least 1d");
+    return error;
+}
+
+static int load_all(const struct loader *l)
+{
+    const struct yaml_node *root = yaml_root(l->doc);
+    int error = policy_check(l, root, POLICY_KEYS_TOP);
+    if (!error)
+        error = load_head(l, root);
+    if (!error) /* first: the types of the policy's own are named in the sections below */
+        error = policy_load_recognisers(l, yaml_get(root, "recognisers"));
+    if (!error)
+        error = policy_load_detect(l, yaml_get(root, "detect"));
+    if (!error)
+        error = policy_load_profiles(l, yaml_get(root, "profiles"));
+    if (!error)
+        error = policy_load_rules(l, yaml_get(root, "originals"), RETENTION_ORIGINAL);
+    if (!error)
+        error = policy_load_rules(l, yaml_get(root, "history"), RETENTION_HISTORY);
+    if (!error)
+        error = policy_load_media(l, yaml_get(root, "media"));
+    if (!error)
+        error = policy_load_routes(l, yaml_get(root, "routes"));
+    if (!error)
+        error = policy_load_outbound(l, yaml_get(root, "outbound"));
+    if (!error)
+        error = load_log(l, yaml_get(root, "log"));
+    if (!error)
+        error = make_detector(l, yaml_get(root, "recognisers"));
+    return error;
+}
+
+static void hash_source(struct policy *policy, struct span source)
+{
+    uint8_t digest[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(digest, (const unsigned char *)source.p, source.n);
+    hex_encode(digest, sizeof(digest), policy->hash);
+}
+
+static int load_doc(struct yaml_doc *doc, struct policy **out, struct diag *diag)
+{
+    struct policy *policy = calloc(1, sizeof(*policy));
+    int error = SLUIS_ENOMEM;
+    if (policy) {
+        atomic_init(&policy->refs, 1);
+        arena_init(&policy->arena, POLICY_ARENA_MAX);
+        detect_settings_default(&policy->settings);
+        hash_source(policy, yaml_source(doc));
+        const struct loader l = {policy, doc, diag};
+        error = load_all(&l);
+    }
+    if (error)
+        policy_unref(policy);
+    else
+        *out = policy;
+    yaml_free(doc);
+    return error;
+}
+
+int policy_load(struct span text, const char *file, struct policy **out, struct diag *diag)
+{
+    *out = NULL;
+    struct yaml_doc *doc;
+    int error = yaml_parse(text, file, &doc, diag);
+    return error ? error : load_doc(doc, out, diag);
+}
+
+int policy_load_file(const char *file, struct policy **out, struct diag *diag)
+{
+    *out = NULL;
+    struct yaml_doc *doc;
+    int error = yaml_parse_file(file, &doc, diag);
+    return error ? error : load_doc(doc, out, diag);
+}
+
+struct policy *policy_ref(struct policy *policy)
+{
+    atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
+    return policy;
+}
+
+void policy_unref(struct policy *policy)
+{
+    if (!policy || atomic_fetch_sub_explicit(&policy->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (policy->detector)
+        detector_free(policy->detector);
+    arena_free(&policy->arena);
+    free(policy);
+}
+
+const char *policy_name(const struct policy *policy)
+{
+    return policy->name;
+}
+
+const char *policy_activity(const struct policy *policy)
+{
+    return policy->activity;
+}
+
+const char *policy_controller(const struct policy *policy)
+{
+    return policy->controller;
+}
+
+const char *policy_dpo(const struct policy *policy)
+{
+    return policy->dpo;
+}
+
+const char *policy_hash(const struct policy *policy)
+{
+    return policy->hash;
+}
+
+const struct detector *policy_detector(const struct policy *policy)
+{
+    return policy->detector;
+}
+
+const struct profile *policy_profile(const struct policy *policy, const char *name)
+{
+    for (size_t i = 0; i < policy->profile_count; i++)
+        if (strcmp(policy->profiles[i].name, name) == 0)
+            return &policy->profiles[i];
+    return NULL;
+}
+
+const char *profile_name(const struct profile *profile)
+{
+    return profile->name;
+}
+
+struct mask_rule profile_rule(const struct profile *profile, unsigned type)
+{
+    if (type >= DETECT_TYPES_MAX)
+        return (struct mask_rule){MASK_REDACT, 0, 0};
+    return profile->rules[type];
+}
+
+bool profile_hides_contact(const struct profile *profile)
+{
+    return profile->hides_contact;
+}
+
+const struct profile *policy_storage_profile(const struct policy *policy)
+{
+    return &policy->storage;
+}
+
+const struct policy_route *policy_route(const struct policy *policy, const char *name)
+{
+    for (size_t i = 0; i < policy->route_count; i++)
+        if (strcmp(policy->routes[i].door.name, name) == 0)
+            return &policy->routes[i].door;
+    return NULL;
+}
+
+enum media_action policy_route_media(const struct policy *policy, const struct policy_route *route,
+                                     enum policy_media_kind kind)
+{
+    const struct route *r =
+        (const struct route *)((const char *)route - offsetof(struct route, door));
+    if (r->media_said)
+        return r->door.media;
+    return kind < POLICY_MEDIA_KINDS ? policy->media[kind] : MEDIA_WITHHOLD;
+}
+
+enum outbound_action policy_outbound(const struct policy *policy, unsigned type)
+{
+    return type < DETECT_TYPES_MAX ? policy->outbound[type] : OUTBOUND_REFUSE;
+}
+
+int64_t policy_log_keep_s(const struct policy *policy)
+{
+    return policy->log_keep_s;
+}

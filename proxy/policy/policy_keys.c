@@ -1,0 +1,214 @@
+/* Every key a policy may have: loading, diagnoses and the manual come from these rows. */
+#include "policy_room.h"
+
+#define WANT(w) YAML_WANT_##w, false, false
+#define MUST(w) YAML_WANT_##w, true, false
+#define LATER YAML_WANT_ANY, false, true
+
+static const struct yaml_key top[] = {
+    {"policy", MUST(NUMBER), "version of this language: 1"},
+    {"name", MUST(TEXT), "the policy's name, the same as its file's without .yaml"},
+    {"activity", WANT(TEXT),
+     "entry in the register of processing activities (AVG art. 30), in every log line; the "
+     "policy's name when left out"},
+    {"controller", WANT(MAP), "who is responsible"},
+    {"processors", LATER, "who processes on the controller's behalf"},
+    {"detect", WANT(MAP), "what is looked for, and how sure a finding must be"},
+    {"recognisers", WANT(LIST), "the policy's own types of finding"},
+    {"profiles", WANT(MAP), "masking profiles by name: what a reader gets of each type of finding"},
+    {"originals", WANT(LIST), "how long the original text is kept; first match; without: never"},
+    {"history", WANT(LIST), "how long the masked text is kept; first match; without: never"},
+    {"roles", LATER, "who may do what"},
+    {"routes", WANT(MAP), "tools by name, each with its profile"},
+    {"media", WANT(MAP), "what is done with files by kind; without: withhold"},
+    {"outbound", WANT(MAP), "what may go out to customers"},
+    {"notices", LATER, "texts to customers"},
+    {"log", WANT(MAP), "the access log"},
+    {"until", LATER, "last day of an observing policy"},
+};
+
+static const struct yaml_key controller[] = {
+    {"name", MUST(TEXT), "the organisation's name"},
+    {"dpo", WANT(TEXT), "mail address of the data protection officer"},
+};
+
+static const struct yaml_key detect[] = {
+    {"default", WANT(MAP), "threshold of every type not named here; without: 0.70, and bsn 0.50"},
+};
+
+static const struct yaml_key detect_type[] = {
+    {"from", WANT(ANY), "lowest score that counts as a finding, 0 to 1"},
+    {"strict", WANT(BOOL),
+     "bsn only: any nine digits that pass the elfproef are a BSN, context or not; default false"},
+};
+
+static const struct yaml_key recogniser[] = {
+    {"name", MUST(TEXT), "name of the type"},
+    {"patterns", MUST(LIST), "regular expressions (PCRE2)"},
+    {"validator", WANT(TEXT), "luhn, mod97, elfproef, mod11 or none; default none"},
+    {"context", WANT(LIST), "words nearby that raise the score"},
+    {"counter", WANT(LIST), "words nearby that lower the score"},
+    {"score", WANT(ANY), "score without context, 0 to 1; default 0.70"},
+};
+
+static const struct yaml_key profile[] = {
+    {"default", WANT(ANY), "action for every type not named here; default redact"},
+    {"contact", WANT(TEXT),
+     "keep or alias: with alias the contact's number and every identifier that holds it are "
+     "replaced; default keep"},
+};
+
+static const struct yaml_key action[] = {
+    {"partial", MUST(MAP), "shows some characters, the rest becomes dots"},
+};
+
+static const struct yaml_key partial[] = {
+    {"first", WANT(NUMBER), "characters shown at the start; default 0"},
+    {"last", WANT(NUMBER), "characters shown at the end; default 0; 10 in all at most"},
+};
+
+static const struct yaml_key rule[] = {
+    {"found", WANT(ANY), "a type or a list of types: messages with one of these; without: any"},
+    {"kind", WANT(TEXT), "media or text; without: both"},
+    {"keep", MUST(TEXT), "a duration of at least 1h, or never: not written at all"},
+    {"ground", WANT(TEXT), "legal ground, for the register"},
+    {"selection", WANT(TEXT),
+     "selection list (Archiefwet); makes the term a minimum, else it is a maximum"},
+};
+
+static const struct yaml_key route[] = {
+    {"profile", MUST(TEXT), "the masking profile of this tool"},
+    {"media", WANT(TEXT), "withhold or pass, whatever `media` says"},
+};
+
+static const struct yaml_key media[] = {
+    {"card", WANT(TEXT), "pictures of bank cards: withhold (redact: not available yet)"},
+    {"id_document", WANT(TEXT), "pictures of identity documents: withhold"},
+    {"unknown", WANT(TEXT), "pictures, videos and whatever else: withhold or pass"},
+    {"document", WANT(TEXT), "documents: withhold or pass"},
+    {"audio", WANT(TEXT), "voice messages and sound: withhold or pass"},
+};
+
+static const struct yaml_key outbound[] = {
+    {"found", WANT(MAP), "what is done with findings in a text that goes out, by type"},
+    {"links", LATER, "domains that may be linked to"},
+    {"templates", LATER, "templates that may be sent"},
+};
+
+static const struct yaml_key found[] = {
+    {"default", WANT(TEXT), "mask, refuse or pass, for every type not named here; default mask"},
+};
+
+static const struct yaml_key log_keys[] = {
+    {"keep", MUST(DURATION), "how long the access log is kept, at least 1d"},
+};
+
+#define TABLE(heading, keys)                                                                       \
+    {                                                                                              \
+        heading, keys, sizeof(keys) / sizeof((keys)[0])                                            \
+    }
+const struct policy_table policy_tables[POLICY_KEYS_TABLES] = {
+    [POLICY_KEYS_TOP] = TABLE("Top level", top),
+    [POLICY_KEYS_CONTROLLER] = TABLE("controller", controller),
+    [POLICY_KEYS_DETECT] = TABLE("detect", detect),
+    [POLICY_KEYS_DETECT_TYPE] = TABLE("detect.TYPE", detect_type),
+    [POLICY_KEYS_RECOGNISER] = TABLE("recognisers[]", recogniser),
+    [POLICY_KEYS_PROFILE] = TABLE("profiles.NAME", profile),
+    [POLICY_KEYS_ACTION] = TABLE("Actions", action),
+    [POLICY_KEYS_PARTIAL] = TABLE("partial", partial),
+    [POLICY_KEYS_RULE] = TABLE("originals[] and history[]", rule),
+    [POLICY_KEYS_ROUTE] = TABLE("routes.NAME", route),
+    [POLICY_KEYS_MEDIA] = TABLE("media", media),
+    [POLICY_KEYS_OUTBOUND] = TABLE("outbound", outbound),
+    [POLICY_KEYS_FOUND] = TABLE("outbound.found", found),
+    [POLICY_KEYS_LOG] = TABLE("log", log_keys),
+};
+
+int policy_check(const struct loader *l, const struct yaml_node *map, enum policy_table_index table)
+{
+    return yaml_check_map(l->doc, map, policy_tables[table].keys, policy_tables[table].n, l->diag);
+}
+
+int policy_check_types(const struct loader *l, const struct yaml_node *map,
+                       enum policy_table_index table)
+{
+    int error = yaml_expect(l->doc, map, YAML_WANT_MAP, l->diag);
+    for (const struct yaml_node *n = map->child; n && !error; n = n->next) {
+        const struct yaml_key *key = policy_tables[table].keys;
+        const struct yaml_key *end = key + policy_tables[table].n;
+        while (key < end && strcmp(key->name, n->key) != 0)
+            key++;
+        if (key < end)
+            error = yaml_expect(l->doc, n, key->want, l->diag);
+        else if (policy_type(l->policy, n->key) == DETECT_TYPES_MAX)
+            error = policy_unknown_type(l, n, n->key, table);
+    }
+    return error;
+}
+
+int policy_no_memory(const struct loader *l)
+{
+    diag_set(l->diag, yaml_file(l->doc), 0, 0, "out of memory");
+    return SLUIS_ENOMEM;
+}
+
+unsigned policy_type(const struct policy *policy, const char *word)
+{
+    enum detect_type type = detect_type_of(span_str(word));
+    if (type < DETECT_OWN)
+        return type;
+    for (size_t i = 0; i < policy->settings.own_count; i++)
+        if (strcmp(policy->own[i].name, word) == 0)
+            return DETECT_OWN + (unsigned)i;
+    return DETECT_TYPES_MAX;
+}
+
+int policy_unknown_type(const struct loader *l, const struct yaml_node *node, const char *word,
+                        enum policy_table_index table)
+{
+    const char *words[TYPE_WORDS_MAX];
+    size_t n = 0;
+    for (unsigned t = 0; t < DETECT_OWN; t++)
+        words[n++] = detect_type_word((enum detect_type)t);
+    for (size_t i = 0; i < l->policy->settings.own_count; i++)
+        words[n++] = l->policy->own[i].name;
+    if (node->key)
+        for (size_t i = 0; i < policy_tables[table].n && n < TYPE_WORDS_MAX; i++)
+            words[n++] = policy_tables[table].keys[i].name;
+    const char *near = yaml_nearest(word, words, n);
+    struct yaml_quote quote;
+    return yaml_error_key(l->doc, node, l->diag, "unknown type %s%s%s%s", yaml_quote(&quote, word),
+                          near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+int policy_take_name(const struct loader *l, const struct yaml_node *node, const char *text,
+                     const char **out)
+{
+    size_t n = strlen(text);
+    bool good = n > 0 && n <= POLICY_NAME_MAX && text[0] >= 'a' && text[0] <= 'z' &&
+                strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
+    struct yaml_quote quote;
+    if (!good)
+        return yaml_error_key(l->doc, node, l->diag,
+                              "%s is not a name: lower-case letters, digits, - and _, a letter "
+                              "first, at most %d",
+                              yaml_quote(&quote, text), POLICY_NAME_MAX);
+    *out = arena_try_str(&l->policy->arena, span_str(text));
+    return *out ? 0 : policy_no_memory(l);
+}
+
+int policy_take_text(const struct loader *l, const struct yaml_node *node, const char **out)
+{
+    int error = yaml_expect(l->doc, node, YAML_WANT_TEXT, l->diag);
+    if (error)
+        return error;
+    size_t n = strlen(node->text);
+    bool good = n > 0 && n <= POLICY_TEXT_TEXT_MAX;
+    for (size_t i = 0; good && i < n; i++)
+        good = (unsigned char)node->text[i] >= 0x20;
+    if (!good)
+        return yaml_error(l->doc, node, l->diag, "expected one line of 1 to %d bytes",
+                          POLICY_TEXT_TEXT_MAX);
+    *out = arena_try_str(&l->policy->arena, span_str(node->text));
+    return *out ? 0 : policy_no_memory(l);
+}

@@ -1,0 +1,509 @@
+/* The policy door: decisions of good policies, and the exact words said about bad ones. */
+#include "sluis/policy.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+#define HEAD "policy: 1\nname: t\n"
+
+static struct policy *load(const char *text)
+{
+    struct diag diag = {0};
+    struct policy *policy;
+    int error = policy_load(span_str(text), "t.yaml", &policy, &diag);
+    if (error)
+        print_message("%u:%u %s\n", diag.line, diag.column, diag.text);
+    assert_int_equal(error, 0);
+    return policy;
+}
+
+/* The example of the contract, with what this version refuses left out. */
+static const char contract[] =
+    "policy: 1\n"
+    "name: gemeente\n"
+    "activity: klantvragen-whatsapp\n"
+    "controller: {name: Gemeente Voorbeeld, dpo: fg@gemeente.example}\n"
+    "detect:    {default: {from: 0.70}, bsn: {from: 0.50}, name: off}\n"
+    "recognisers: []\n"
+    "profiles:\n"
+    "  webcare: {default: redact, iban: {partial: {last: 4}}, phone: keep, email: keep}\n"
+    "  chatbot: {default: hash, bsn: redact, pan: block, secret: redact, contact: alias}\n"
+    "originals:\n"
+    "  - {found: [pan, secret], keep: never, ground: PCI DSS 3.3.1}\n"
+    "  - {found: bsn, keep: 24h, ground: Wabb art. 10}\n"
+    "  - {keep: 48h, ground: AVG 6.1.e}\n"
+    "history:\n"
+    "  - {kind: media, keep: 7d, ground: AVG 6.1.e}\n"
+    "  - {keep: 1y, ground: AVG 6.1.e, selection: \"Selectielijst 2020\"}\n"
+    "routes:   {webcare: {profile: webcare}, bot: {profile: chatbot, media: withhold}}\n"
+    "media:    {card: withhold, id_document: withhold, unknown: pass, document: withhold, audio: "
+    "pass}\n"
+    "outbound: {found: {bsn: refuse, pan: refuse, email: pass}}\n"
+    "log:      {keep: 24m}\n";
+
+static void expect_rule(const struct policy *p, const char *profile, unsigned type,
+                        enum mask_action action, int first, int last)
+{
+    struct mask_rule rule = profile_rule(policy_profile(p, profile), type);
+    assert_int_equal(rule.action, action);
+    assert_int_equal(rule.first, first);
+    assert_int_equal(rule.last, last);
+}
+
+static void test_contract(void **state)
+{
+    (void)state;
+    struct policy *p = load(contract);
+    assert_string_equal(policy_name(p), "gemeente");
+    assert_string_equal(policy_activity(p), "klantvragen-whatsapp");
+    assert_string_equal(policy_controller(p), "Gemeente Voorbeeld");
+    assert_string_equal(policy_dpo(p), "fg@gemeente.example");
+    assert_non_null(policy_detector(p));
+    assert_int_equal(policy_log_keep_s(p), 2 * 365 * 86400);
+
+    expect_rule(p, "webcare", DETECT_IBAN, MASK_PARTIAL, 0, 4);
+    expect_rule(p, "webcare", DETECT_PHONE, MASK_KEEP, 0, 0);
+    expect_rule(p, "webcare", DETECT_BSN, MASK_REDACT, 0, 0);
+    expect_rule(p, "webcare", DETECT_OWN + 3, MASK_REDACT, 0, 0);
+    expect_rule(p, "webcare", DETECT_TYPES_MAX, MASK_REDACT, 0, 0);
+    expect_rule(p, "chatbot", DETECT_IBAN, MASK_HASH, 0, 0);
+    expect_rule(p, "chatbot", DETECT_PAN, MASK_BLOCK, 0, 0);
+    assert_null(policy_profile(p, "nobody"));
+    assert_false(profile_hides_contact(policy_profile(p, "webcare")));
+    assert_true(profile_hides_contact(policy_profile(p, "chatbot")));
+    for (unsigned t = 0; t < DETECT_TYPES_MAX; t++)
+        assert_int_equal(profile_rule(policy_storage_profile(p), t).action, MASK_REDACT);
+
+    const struct policy_route *webcare = policy_route(p, "webcare"), *bot = policy_route(p, "bot");
+    assert_string_equal(profile_name(webcare->profile), "webcare");
+    assert_string_equal(profile_name(bot->profile), "chatbot");
+    assert_null(policy_route(p, "nobody"));
+    assert_int_equal(webcare->media, MEDIA_PASS);
+    assert_int_equal(policy_route_media(p, webcare, POLICY_MEDIA_AUDIO), MEDIA_PASS);
+    assert_int_equal(policy_route_media(p, webcare, POLICY_MEDIA_DOCUMENT), MEDIA_WITHHOLD);
+    assert_int_equal(policy_route_media(p, bot, POLICY_MEDIA_AUDIO), MEDIA_WITHHOLD);
+
+    assert_int_equal(policy_outbound(p, DETECT_BSN), OUTBOUND_REFUSE);
+    assert_int_equal(policy_outbound(p, DETECT_EMAIL), OUTBOUND_PASS);
+    assert_int_equal(policy_outbound(p, DETECT_IBAN), OUTBOUND_MASK);
+    assert_int_equal(policy_outbound(p, DETECT_TYPES_MAX), OUTBOUND_REFUSE);
+    policy_unref(p);
+}
+
+#define BIT(type) (UINT64_C(1) << (type))
+
+static void test_retention(void **state)
+{
+    (void)state;
+    struct policy *p = load(contract);
+    static const struct {
+        enum retention_part part;
+        struct retention_facts facts;
+        int64_t keep; /* 0: never */
+        bool minimum;
+        const char *ground;
+    } cases[] = {
+        {RETENTION_ORIGINAL, {0, false}, 48 * 3600, false, "AVG 6.1.e"},
+        {RETENTION_ORIGINAL, {BIT(DETECT_BSN), false}, 24 * 3600, false, "Wabb art. 10"},
+        {RETENTION_ORIGINAL, {BIT(DETECT_BSN) | BIT(DETECT_PAN), true}, 0, false, "PCI DSS 3.3.1"},
+        {RETENTION_ORIGINAL, {BIT(DETECT_SECRET), false}, 0, false, "PCI DSS 3.3.1"},
+        {RETENTION_ORIGINAL, {BIT(DETECT_IBAN), true}, 48 * 3600, false, "AVG 6.1.e"},
+        {RETENTION_HISTORY, {BIT(DETECT_BSN), true}, 7 * 86400, false, "AVG 6.1.e"},
+        {RETENTION_HISTORY, {BIT(DETECT_BSN), false}, 365 * 86400, true, "AVG 6.1.e"},
+    };
+    for (size_t i = 0; i < N(cases); i++) {
+        struct retention_rule rule = policy_retention(p, cases[i].part, &cases[i].facts);
+        assert_int_equal(rule.never, cases[i].keep == 0);
+        assert_int_equal(rule.keep_s, cases[i].keep);
+        assert_int_equal(rule.minimum, cases[i].minimum);
+        assert_string_equal(rule.ground, cases[i].ground);
+    }
+    struct retention_rule rule;
+    assert_int_equal(policy_retention_at(p, RETENTION_HISTORY, 1, &rule), 0);
+    assert_string_equal(rule.selection, "Selectielijst 2020");
+    assert_int_equal(policy_retention_at(p, RETENTION_HISTORY, 2, &rule), SLUIS_ENOENT);
+    policy_unref(p);
+
+    /* No rules, or none that matches: never. */
+    p = load(HEAD "history: [{kind: text, keep: 1y}]\n");
+    const struct retention_facts media = {0, true}, text = {0, false};
+    assert_true(policy_retention(p, RETENTION_ORIGINAL, &text).never);
+    assert_true(policy_retention(p, RETENTION_HISTORY, &media).never);
+    assert_false(policy_retention(p, RETENTION_HISTORY, &text).never);
+    policy_unref(p);
+}
+
+static void test_smallest(void **state)
+{
+    (void)state;
+    struct policy *p = load(HEAD "profiles: {a: {}}\nroutes: {r: {profile: a}}\n");
+    assert_string_equal(policy_activity(p), "t");
+    assert_string_equal(policy_controller(p), "");
+    assert_int_equal(policy_log_keep_s(p), 0);
+    assert_int_equal(profile_rule(policy_profile(p, "a"), DETECT_IBAN).action, MASK_REDACT);
+    assert_int_equal(policy_route(p, "r")->media, MEDIA_WITHHOLD);
+    assert_int_equal(policy_route_media(p, policy_route(p, "r"), POLICY_MEDIA_AUDIO),
+                     MEDIA_WITHHOLD);
+    policy_unref(p);
+    policy_unref(NULL);
+}
+
+/* The number of findings of `type` in a text, by the policy's detector. */
+static int findings(const struct policy *p, const char *text, unsigned type)
+{
+    struct detect_scratch *scratch;
+    struct finding found[32];
+    assert_int_equal(detect_scratch_new(&scratch), 0);
+    const struct detect_input input = {.text = span_str(text), .from_customer = true};
+    int n = detect_run(policy_detector(p), scratch, &input, found, N(found)), of_type = 0;
+    assert_true(n >= 0);
+    for (int i = 0; i < n; i++)
+        of_type += found[i].type == type;
+    detect_scratch_free(scratch);
+    return of_type;
+}
+
+/* Settings reach the detector: thresholds, off, strict. 111222333 is the well-known test BSN. */
+static void test_detect(void **state)
+{
+    (void)state;
+    struct policy *p = load(HEAD);
+    assert_int_equal(findings(p, "mijn IBAN is NL91ABNA0417164300", DETECT_IBAN), 1);
+    assert_int_equal(findings(p, "111222333", DETECT_BSN), 0);
+    policy_unref(p);
+    p = load(HEAD "detect: {iban: off, bsn: {strict: true}}\n");
+    assert_int_equal(findings(p, "mijn IBAN is NL91ABNA0417164300", DETECT_IBAN), 0);
+    assert_int_equal(findings(p, "111222333", DETECT_BSN), 1);
+    policy_unref(p);
+    /* The order in the file does not matter: what is named wins over the default. */
+    p = load(HEAD "detect: {iban: {from: 0.5}, default: {from: 1}}\n");
+    assert_int_equal(findings(p, "mijn IBAN is NL91ABNA0417164300", DETECT_IBAN), 1);
+    assert_int_equal(findings(p, "mijn bsn is 111222333", DETECT_BSN), 0);
+    policy_unref(p);
+}
+
+/* Own recognisers are refused as long as the engine has none; never accepted and ignored. */
+static void test_recognisers(void **state)
+{
+    (void)state;
+    static const char text[] =
+        HEAD "recognisers:\n"
+             "  - {name: klantnummer, patterns: ['K[0-9]{6}'], context: [klant], score: 0.9}\n"
+             "profiles: {a: {klantnummer: {partial: {first: 1}}}}\n"
+             "originals: [{found: klantnummer, keep: never}]\n";
+    struct diag diag = {0};
+    struct policy *p;
+    int error = policy_load(span_str(text), "t.yaml", &p, &diag);
+    if (error) {
+        assert_string_equal(diag.text, "\"recognisers\" is not available in this version");
+        assert_int_equal(diag.line, 3);
+        return;
+    }
+    assert_int_equal(findings(p, "mijn klantnummer is K123456", DETECT_OWN), 1);
+    expect_rule(p, "a", DETECT_OWN, MASK_PARTIAL, 1, 0);
+    policy_unref(p);
+}
+
+static void test_hash(void **state)
+{
+    (void)state;
+    /* printf 'policy: 1\nname: t\n' | sha256sum */
+    static const char known[] = "f88f57af8aa55b54888ca5df822b703e9b6b8b5a90b4328dd370cee8497a2433";
+    struct policy *a = load(HEAD), *b = load(HEAD), *c = load(HEAD "# a comment counts\n");
+    assert_string_equal(policy_hash(a), known);
+    assert_string_equal(policy_hash(b), known);
+    assert_string_not_equal(policy_hash(c), known);
+    policy_unref(a);
+    policy_unref(b);
+    policy_unref(c);
+}
+
+#define NAME_RULE " is not a name: lower-case letters, digits, - and _, a letter first, at most 63"
+#define ACTIONS "expected redact, hash, keep, block or {partial: {last: 4}}, found "
+
+/* Text behind HEAD (two lines), or a whole text when it starts with '!' ; diagnosis without file.
+ */
+static const struct {
+    const char *text, *said;
+} bad[] = {
+    /* the whole */
+    {"!", "1:1: the file is empty"},
+    {"![1]", "1:1: expected a map (key: value), found a list"},
+    {"!name: t", "1:1: missing key \"policy\": version of this language: 1"},
+    {"!policy: 1", "1:1: missing key \"name\": the policy's name, the same as its file's without "
+                   ".yaml"},
+    {"!policy: 2\nname: t", "1:9: \"policy\": this version of Sluis reads policy: 1"},
+    {"!policy: one\nname: t", "1:9: \"policy\": expected a whole number, found \"one\""},
+    {"!policy: 1\nname: Gemeente", "2:1: \"Gemeente\"" NAME_RULE},
+    {"!policy: 1\nname: ../x", "2:1: \"../x\"" NAME_RULE},
+    {"!policy: 1\nname: [a]", "2:7: \"name\": expected a text, found a list"},
+    {"name: u", "3:1: duplicate key \"name\"; the first is on line 2"},
+    {"profile: {}", "3:1: unknown key \"profile\"; did you mean \"profiles\"?"},
+    {"detekt: {}", "3:1: unknown key \"detekt\"; did you mean \"detect\"?"},
+    {"Routes: {}", "3:1: unknown key \"Routes\"; did you mean \"routes\"?"},
+    {"xyzzy: 1",
+     "3:1: unknown key \"xyzzy\"; known here: policy, name, activity, controller, detect, "
+     "recognisers, profiles, originals, history, routes, media, outbound, log"},
+    {"processors: []", "3:1: \"processors\" is not available in this version"},
+    {"roles: {a: {may: [log]}}", "3:1: \"roles\" is not available in this version"},
+    {"notices: {}", "3:1: \"notices\" is not available in this version"},
+    {"until: 2026-12-01", "3:1: \"until\" is not available in this version"},
+    {"activity: \"a\\nb\"", "3:11: expected one line of 1 to 200 bytes"},
+    {"activity: {}", "3:11: \"activity\": expected a text, found a map"},
+    {"controller: Gemeente", "3:13: \"controller\": expected a map (key: value), found a text"},
+    {"controller: {dpo: x}", "3:1: missing key \"name\": the organisation's name"},
+    {"controller: {name: x, dpi: y}", "3:23: unknown key \"dpi\"; did you mean \"dpo\"?"},
+    {"log: {keep: 12}",
+     "3:13: \"keep\": expected a duration such as 90s, 15min, 24h, 7d, 24m or 1y, "
+     "found \"12\""},
+    {"log: {keep: 2h}", "3:13: \"keep\": the access log is kept at least 1d"},
+    {"log: {}", "3:1: missing key \"keep\": how long the access log is kept, at least 1d"},
+    /* detect */
+    {"detect: [iban]", "3:9: \"detect\": expected a map (key: value), found a list"},
+    {"detect: {ibna: off}", "3:10: unknown type \"ibna\"; did you mean \"iban\"?"},
+    {"detect: {creditcard: off}", "3:10: unknown type \"creditcard\""},
+    {"detect: {iban: on}", "3:16: \"iban\": expected {from: 0.70} or off"},
+    {"detect: {iban: 'off'}", "3:16: \"iban\": expected {from: 0.70} or off"},
+    {"detect: {iban: {}}", "3:16: \"iban\": expected {from: 0.70} or off"},
+    {"detect: {iban: }", "3:10: \"iban\": expected {from: 0.70} or off"},
+    {"detect: {iban: {from: 70}}",
+     "3:23: \"from\": expected a number from 0 to 1 such as 0.70, found \"70\""},
+    {"detect: {iban: {from: -0.1}}",
+     "3:23: \"from\": expected a number from 0 to 1 such as 0.70, found \"-0.1\""},
+    {"detect: {iban: {form: 0.7}}", "3:17: unknown key \"form\"; did you mean \"from\"?"},
+    {"detect: {iban: {strict: true}}", "3:17: only bsn can be strict"},
+    {"detect: {default: {strict: true}}", "3:20: only bsn can be strict"},
+    {"detect: {bsn: {strict: yes}}", "3:24: \"strict\": expected true or false, found \"yes\""},
+    {"detect: {default: off}", "3:19: \"default\": expected a map (key: value), found a text"},
+    {"detect: {default: {}}", "3:10: expected {from: 0.70}"},
+    /* recognisers */
+    {"recognisers: {}", "3:14: \"recognisers\": expected a list, found a map"},
+    {"recognisers: [{patterns: [x]}]", "3:15: missing key \"name\": name of the type"},
+    {"recognisers: [{name: x}]", "3:15: missing key \"patterns\": regular expressions (PCRE2)"},
+    {"recognisers: [{name: x, patterns: []}]", "3:25: no pattern in it"},
+    {"recognisers: [{name: iban, patterns: [x]}]",
+     "3:22: \"iban\" is taken: a recogniser needs its own name"},
+    {"recognisers: [{name: default, patterns: [x]}]",
+     "3:22: \"default\" is taken: a recogniser needs its own name"},
+    {"recognisers: [{name: x, patterns: [x], validator: elfprof}]",
+     "3:51: \"validator\": expected luhn, mod97, elfproef, mod11 or none, found \"elfprof\"; did "
+     "you "
+     "mean \"elfproef\"?"},
+    {"recognisers: [{name: x, patterns: [x], score: 2}]",
+     "3:47: \"score\": expected a number from 0 to 1 such as 0.70, found \"2\""},
+    {"recognisers: [{name: x, patterns: [{}]}]", "3:36: expected a text, found a map"},
+    /* profiles */
+    {"profiles: {Web: {}}", "3:12: \"Web\"" NAME_RULE},
+    {"profiles: {a: redact}", "3:15: \"a\": expected a map (key: value), found a text"},
+    {"profiles: {a: {default: redcat}}",
+     "3:25: \"default\": " ACTIONS "\"redcat\"; did you mean \"redact\"?"},
+    {"profiles: {a: {iban: }}", "3:16: \"iban\": " ACTIONS "nothing"},
+    {"profiles: {a: {iban: [redact]}}", "3:22: \"iban\": " ACTIONS "a list"},
+    {"profiles: {a: {iban: partial}}",
+     "3:22: \"iban\": partial needs a shape: {partial: {last: 4}}"},
+    {"profiles: {a: {iban: token}}", "3:22: \"iban\": \"token\" is not available in this version"},
+    {"profiles: {a: {iban: {partial: 4}}}",
+     "3:32: \"partial\": expected a map (key: value), found a text"},
+    {"profiles: {a: {iban: {partial: {}}}}",
+     "3:32: partial shows 1 to 10 characters, first and last together"},
+    {"profiles: {a: {iban: {partial: {first: 6, last: 5}}}}",
+     "3:32: partial shows 1 to 10 characters, first and last together"},
+    {"profiles: {a: {iban: {partial: {last: 11}}}}",
+     "3:39: \"last\": expected a number from 0 to 10, found \"11\""},
+    {"profiles: {a: {iban: {partial: {lst: 4}}}}",
+     "3:33: unknown key \"lst\"; did you mean \"last\"?"},
+    {"profiles: {a: {iban: {redact: true}}}", "3:23: unknown key \"redact\"; known here: partial"},
+    {"profiles: {a: {emial: keep}}", "3:16: unknown type \"emial\"; did you mean \"email\"?"},
+    {"profiles: {a: {defualt: keep}}", "3:16: unknown type \"defualt\"; did you mean \"default\"?"},
+    {"profiles: {a: {contact: hide}}", "3:25: \"contact\": expected keep or alias, found \"hide\""},
+    {"profiles: {a: {}, a: {}}", "3:19: duplicate key \"a\"; the first is on line 3"},
+    /* originals, history */
+    {"originals: {keep: 24h}", "3:12: \"originals\": expected a list, found a map"},
+    {"originals: [24h]", "3:13: expected a map (key: value), found a text"},
+    {"originals: [{found: bsn}]",
+     "3:13: missing key \"keep\": a duration of at least 1h, or never: not written at all"},
+    {"originals:\n  - {keep: 0}", "4:12: \"keep\": 0 is not a time to keep; write never: then that "
+                                  "part is not written at all"},
+    {"history: [{keep: 0d}]",
+     "3:18: \"keep\": 0 is not a time to keep; write never: then that part "
+     "is not written at all"},
+    {"history: [{keep: nevr}]", "3:18: \"keep\": expected a duration or never, found \"nevr\"; did "
+                                "you mean \"never\"?"},
+    {"history: [{keep: 24}]",
+     "3:18: \"keep\": expected a duration such as 90s, 15min, 24h, 7d, 24m "
+     "or 1y, found \"24\""},
+    {"history: [{keep: 12M}]", "3:18: \"keep\": expected a duration; months are written 24m and "
+                               "minutes 15min, found \"12M\""},
+    {"history: [{keep: 30min}]", "3:18: \"keep\": expected at least 1h, or never"},
+    {"history: [{kind: picture, keep: 7d}]",
+     "3:18: \"kind\": expected media or text, found \"picture\""},
+    {"originals: [{found: bns, keep: 1d}]", "3:21: unknown type \"bns\"; did you mean \"bsn\"?"},
+    {"originals: [{found: [pan, bns], keep: 1d}]",
+     "3:27: unknown type \"bns\"; did you mean \"bsn\"?"},
+    {"originals: [{found: [], keep: 1d}]", "3:14: \"found\": expected a type or a list of types"},
+    {"originals: [{found: {}, keep: 1d}]", "3:14: \"found\": expected a type or a list of types"},
+    {"originals: [{found: [[pan]], keep: 1d}]", "3:22: expected a text, found a list"},
+    {"originals:\n - {keep: 1d}\n - {found: pan, keep: never}",
+     "5:4: this rule is never reached: the one on line 4 takes all it would"},
+    {"originals:\n - {found: [pan, bsn], keep: 1d}\n - {found: pan, kind: text, keep: never}",
+     "5:4: this rule is never reached: the one on line 4 takes all it would"},
+    {"history: [{keep: 1d, ground: \"\"}]", "3:30: expected one line of 1 to 200 bytes"},
+    {"history: [{keep: 1d, minimum: true}]",
+     "3:22: unknown key \"minimum\"; known here: found, kind, keep, ground, selection"},
+    /* media, routes */
+    {"media: pass", "3:8: \"media\": expected a map (key: value), found a text"},
+    {"media: {card: redact}",
+     "3:15: \"card\": \"redact\" is not available in this version: pictures "
+     "are not inspected yet; write withhold"},
+    {"media: {card: pass}",
+     "3:15: \"card\": \"pass\" is not available in this version: pictures are "
+     "not inspected yet; write withhold"},
+    {"media: {unknown: redact}", "3:18: \"unknown\": \"redact\" is not available in this version: "
+                                 "pictures are not inspected yet; write withhold"},
+    {"media: {audio: pas}",
+     "3:16: \"audio\": expected withhold or pass, found \"pas\"; did you mean \"pass\"?"},
+    {"media: {video: pass}",
+     "3:9: unknown key \"video\"; known here: card, id_document, unknown, document, audio"},
+    {"routes: {r: {}}", "3:10: missing key \"profile\": the masking profile of this tool"},
+    {"routes: {r: {profile: a}}", "3:23: no profile is called \"a\""},
+    {"profiles: {webcare: {}}\nroutes: {r: {profile: webcar}}",
+     "4:23: no profile is called \"webcar\"; did you mean \"webcare\"?"},
+    {"profiles: {a: {}}\nroutes: {r: {profile: a, media: redact}}",
+     "4:33: \"media\": \"redact\" is not available in this version: pictures are not inspected "
+     "yet; "
+     "write withhold"},
+    {"profiles: {a: {}}\nroutes: {\"\\e[2J\": {profile: a}}", "4:10: \"?[2J\"" NAME_RULE},
+    /* outbound */
+    {"outbound: {links: [a.example]}", "3:12: \"links\" is not available in this version"},
+    {"outbound: {templates: []}", "3:12: \"templates\" is not available in this version"},
+    {"outbound: {found: {bsn: redact}}",
+     "3:25: \"bsn\": expected mask, refuse or pass, found \"redact\""},
+    {"outbound: {found: {bsn: refuze}}",
+     "3:25: \"bsn\": expected mask, refuse or pass, found \"refuze\"; did you mean \"refuse\"?"},
+    {"outbound: {found: {bnk: mask}}", "3:20: unknown type \"bnk\""},
+    {"outbound: {found: refuse}", "3:19: \"found\": expected a map (key: value), found a text"},
+    /* YAML */
+    {"profiles: {a: &x {}, b: *x}",
+     "3:15: anchors (&) and aliases (*) are not available: write the value out, or quote a text "
+     "that starts so"},
+    {"activity: !!str x", "3:11: tags (!) are not available: quote a text that starts so"},
+    {"profiles:\n\ta: {}", "4:1: tab in the indentation: use spaces"},
+    {"<<: {a: 1}",
+     "3:1: unknown key \"<<\"; known here: policy, name, activity, controller, detect, "
+     "recognisers, profiles, originals, history, routes, media, outbound, log"},
+};
+
+static void test_refused(void **state)
+{
+    (void)state;
+    size_t failed = 0;
+    for (size_t i = 0; i < N(bad); i++) {
+        char text[1024], line[1024], said[1024];
+        struct diag diag = {0};
+        struct policy *policy;
+        bool whole = bad[i].text[0] == '!';
+        snprintf(text, sizeof(text), "%s%s", whole ? "" : HEAD, bad[i].text + whole);
+        int error = policy_load(span_str(text), "t.yaml", &policy, &diag);
+        diag_line(&diag, line, sizeof(line));
+        snprintf(said, sizeof(said), "t.yaml:%s", bad[i].said);
+        if (error != SLUIS_EINVAL || policy || strcmp(line, said) != 0) {
+            print_message("%s\n  said %s\n  not  %s\n", text, line, said);
+            failed++;
+        }
+        assert_int_equal(policy_load(span_str(text), "t.yaml", &policy, NULL), error);
+    }
+    print_message("%zu refused policies\n", N(bad));
+    assert_int_equal(failed, 0);
+}
+
+/* `item` n times, its '#' replaced by a number. */
+static void add_many(char *text, size_t size, const char *head, const char *item, int n,
+                     const char *tail)
+{
+    const char *mark = strchr(item, '#');
+    size_t used = (size_t)snprintf(text, size, HEAD "%s", head);
+    for (int i = 0; i < n; i++)
+        used += (size_t)snprintf(text + used, size - used, "%.*s%d%s", (int)(mark - item), item, i,
+                                 mark + 1);
+    snprintf(text + used, size - used, "%s", tail);
+}
+
+/* One more than each list may have. */
+static void test_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *item, *tail;
+        int most;
+        const char *said;
+    } lists[] = {
+        {"profiles:\n", " p#: {}\n", "", 64, "more than 64 profiles"},
+        {"profiles: {a: {}}\nroutes:\n", " r#: {profile: a}\n", "", 64, "more than 64 routes"},
+        {"recognisers:\n", " - {name: r#, patterns: [x]}\n", "", 32, "more than 32 recognisers"},
+        {"recognisers: [{name: x, patterns: [", "p#, ", "]}]\n", 64, "more than 64 entries"},
+        {"history:\n", " - {keep: 1d, ground: g#}\n", "", 256, "more than 256 rules"},
+    };
+    size_t size = 65536;
+    char *text = malloc(size);
+    assert_non_null(text);
+    for (size_t i = 0; i < N(lists); i++) {
+        struct diag diag = {0};
+        struct policy *policy = NULL;
+        for (int more = 0; more < 2; more++) {
+            add_many(text, size, lists[i].head, lists[i].item, lists[i].most + more, lists[i].tail);
+            memset(&diag, 0, sizeof(diag));
+            int error = policy_load(span_str(text), "t.yaml", &policy, &diag);
+            if (more)
+                assert_int_equal(error, SLUIS_EINVAL);
+            assert_true((strcmp(diag.text, lists[i].said) == 0) == (more == 1));
+            policy_unref(policy);
+            policy = NULL;
+        }
+    }
+    free(text);
+}
+
+static void *take_and_drop(void *arg)
+{
+    struct policy *policy = arg;
+    for (int i = 0; i < 20000; i++) {
+        struct policy *mine = policy_ref(policy);
+        const struct retention_facts facts = {BIT(DETECT_PAN), false};
+        if (!policy_retention(mine, RETENTION_ORIGINAL, &facts).never)
+            abort();
+        policy_unref(mine);
+    }
+    policy_unref(policy);
+    return NULL;
+}
+
+/* The last of several threads frees; a leak or a double free shows under the sanitizers. */
+static void test_threads(void **state)
+{
+    (void)state;
+    struct policy *policy = load(contract);
+    pthread_t threads[4];
+    for (size_t i = 0; i < N(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, take_and_drop, policy_ref(policy)), 0);
+    policy_unref(policy);
+    for (size_t i = 0; i < N(threads); i++)
+        pthread_join(threads[i], NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_contract),    cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_smallest),    cmocka_unit_test(test_detect),
+        cmocka_unit_test(test_recognisers), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
