@@ -112,6 +112,7 @@ enum store_kind { STORE_KIND_MESSAGE = 1, STORE_KIND_STATUS, STORE_KIND_ECHO, ST
  * and recovery need, no content. */
 struct store_item {
     uint64_t serial;
+    uint64_t order; /* place in commit order: rising from 1, with gaps; set by store_put_item */
     uint64_t subject;
     uint16_t channel; /* store_name_id */
     uint8_t kind;     /* enum store_kind */
@@ -161,8 +162,8 @@ void store_put_item(struct store_txn *txn, struct store_item *item);
 /* A leaf of the access log and its RFC 6962 leaf hash; *index gets its place (valid after done). */
 void store_put_leaf(struct store_txn *txn, struct span leaf, const uint8_t hash[32],
                     uint64_t *index);
-/* Delivery: everything up to `serial` is settled for the route, save what is pending. */
-void store_put_cursor(struct store_txn *txn, uint16_t route, uint64_t serial);
+/* Delivery: everything up to commit order `order` is settled for the route, save what is pending. */
+void store_put_cursor(struct store_txn *txn, uint16_t route, uint64_t order);
 enum store_pending_state { STORE_PENDING_WAITING = 1, STORE_PENDING_PARKED, STORE_PENDING_EXPIRED };
 struct store_pending {
     uint16_t route;
@@ -197,12 +198,12 @@ SLUIS_MUST_CHECK int store_get_item(struct store_read *read, uint64_t serial,
 SLUIS_MUST_CHECK int store_get_head(struct store_read *read, uint16_t channel, uint64_t subject,
                                     uint64_t *serial);
 /* Walks: `each` returns 0 to go on, 1 to stop. */
-int store_each_item(struct store_read *read, uint64_t from_serial,
+int store_each_item(struct store_read *read, uint64_t from_order,
                     int (*each)(void *ctx, const struct store_item *item), void *ctx);
 int store_each_leaf(struct store_read *read, uint64_t from_index,
                     int (*each)(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32]),
                     void *ctx);
-int store_get_cursor(struct store_read *read, uint16_t route, uint64_t *serial);
+int store_get_cursor(struct store_read *read, uint16_t route, uint64_t *order);
 int store_each_pending(struct store_read *read, uint16_t route, uint64_t from_serial,
                        int (*each)(void *ctx, const struct store_pending *pending), void *ctx);
 int store_get_row(struct store_read *read, enum store_table table, struct span key,

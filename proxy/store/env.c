@@ -226,7 +226,8 @@ static int load_counters(struct store *store, MDB_txn *txn)
     rc = last_key(txn, store->dbi[DB_JOURNAL], &row, &value);
     if (rc && rc != MDB_NOTFOUND)
         return rc;
-    store->next_block = rc ? 0 : row + 1;
+    /* How many items the last block holds is sealed: pass over as many as can be in one. */
+    store->next_order = rc ? 1 : row + COMMIT_ITEMS_MAX;
     rc = last_key(txn, store->dbi[DB_LEAF_HASH], &row, &value);
     if (rc && rc != MDB_NOTFOUND)
         return rc;

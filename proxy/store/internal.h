@@ -67,7 +67,7 @@ struct store_txn {
     size_t leaf_count, leaf_size;
     struct buffer leaf_bytes;
     struct buffer plain, sealed; /* scratch of the flush */
-    uint64_t next_block, next_leaf;
+    uint64_t next_order, next_leaf; /* order of this transaction's first item */
     uint64_t reserved_serial, reserved_subject;
     MDB_dbi class_dbi[STORE_CLASSES_MAX + 1];
     struct class_end ends[STORE_CLASSES_MAX + 1];
@@ -101,7 +101,7 @@ struct store {
     _Atomic uint64_t reserved_serial, reserved_subject; /* durable */
     _Atomic uint64_t log_size, commits, jobs, bytes_used;
     _Atomic int state; /* enum store_state */
-    uint64_t next_block;
+    uint64_t next_order;
 
     pthread_mutex_t queue_lock;
     pthread_cond_t queue_wake;

@@ -1,11 +1,11 @@
 /*
  * The intake journal: what was accepted, in commit order.
  *
- * Items of one commit are packed into as few rows as fit and sealed; the key is a block number that
- * only rises, so that walking the table is walking commit order. Serials are given out before the
- * commit, by several threads, so a later block may hold an earlier serial: the index holds, per 64
- * serials, which blocks have which of them. It is exact, at most 1 KiB a row, touched once or twice
- * per commit, always near its end.
+ * Items of one commit are packed into as few rows as fit and sealed; the key ("block" below) is the
+ * commit order of the row's first item, so that walking the table is walking commit order. Serials
+ * are given out before the commit, by several threads, so a later block may hold an earlier serial:
+ * the index holds, per 64 serials, which blocks have which of them. It is exact, at most 1 KiB a
+ * row, touched once or twice per commit, always near its end.
  */
 #include "internal.h"
 
@@ -13,9 +13,6 @@
 
 #include "sluis/base/encode.h"
 
-/* Rows of the index looked at to find where a walk from an unknown serial begins: threads are never
- * further apart than the jobs in flight. */
-#define INDEX_LOOK_AHEAD 64
 #define HEADS_START 256
 
 /* ---- conversation heads ---- */
@@ -100,6 +97,7 @@ void store_put_item(struct store_txn *txn, struct store_item *item)
     }
     txn->changed = true;
     item->previous = head_replace(txn, item);
+    item->order = txn->next_order + txn->item_count;
     if (!txn->error)
         txn->items[txn->item_count++] = *item;
 }
@@ -160,7 +158,7 @@ static void index_block(struct store_txn *txn, uint64_t block, const struct stor
 static void put_block(struct store_txn *txn, size_t from, size_t to)
 {
     struct store *store = txn->store;
-    uint64_t block = txn->next_block++;
+    uint64_t block = txn->items[from].order;
     uint8_t key[8];
 
     buffer_clear(&txn->sealed);
@@ -275,7 +273,7 @@ int store_get_item(struct store_read *read, uint64_t serial, struct store_item *
     if (!rc)
         rc = load_block(read, block);
     if (!rc)
-        rc = layout_block_open(buffer_span(&read->plain), &walk);
+        rc = layout_block_open(buffer_span(&read->plain), read->block, &walk);
     if (rc)
         return rc;
     while ((rc = layout_block_next(&walk, out)) == 1)
@@ -299,81 +297,50 @@ int store_get_head(struct store_read *read, uint16_t channel, uint64_t subject, 
     return 0;
 }
 
-/* For a serial that is not there: the earliest block with a later one, looking a stated way ahead.
- */
-static int first_block_after(struct store_read *read, uint64_t serial, uint64_t *block)
-{
-    uint8_t key[8];
-    MDB_cursor *cursor;
-    MDB_val value;
-    bool found = false;
-
-    int rc = mdb_cursor_open(read->txn, read->store->dbi[DB_JOURNAL_INDEX], &cursor);
-    if (rc)
-        return env_error(rc);
-    be64_put(key, serial / INDEX_SPAN);
-    MDB_val k = val_of(key, sizeof(key));
-    rc = mdb_cursor_get(cursor, &k, &value, MDB_SET_RANGE);
-    for (unsigned rows = 0; !rc && rows < INDEX_LOOK_AHEAD; rows++) {
-        uint64_t mask = UINT64_MAX;
-        if (k.mv_size == 8 && be64_get(k.mv_data) == serial / INDEX_SPAN)
-            mask <<= serial % INDEX_SPAN;
-        for (size_t i = 0; i + INDEX_PAIR_BYTES <= value.mv_size; i += INDEX_PAIR_BYTES) {
-            const uint8_t *pair = (const uint8_t *)value.mv_data + i;
-            if (!(be64_get(pair + 8) & mask) || (found && be64_get(pair) >= *block))
-                continue;
-            *block = be64_get(pair);
-            found = true;
-        }
-        rc = mdb_cursor_get(cursor, &k, &value, MDB_NEXT);
-    }
-    mdb_cursor_close(cursor);
-    if (rc && rc != MDB_NOTFOUND)
-        return env_error(rc);
-    return found ? 0 : SLUIS_ENOENT;
-}
-
-/* Calls `each` for the items of the open block, from *skip_to on when that is not 0. */
-static int walk_block(struct store_read *read, uint64_t *skip_to,
+/* Calls `each` for the items of the open block that stand at `from_order` or later. */
+static int walk_block(struct store_read *read, uint64_t from_order,
                       int (*each)(void *ctx, const struct store_item *item), void *ctx)
 {
     struct layout_block walk;
     struct store_item item;
 
-    int rc = layout_block_open(buffer_span(&read->plain), &walk);
+    int rc = layout_block_open(buffer_span(&read->plain), read->block, &walk);
     if (rc)
         return rc;
     while ((rc = layout_block_next(&walk, &item)) == 1) {
-        if (*skip_to && item.serial != *skip_to)
+        if (item.order < from_order)
             continue;
-        *skip_to = 0;
         if ((rc = each(ctx, &item)) != 0)
             return rc;
     }
     return rc;
 }
 
-int store_each_item(struct store_read *read, uint64_t from_serial,
-                    int (*each)(void *ctx, const struct store_item *item), void *ctx)
+/* Puts the cursor on the block that may hold `from_order`: the last one that begins at or before
+ * it, else the first. An LMDB code. */
+static int seek_order(MDB_cursor *cursor, uint64_t from_order, MDB_val *k, MDB_val *value)
 {
     uint8_t key[8];
-    MDB_cursor *cursor;
-    MDB_val value;
-    uint64_t block = 0, skip_to = from_serial;
 
-    int rc = from_serial ? find_block(read, from_serial, &block) : 0;
-    if (rc == SLUIS_ENOENT) {
-        skip_to = 0;
-        rc = first_block_after(read, from_serial, &block);
-    }
-    if (rc)
-        return rc == SLUIS_ENOENT ? 0 : rc;
-    rc = mdb_cursor_open(read->txn, read->store->dbi[DB_JOURNAL], &cursor);
+    be64_put(key, from_order);
+    *k = val_of(key, sizeof(key));
+    int rc = mdb_cursor_get(cursor, k, value, MDB_SET_RANGE);
+    if (!rc && k->mv_size == 8 && be64_get(k->mv_data) == from_order)
+        return 0;
+    rc = mdb_cursor_get(cursor, k, value, rc ? MDB_LAST : MDB_PREV);
+    return rc == MDB_NOTFOUND ? mdb_cursor_get(cursor, k, value, MDB_FIRST) : rc;
+}
+
+int store_each_item(struct store_read *read, uint64_t from_order,
+                    int (*each)(void *ctx, const struct store_item *item), void *ctx)
+{
+    MDB_cursor *cursor;
+    MDB_val k, value;
+
+    int rc = mdb_cursor_open(read->txn, read->store->dbi[DB_JOURNAL], &cursor);
     if (rc)
         return env_error(rc);
-    be64_put(key, block);
-    MDB_val k = val_of(key, sizeof(key));
-    rc = mdb_cursor_get(cursor, &k, &value, MDB_SET_RANGE);
+    rc = seek_order(cursor, from_order, &k, &value);
     int result = 0;
     while (!rc && !result) {
         if (k.mv_size != 8)
@@ -381,7 +348,7 @@ int store_each_item(struct store_read *read, uint64_t from_serial,
         else
             result = open_block(read, be64_get(k.mv_data), span_of_val(value));
         if (!result)
-            result = walk_block(read, &skip_to, each, ctx);
+            result = walk_block(read, from_order, each, ctx);
         if (!result)
             rc = mdb_cursor_get(cursor, &k, &value, MDB_NEXT);
     }

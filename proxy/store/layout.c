@@ -203,10 +203,11 @@ void layout_item_add(struct buffer *out, const struct store_item *first,
     buffer_add(out, span_of(bytes, (size_t)(p - bytes)));
 }
 
-int layout_block_open(struct span plain, struct layout_block *out)
+int layout_block_open(struct span plain, uint64_t order, struct layout_block *out)
 {
     if (plain.n < BLOCK_HEADER_BYTES || plain.p[0] != BLOCK_VERSION)
         return SLUIS_EINVAL;
+    out->order = order;
     out->serial = be64_get((const uint8_t *)plain.p + 1);
     out->taken_ms = (int64_t)be64_get((const uint8_t *)plain.p + 9);
     out->rest = span_from(plain, BLOCK_HEADER_BYTES);
@@ -232,6 +233,7 @@ int layout_block_next(struct layout_block *block, struct store_item *out)
     if (rest->n == 0)
         return 0;
     memset(out, 0, sizeof(*out));
+    out->order = block->order++;
     out->serial = difference_get(rest, block->serial, &bad);
     out->taken_ms = (int64_t)difference_get(rest, (uint64_t)block->taken_ms, &bad);
     out->at_ms = (int64_t)difference_get(rest, (uint64_t)out->taken_ms, &bad);

@@ -11,7 +11,7 @@
  *   class-NN    bucket be32, serial be64, part, row    part of a sealed record
  *   dedupe      day be32, hash 16                      struct record_id
  *   identifier  hash 16                                subject be64
- *   journal     block be64 (commit order)              sealed block of items
+ *   journal     order be64 of the first item         sealed block of items
  *   jindex      serial / 64 be64                       (block be64, bits be64) ..., in commit order
  *   head        channel be16, subject be64             serial be64
  *   leaf        index of its first leaf be64           sealed block of leaves
@@ -96,12 +96,13 @@ SLUIS_MUST_CHECK int layout_pending_parse(struct span key, struct span value,
 struct layout_block { /* walks the items of an opened block */
     struct span rest;
     uint64_t serial;
+    uint64_t order; /* of the next item */
     int64_t taken_ms;
 };
 void layout_block_begin(struct buffer *out, const struct store_item *first);
 void layout_item_add(struct buffer *out, const struct store_item *first,
                      const struct store_item *item);
-SLUIS_MUST_CHECK int layout_block_open(struct span plain, struct layout_block *out);
+SLUIS_MUST_CHECK int layout_block_open(struct span plain, uint64_t order, struct layout_block *out);
 /* 1 and the next item, 0 at the end, SLUIS_EINVAL. */
 SLUIS_MUST_CHECK int layout_block_next(struct layout_block *block, struct store_item *out);
 

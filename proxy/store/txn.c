@@ -40,7 +40,7 @@ int txn_begin(struct store_txn *txn)
     txn->item_count = txn->leaf_count = 0;
     buffer_clear(&txn->leaf_bytes);
     heads_clear(&txn->heads);
-    txn->next_block = store->next_block;
+    txn->next_order = store->next_order;
     txn->next_leaf = atomic_load(&store->log_size);
     txn->reserved_serial = atomic_load(&store->reserved_serial);
     txn->reserved_subject = atomic_load(&store->reserved_subject);
@@ -185,7 +185,7 @@ int txn_commit(struct store_txn *txn)
         txn_abort(txn);
         return rc;
     }
-    store->next_block = txn->next_block;
+    store->next_order = txn->next_order + txn->item_count;
     atomic_store(&store->log_size, txn->next_leaf);
     atomic_store(&store->reserved_serial, txn->reserved_serial);
     atomic_store(&store->reserved_subject, txn->reserved_subject);
