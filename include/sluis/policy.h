@@ -83,7 +83,7 @@ enum media_action policy_route_media(const struct policy *policy, const struct p
                                      enum policy_media_kind kind);
 
 /* ---- retention ---- */
-enum retention_part { RETENTION_ORIGINAL, RETENTION_HISTORY };
+enum retention_part { RETENTION_ORIGINAL, RETENTION_HISTORY, RETENTION_QUARANTINE };
 struct retention_facts {
     uint64_t found; /* bit set of detect types */
     bool media;

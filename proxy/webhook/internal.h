@@ -1,0 +1,204 @@
+/*
+ * The webhook room's own shapes.
+ *
+ *   POST -> batch (webhook.c reads and verifies, batch.c splits) -> item per message, status, event
+ *        -> the thread that owns its contact (judge.c) -> one store job -> back -> 200
+ *
+ * A batch belongs to the thread that read the POST (home); an item to its owner thread from
+ * batch_dispatch until item_settled. Counts are atomic, all else is handed over by mail.
+ */
+#ifndef SLUIS_WEBHOOK_INTERNAL_H
+#define SLUIS_WEBHOOK_INTERNAL_H
+
+#include "sluis/audit.h"
+#include "sluis/base/counters.h"
+#include "sluis/base/encode.h"
+#include "sluis/base/json.h"
+#include "sluis/mask.h"
+#include "sluis/retention.h"
+#include "sluis/subject.h"
+#include "sluis/webhook.h"
+
+#include <openssl/evp.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+/* Meta's stated maximum is 3 MB. */
+#define WEBHOOK_BODY_MAX (3u * 1024 * 1024)
+/* Values in one POST: 1,000 updates of about 60 values, and room. */
+#define WEBHOOK_VALUES_MAX 200000u
+/* Units of one POST: Meta puts up to 1,000 updates in one; a change may hold more than one. */
+#define WEBHOOK_UNITS_MAX 4000u
+/* Memory of one batch beside its body: nodes, units, findings. */
+#define WEBHOOK_ARENA_MAX (48u * 1024 * 1024)
+/* Memory of all batches at once (bodies and arenas as used); above it 503. */
+#define WEBHOOK_BATCHES_MAX (256u * 1024 * 1024)
+/* Answers to Meta are due in seconds; a store that has not committed by then says 503. */
+#define WEBHOOK_RETRY_AFTER "5"
+/* Dedupe rows live nine days, whatever the retention (whatsapp 0.17). */
+#define WEBHOOK_DEDUPE_DAYS 9
+/* A timestamp further ahead than this is not believed for retention. */
+#define WEBHOOK_SKEW_MS (5 * 60 * 1000)
+#define DAY_MS ((int64_t)24 * 3600 * 1000)
+
+/* Quarantine: what was signed and could not be read, kept for an operator. */
+#define QUARANTINE_ROWS_MAX 1000u
+#define QUARANTINE_BYTES_MAX (64u * 1024 * 1024)
+#define QUARANTINE_CHUNK (128u * 1024)
+#define QUARANTINE_KEEP_S (7 * 24 * 3600)
+
+/* Conversation windows kept in memory per thread. */
+#define WINDOW_CONVERSATIONS_MAX 16384u
+#define WINDOW_BYTES_MAX (16u * 1024 * 1024)
+
+enum webhook_counter {
+    C_POSTS,
+    C_VERIFIED,
+    C_BAD_SIGNATURE,
+    C_BAD_TOKEN,
+    C_UNKNOWN_APP,
+    C_SHED,
+    C_FAILED,
+    C_MESSAGES,
+    C_STATUSES,
+    C_ECHOES,
+    C_ACCOUNT,
+    C_DUPLICATES,
+    C_EXPIRED,
+    C_UNJUDGED,
+    C_QUARANTINED,
+    C_UNKNOWN_CHANNEL,
+    C_DROPPED_CONTACT_BOOK,
+    C_REVOKED,
+    C_REMASKED,
+    C_STORAGE_ERRORS,
+    C_COUNT
+};
+
+struct signature_cache;
+struct window_table;
+struct batch;
+
+struct intake_thread { /* one per event loop */
+    struct webhook *webhook;
+    struct loop *loop;
+    unsigned index;
+    struct signature_cache *signatures;
+    struct detect_scratch *scratch;
+    struct keyring_cache *keys;
+    struct subject_resolver *subjects;
+    struct window_table *windows;
+    struct arena arena; /* of the item at hand; reset after each */
+};
+
+struct webhook {
+    struct webhook_deps deps;
+    struct intake_thread *threads;
+    struct counter *counters;
+    _Atomic uint64_t batch_bytes;
+    _Atomic uint64_t quarantine_rows, quarantine_bytes;
+};
+
+static inline void count(struct webhook *w, enum webhook_counter c)
+{
+    counter_add(&w->counters[c], 1);
+}
+
+/* ---- signature.c ---- */
+/* Is `header` ("sha256=" and 64 lower-case hex) the HMAC of the body under one of the app's
+ * secrets? A context per app is kept for the snapshot at hand. */
+int signature_cache_new(struct signature_cache **out);
+void signature_cache_free(struct signature_cache *cache);
+bool signature_well_formed(struct span header);
+bool signature_holds(struct signature_cache *cache, const struct config *config,
+                     const struct config_app *app, struct span header, struct span body);
+
+/* ---- batch.c ---- */
+enum item_outcome { ITEM_STORED, ITEM_DUPLICATE, ITEM_EXPIRED, ITEM_DROPPED, ITEM_QUARANTINED };
+
+struct item {
+    struct mail mail; /* first: to the owner, then back */
+    struct store_job job;
+    struct batch *batch;
+    struct intake_thread *owner;
+    struct mask_unit unit;
+    const struct config_channel *channel;
+    struct subject subject;
+    struct store_item row;
+    uint8_t dedupe[STORE_HASH_BYTES];
+    uint32_t dedupe_day;
+    struct record_id record_o, record_m;
+    struct buffer packed, sealed_o, sealed_m;
+    struct buffer leaves; /* one after the other */
+    struct {
+        uint32_t start, n;
+        uint8_t hash[32];
+    } leaf[STORE_ROUTES_MAX + 1];
+    unsigned leaf_count;
+    struct record_id revoked; /* part O of the message that a revoke takes back */
+    struct record_id remask;  /* part M of an earlier message, sealed anew in `sealed_remask` */
+    struct buffer sealed_remask;
+    enum item_outcome outcome;
+    int result;
+};
+
+struct batch {
+    struct intake_thread *home;
+    struct server *server;
+    uint64_t exchange;
+    const struct config_app *app;
+    struct config *config;
+    struct buffer body;
+    struct arena arena;
+    struct json_doc doc;
+    struct item **items;
+    unsigned item_count;
+    unsigned item_cap;
+    uint64_t first_serial;
+    uint64_t charged; /* bytes counted in webhook->batch_bytes */
+    _Atomic unsigned left;
+    _Atomic int worst; /* 0 or the first error */
+    struct mail mail;  /* home again, when all are settled */
+};
+
+/* Takes the body of a verified POST and answers it later. */
+void batch_begin(struct intake_thread *thread, struct exchange *ex, const struct config_app *app,
+                 struct config *config);
+/* Any thread: the item is done with (stored, dropped or failed). */
+void item_settled(struct item *item, enum item_outcome outcome, int result);
+
+/* ---- judge.c ---- */
+/* On the owner's thread: channel, subject, window, judging, sealing, job. Ends in item_settled. */
+void item_judge(struct item *item);
+
+/* ---- quarantine.c ---- */
+/* Counts what is there at start. */
+int quarantine_count(struct webhook *webhook);
+/* Seals `text` for the item or the whole batch and submits; `done` runs on the writer thread. */
+int quarantine_put(struct intake_thread *thread, const struct config_app *app, const char *reason,
+                   struct span text, void (*done)(void *ctx, int result), void *ctx);
+
+/* ---- window.c ---- */
+struct window_message {
+    struct span text; /* the table's copy */
+    bool from_customer;
+    int64_t at_ms;
+    uint64_t serial;
+};
+struct window {
+    uint16_t channel;
+    uint64_t subject;
+    unsigned count; /* messages, newest first */
+    struct window_message messages[DETECT_WINDOW_MESSAGES];
+    bool loaded;
+};
+int window_table_new(struct window_table **out);
+void window_table_free(struct window_table *table);
+/* The window of a conversation, made when absent (loaded = false then). NULL: no memory. */
+struct window *window_get(struct window_table *table, uint16_t channel, uint64_t subject);
+/* Puts a message in front (by timestamp; equal ones by arrival). Drops what is beyond the bounds.
+ */
+void window_add(struct window_table *table, struct window *window, struct span text,
+                bool from_customer, int64_t at_ms, uint64_t serial);
+
+#endif
