@@ -4,7 +4,7 @@
  * route never delays another. Memory is bounded: past the cap only journal positions are kept
  * and content is read back from the store.
  *
- * A route belongs to one event thread. deliver_offer may be called from any.
+ * A route belongs to one event thread.
  */
 #ifndef SLUIS_DELIVER_H
 #define SLUIS_DELIVER_H
@@ -35,7 +35,8 @@ void deliver_free(struct deliver *deliver);
 /* New configuration in force: routes added, changed, removed. */
 void deliver_reload(struct deliver *deliver);
 
-/* A committed item and its packed part O (mask_pack), copied when it fits in memory. Any thread. */
+/* A committed item and its packed part O (mask_pack), copied when it fits in memory. From the job's
+ * `done` only, on the writer thread: that is what makes offers come in commit order. */
 void deliver_offer(struct deliver *deliver, const struct store_item *item, struct span packed);
 
 /* For `sluis queue` and the admin face; any thread but the event threads. */

@@ -1,0 +1,132 @@
+/* From a stored or remembered item to the body a route gets: rendered when it is used. */
+#include "internal.h"
+
+#include <sodium.h>
+
+struct form {
+    struct judged judged;
+    struct span json;
+    bool expired;
+};
+
+static int unseal(struct route *r, const struct record_id *id, struct store_read *read,
+                  struct span *packed)
+{
+    struct span sealed;
+    int result = store_get_record(read, id, &r->arena, &sealed);
+    if (result != 0)
+        return result;
+    struct buffer plain;
+    buffer_init(&plain, STORE_RECORD_MAX);
+    result = record_open(r->keys, 0, id, sealed, &plain);
+    if (result == 0)
+        result = arena_try_copy(&r->arena, buffer_span(&plain), packed);
+    buffer_free(&plain);
+    return result;
+}
+
+static bool gone(int result)
+{
+    return result == SLUIS_ENOENT || result == SLUIS_EEXPIRED;
+}
+
+/* O while it lives, else M marked as expired, else SLUIS_EEXPIRED. */
+static int fetch(struct route *r, struct entry *e, struct form *form)
+{
+    struct span packed;
+    if (e->content) {
+        packed = span_of(e->content->bytes, e->content->n);
+        return mask_unpack(packed, &r->arena, &form->judged, &form->json);
+    }
+    const struct store_item *item = &e->item;
+    struct store_read *read;
+    int result = store_read_begin(r->deliver->deps.store, &read);
+    if (result != 0)
+        return result;
+    result = SLUIS_EEXPIRED;
+    if (item->cls_o) {
+        const struct record_id id = {item->cls_o, item->bucket_o, item->subject, item->serial, 'O'};
+        result = unseal(r, &id, read, &packed);
+    }
+    if (gone(result) && item->cls_m && !r->facts->needs_original) {
+        const struct record_id id = {item->cls_m, item->bucket_m, item->subject, item->serial, 'M'};
+        result = unseal(r, &id, read, &packed);
+        form->expired = result == 0;
+        if (result == 0)
+            deliver_count(r->deliver, D_FROM_M, 1);
+    }
+    store_read_end(read);
+    if (gone(result))
+        return SLUIS_EEXPIRED;
+    return result == 0 ? mask_unpack(packed, &r->arena, &form->judged, &form->json) : result;
+}
+
+static int render(struct route *r, struct entry *e, struct buffer *out)
+{
+    struct form form = {.expired = false};
+    struct json_doc doc;
+    int result = fetch(r, e, &form);
+    if (result == 0)
+        result = json_scan(&doc, form.json, &r->arena, NULL);
+    if (result != 0)
+        return result;
+    const struct policy_route *policy = r->facts->policy;
+    const struct mask_reader reader = {
+        .profile = policy->profile,
+        .policy = r->channel->policy,
+        .media = r->channel->media_pass ? policy->media : MEDIA_WITHHOLD,
+        .media_base = r->deliver->deps.media_base,
+        .hash_key = r->hash_key,
+        .alias_key = r->alias_key,
+        .unjudged = (e->item.flags & STORE_ITEM_UNJUDGED) != 0,
+        .expired = form.expired,
+        .after_gap = e->after_gap,
+    };
+    result = mask_render(&doc, 0, MASK_TABLE_WEBHOOK, &form.judged, &reader, &r->arena, out);
+    return result ? result : out->error;
+}
+
+/* The elements of `entry` of a rendered unit, without the brackets. */
+static int entry_elements(struct route *r, struct span unit, struct span *out)
+{
+    struct json_doc doc;
+    int result = json_scan(&doc, unit, &r->arena, NULL);
+    if (result != 0)
+        return result;
+    struct span raw = json_raw(&doc, json_get(&doc, 0, SPAN("entry")));
+    if (raw.n < 2 || raw.p[0] != '[')
+        return SLUIS_EINVAL;
+    *out = span_of(raw.p + 1, raw.n - 2);
+    return 0;
+}
+
+static int merge(struct route *r, struct lane *lane, unsigned units, struct buffer *out)
+{
+    struct entry *e = lane->first;
+    struct buffer unit;
+    int result = 0;
+    buffer_init(&unit, BODY_MAX);
+    buffer_add(out, SPAN("{\"object\":\"whatsapp_business_account\",\"entry\":["));
+    for (unsigned i = 0; result == 0 && i < units; i++, e = e->lane_next) {
+        struct span elements;
+        buffer_clear(&unit);
+        result = render(r, e, &unit);
+        if (result == 0)
+            result = entry_elements(r, buffer_span(&unit), &elements);
+        if (result != 0)
+            break;
+        if (i)
+            buffer_add_char(out, ',');
+        buffer_add(out, elements);
+    }
+    buffer_add(out, SPAN("]}"));
+    buffer_free(&unit);
+    return result ? result : out->error;
+}
+
+int compose_body(struct route *r, struct lane *lane, unsigned units, struct buffer *out)
+{
+    int result = units == 1 ? render(r, lane->first, out) : merge(r, lane, units, out);
+    arena_reset(&r->arena);
+    return result;
+}

@@ -1,0 +1,356 @@
+/* The door: the table of routes, offers from the writer thread, and what operators ask. */
+#include "internal.h"
+
+#include "sluis/base/clock.h"
+
+#include <stdlib.h>
+
+#define D_COUNTER(name, help)                                                                      \
+    {                                                                                              \
+        "sluis_deliver_" name "_total", NULL, help, COUNTER_TOTAL, 0                               \
+    }
+
+static struct counter counters[D_COUNT] = {
+    [D_DELIVERED] = D_COUNTER("delivered", "items delivered to a route"),
+    [D_ATTEMPTS] = D_COUNTER("attempts", "POSTs to tools"),
+    [D_RETRIES] = D_COUNTER("retries", "deliveries put back to wait"),
+    [D_PARKED] = D_COUNTER("parked", "deliveries parked for a person"),
+    [D_EXPIRED] = D_COUNTER("expired", "deliveries that outlived their retention or their tries"),
+    [D_DROPPED] = D_COUNTER("dropped", "deliveries dropped by an operator"),
+    [D_PAUSES] = D_COUNTER("pauses", "times a route was paused"),
+    [D_REREAD] = D_COUNTER("reread", "items read back from the journal"),
+    [D_FROM_M] = D_COUNTER("from_profile", "deliveries made from part M: the original was gone"),
+    [D_FLUSH_FAILED] = D_COUNTER("flush_failed", "outcomes that could not be written yet"),
+};
+
+int deliver_new(const struct deliver_deps *deps, struct deliver **out)
+{
+    *out = NULL;
+    struct deliver *d = calloc(1, sizeof(*d));
+    if (!d)
+        return SLUIS_ENOMEM;
+    d->deps = *deps;
+    d->counters = counters;
+    if (d->deps.memory_max == 0)
+        d->deps.memory_max = 64u * 1024 * 1024;
+    int r = pthread_mutex_init(&d->lock, NULL) == 0 ? 0 : SLUIS_ESYS;
+    if (r == 0)
+        r = counters_register(counters, D_COUNT);
+    if (r != 0) {
+        free(d);
+        return r;
+    }
+    *out = d;
+    return 0;
+}
+
+static struct route *find(struct deliver *d, uint16_t id)
+{
+    struct route *found = NULL;
+    pthread_mutex_lock(&d->lock);
+    for (unsigned i = 0; i < d->route_count && !found; i++)
+        if (d->routes[i]->id == id)
+            found = d->routes[i];
+    pthread_mutex_unlock(&d->lock);
+    return found;
+}
+
+static int add_route(struct deliver *d, uint16_t id)
+{
+    if (find(d, id))
+        return 0;
+    struct route *r;
+    int result = route_new(d, id, d->deps.loops[id % d->deps.loop_count], &r);
+    if (result != 0)
+        return result;
+    pthread_mutex_lock(&d->lock);
+    if (d->route_count == d->route_cap) {
+        unsigned cap = d->route_cap ? d->route_cap * 2 : 16;
+        struct route **routes = realloc(d->routes, cap * sizeof(struct route *));
+        if (routes) {
+            d->routes = routes;
+            d->route_cap = cap;
+        } else {
+            result = SLUIS_ENOMEM;
+        }
+    }
+    if (result == 0)
+        d->routes[d->route_count++] = r;
+    pthread_mutex_unlock(&d->lock);
+    if (result != 0)
+        route_free(r);
+    return result;
+}
+
+/* ---- asking a route's thread, and waiting ---- */
+
+struct ask {
+    struct mail mail;
+    struct route *route;
+    void (*act)(struct route *route, struct ask *ask);
+    uint64_t serial;
+    int result;
+    struct deliver_route_status status;
+    pthread_mutex_t lock;
+    pthread_cond_t ready;
+    bool done;
+};
+
+static void on_ask(struct mail *mail)
+{
+    struct ask *a = (struct ask *)mail;
+    a->act(a->route, a);
+    pthread_mutex_lock(&a->lock);
+    a->done = true;
+    pthread_cond_signal(&a->ready);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static int ask_route(struct route *r, void (*act)(struct route *, struct ask *), struct ask *a)
+{
+    a->route = r;
+    a->act = act;
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_cond_init(&a->ready, NULL);
+    loop_post(r->loop, &a->mail, on_ask);
+    pthread_mutex_lock(&a->lock);
+    while (!a->done)
+        pthread_cond_wait(&a->ready, &a->lock);
+    pthread_mutex_unlock(&a->lock);
+    pthread_cond_destroy(&a->ready);
+    pthread_mutex_destroy(&a->lock);
+    return a->result;
+}
+
+static void act_configure(struct route *r, struct ask *a)
+{
+    (void)a;
+    route_configure(r);
+}
+
+void deliver_reload(struct deliver *d)
+{
+    struct config *config = config_acquire(d->deps.config);
+    for (size_t c = 0; c < config->channel_count; c++) {
+        for (size_t i = 0; i < config->channels[c].route_count; i++) {
+            int r = add_route(d, config->channels[c].routes[i].id);
+            if (r != 0)
+                LOG(LOG_ALARM, "deliver", "route_not_made", log_error(r),
+                    log_word("route", config->channels[c].routes[i].name));
+        }
+    }
+    config_unref(config);
+    for (unsigned i = 0; i < d->route_count; i++) {
+        struct ask a = {.result = 0};
+        ask_route(d->routes[i], act_configure, &a);
+    }
+}
+
+void deliver_start(struct deliver *d)
+{
+    deliver_reload(d);
+}
+
+static void act_stop(struct route *r, struct ask *a)
+{
+    r->stopping = true;
+    a->result = (int)r->in_flight;
+}
+
+static void act_flush(struct route *r, struct ask *a)
+{
+    if (r->started && (r->outcome_count || r->cursor != r->cursor_written))
+        flush_outcomes(r);
+    a->result = r->flushing || r->outcome_count ? 1 : 0;
+}
+
+static bool all_say_zero(struct deliver *d, void (*act)(struct route *, struct ask *))
+{
+    bool zero = true;
+    for (unsigned i = 0; i < d->route_count; i++) {
+        struct ask a = {.result = 0};
+        zero = ask_route(d->routes[i], act, &a) == 0 && zero;
+    }
+    return zero;
+}
+
+static void pause_ms(int ms)
+{
+    const struct timespec t = {ms / 1000, (ms % 1000) * 1000000L};
+    nanosleep(&t, NULL);
+}
+
+void deliver_stop(struct deliver *d, int64_t ms)
+{
+    int64_t end = clock_mono_ms() + ms;
+    while (!all_say_zero(d, act_stop) && clock_mono_ms() < end)
+        pause_ms(20);
+    while (!all_say_zero(d, act_flush) && clock_mono_ms() < end)
+        pause_ms(20);
+}
+
+void deliver_free(struct deliver *d)
+{
+    if (!d)
+        return;
+    for (unsigned i = 0; i < d->route_count; i++)
+        route_free(d->routes[i]);
+    free(d->routes);
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+}
+
+/* ---- offers ---- */
+
+struct offer {
+    struct mail mail;
+    struct route *route;
+    struct entry *entry; /* NULL: no memory; the journal has it */
+    uint64_t order;
+};
+
+static void on_offer(struct mail *mail)
+{
+    struct offer *o = (struct offer *)mail;
+    struct route *r = o->route;
+    struct entry *e = o->entry;
+    if (o->order > r->newest)
+        r->newest = o->order;
+    if (atomic_exchange(&r->missed, false))
+        r->behind = true; /* before this one is taken: `loaded` still stands before the lost one */
+    bool keep = e && r->started && !r->behind && r->queue_count < QUEUE_MAX &&
+                r->pended_count < PENDED_MAX && e->item.order > r->loaded;
+    if (keep) {
+        route_add(r, e);
+    } else {
+        if (o->order > r->loaded)
+            r->behind = true;
+        if (e)
+            entry_drop(e);
+    }
+    free(o);
+    route_advance(r);
+}
+
+void deliver_offer(struct deliver *d, const struct store_item *item, struct span packed)
+{
+    struct content *content = content_new(d, packed);
+    for (unsigned i = 0; i < item->route_count && i < STORE_ROUTES_MAX; i++) {
+        struct route *r = find(d, item->routes[i]);
+        struct offer *o = r ? malloc(sizeof(*o)) : NULL;
+        if (!o) {
+            if (r) {
+                atomic_store(&r->missed, true);
+                LOG(LOG_ERROR, "deliver", "offer_lost_to_memory", log_u64("route", r->id));
+            }
+            continue;
+        }
+        o->route = r;
+        o->order = item->order;
+        o->entry = entry_new(item, content);
+        loop_post(r->loop, &o->mail, on_offer);
+    }
+    content_unref(content);
+}
+
+/* ---- operators ---- */
+
+static void act_status(struct route *r, struct ask *a)
+{
+    a->status = (struct deliver_route_status){
+        .route = r->id,
+        .paused = r->paused != PAUSE_NONE,
+        .paused_by = r->paused_by,
+        .cursor = r->cursor,
+        .newest = r->newest > r->loaded ? r->newest : r->loaded,
+        .waiting = r->waiting_count,
+        .parked = r->parked,
+        .expired = r->expired,
+        .delivered = r->delivered,
+        .in_flight = r->in_flight,
+    };
+}
+
+int deliver_status(struct deliver *d, struct deliver_route_status *out, unsigned most)
+{
+    unsigned n = 0;
+    for (; n < d->route_count && n < most; n++) {
+        struct ask a = {.result = 0};
+        ask_route(d->routes[n], act_status, &a);
+        out[n] = a.status;
+    }
+    return (int)n;
+}
+
+static void now_ready(struct entry *e, void *ctx)
+{
+    struct route *r = ctx;
+    if (e->state == ENTRY_BACKOFF) {
+        e->state = ENTRY_READY;
+        if (e->lane->first == e)
+            lane_make_ready(r, e->lane);
+    }
+}
+
+/* A parked one comes back as a waiting entry at the end of its conversation. */
+static int unpark(struct route *r, uint64_t serial)
+{
+    struct store_read *read;
+    struct store_item item;
+    int result = store_read_begin(r->deliver->deps.store, &read);
+    if (result != 0)
+        return result;
+    result = store_get_item(read, serial, &item);
+    store_read_end(read);
+    if (result != 0)
+        return result;
+    struct entry *e = entry_new(&item, NULL);
+    if (!e)
+        return SLUIS_ENOMEM;
+    e->pended = true; /* its row stands; the outcome replaces or removes it */
+    if (r->parked)
+        r->parked--;
+    route_add(r, e);
+    return 0;
+}
+
+static void act_retry(struct route *r, struct ask *a)
+{
+    route_resume(r);
+    if (a->serial == 0) {
+        lane_each(r, now_ready, r);
+    } else {
+        struct entry *e = lane_find(r, a->serial);
+        if (e)
+            now_ready(e, r);
+        else
+            a->result = unpark(r, a->serial);
+    }
+    route_advance(r);
+}
+
+int deliver_retry(struct deliver *d, uint16_t route, uint64_t serial)
+{
+    struct route *r = find(d, route);
+    struct ask a = {.serial = serial};
+    return r ? ask_route(r, act_retry, &a) : SLUIS_ENOENT;
+}
+
+static void act_drop(struct route *r, struct ask *a)
+{
+    struct entry *e = lane_find(r, a->serial);
+    if (!e && (a->result = unpark(r, a->serial)) == 0)
+        e = lane_find(r, a->serial);
+    if (e && e->state == ENTRY_IN_FLIGHT)
+        a->result = SLUIS_EAGAIN;
+    else if (e)
+        route_settle(r, e, OUTCOME_DROPPED);
+    route_advance(r);
+}
+
+int deliver_drop(struct deliver *d, uint16_t route, uint64_t serial)
+{
+    struct route *r = find(d, route);
+    struct ask a = {.serial = serial};
+    return r ? ask_route(r, act_drop, &a) : SLUIS_ENOENT;
+}

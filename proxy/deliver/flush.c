@@ -1,0 +1,204 @@
+/*
+ * Outcomes to disk: cursor, pending rows and the access log in one job, in batches. Until a flush
+ * has succeeded its outcomes stay; a crash before it delivers again (at least once).
+ */
+#include "internal.h"
+
+#include "sluis/base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FLUSH_PENDING_MAX 256u /* pending rows written in one flush */
+#define FLUSH_LEAVES_MAX 64u   /* single leaves; the rest of a flush waits for the next */
+
+struct flush {
+    struct store_job job;
+    struct mail mail;
+    struct route *route;
+    uint16_t route_id;
+    uint64_t cursor;
+    struct outcome_row *outcomes;
+    unsigned outcome_count;
+    struct store_pending pending[FLUSH_PENDING_MAX];
+    uint64_t pending_serials[FLUSH_PENDING_MAX];
+    unsigned pending_count;
+    char channel[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];
+    char policy_hash[POLICY_HASH_HEX];
+    char activity[256];
+    int64_t now;
+};
+
+static const char *outcome_word(enum outcome outcome)
+{
+    static const char *const words[] = {"none", "delivered", "parked", "expired", "dropped"};
+    return words[outcome];
+}
+
+static struct audit_event event_of(const struct flush *f, const struct outcome_row *o)
+{
+    return (struct audit_event){
+        .at_ms = f->now,
+        .action = AUDIT_DELIVER,
+        .actor = "gateway",
+        .channel = f->channel,
+        .route = f->name,
+        .activity = f->activity,
+        .object = o->serial,
+        .policy_hash = f->policy_hash,
+        .outcome = outcome_word(o->outcome),
+        .code = o->status,
+    };
+}
+
+/* Delivered ones in one leaf (first, last, count); every other outcome in one of its own. */
+static void put_leaves(struct store_txn *txn, const struct flush *f)
+{
+    struct audit_event batch = {0};
+    for (unsigned i = 0; i < f->outcome_count; i++) {
+        const struct outcome_row *o = &f->outcomes[i];
+        if (o->outcome != OUTCOME_DELIVERED) {
+            struct audit_event one = event_of(f, o);
+            one.subject = o->subject;
+            audit_put(txn, &one);
+            continue;
+        }
+        if (batch.count == 0)
+            batch = event_of(f, o);
+        batch.count++;
+        if (o->serial < batch.object)
+            batch.object = o->serial;
+        if (o->serial > batch.object_last)
+            batch.object_last = o->serial;
+    }
+    if (batch.count)
+        audit_put(txn, &batch);
+}
+
+static int run(struct store_txn *txn, struct store_job *job)
+{
+    struct flush *f = (struct flush *)job;
+    for (unsigned i = 0; i < f->pending_count; i++)
+        store_put_pending(txn, &f->pending[i]);
+    for (unsigned i = 0; i < f->outcome_count; i++) {
+        const struct outcome_row *o = &f->outcomes[i];
+        if (o->outcome == OUTCOME_PARKED || o->outcome == OUTCOME_EXPIRED) {
+            const struct store_pending row = {
+                .route = f->route_id,
+                .serial = o->serial,
+                .state =
+                    o->outcome == OUTCOME_PARKED ? STORE_PENDING_PARKED : STORE_PENDING_EXPIRED,
+                .attempts = o->attempts,
+                .last_status = o->status,
+                .next_ms = f->now,
+            };
+            store_put_pending(txn, &row);
+        } else if (o->had_pending) {
+            store_delete_pending(txn, f->route_id, o->serial);
+        }
+    }
+    store_put_cursor(txn, f->route_id, f->cursor);
+    put_leaves(txn, f);
+    return store_txn_error(txn);
+}
+
+static void on_written(struct mail *mail)
+{
+    struct flush *f = (struct flush *)((char *)mail - offsetof(struct flush, mail));
+    struct route *r = f->route;
+    r->flushing = false;
+    if (f->job.result != 0) {
+        deliver_count(r->deliver, D_FLUSH_FAILED, 1);
+        LOG(LOG_ERROR, "deliver", "flush_failed", log_u64("route", r->id),
+            log_error(f->job.result));
+    } else {
+        memmove(r->outcomes, r->outcomes + f->outcome_count,
+                (r->outcome_count - f->outcome_count) * sizeof(*r->outcomes));
+        r->outcome_count -= f->outcome_count;
+        r->cursor_written = f->cursor;
+        for (unsigned i = 0; i < f->pending_count; i++) {
+            struct entry *e = lane_find(r, f->pending_serials[i]);
+            if (e && !e->pended) {
+                e->pended = true;
+                r->pended_count++;
+            } else if (!e) {
+                /* settled meanwhile without knowing of its row: a row too many is removed later */
+                for (unsigned o = 0; o < r->outcome_count; o++)
+                    if (r->outcomes[o].serial == f->pending_serials[i])
+                        r->outcomes[o].had_pending = true;
+            }
+        }
+    }
+    free(f->outcomes);
+    free(f);
+    route_advance(r);
+}
+
+static void done(struct store_job *job)
+{
+    struct flush *f = (struct flush *)job;
+    loop_post(f->route->loop, &f->mail, on_written);
+}
+
+/* Unsettled heads that hold up the cursor, oldest first. */
+static void collect_pending(struct flush *f, struct route *r)
+{
+    int64_t mono = clock_mono_ms();
+    bool held = r->queue_count > QUEUE_HELD;
+    for (struct entry *e = r->queue_first; e && held && f->pending_count < FLUSH_PENDING_MAX;
+         e = e->queue_next) {
+        if (e->state == ENTRY_SETTLED || e->pended)
+            continue;
+        e->pending_dirty = false;
+        f->pending_serials[f->pending_count] = e->item.serial;
+        f->pending[f->pending_count++] = (struct store_pending){
+            .route = r->id,
+            .serial = e->item.serial,
+            .state = STORE_PENDING_WAITING,
+            .after_gap = e->after_gap,
+            .attempts = e->attempts,
+            .last_status = e->last_status,
+            .next_ms = e->state == ENTRY_BACKOFF ? f->now + (e->next_ms - mono) : f->now,
+        };
+    }
+}
+
+void flush_outcomes(struct route *r)
+{
+    if (r->flushing || !r->channel || !r->facts)
+        return;
+    struct flush *f = calloc(1, sizeof(*f));
+    if (!f)
+        return; /* the next tick tries again */
+    f->now = clock_wall_ms();
+    f->route = r;
+    f->route_id = r->id;
+    f->cursor = r->cursor;
+    /* Single leaves are bounded per flush; delivered ones share one. */
+    unsigned singles = 0, n = 0;
+    while (n < r->outcome_count && singles < FLUSH_LEAVES_MAX)
+        singles += r->outcomes[n++].outcome != OUTCOME_DELIVERED;
+    f->outcomes = malloc((n ? n : 1) * sizeof(*f->outcomes));
+    if (!f->outcomes) {
+        free(f);
+        return;
+    }
+    memcpy(f->outcomes, r->outcomes, n * sizeof(*f->outcomes));
+    f->outcome_count = n;
+    if (n < r->outcome_count && f->cursor > r->cursor_written) {
+        /* the cursor must not pass an outcome whose leaf and row are not in this flush */
+        for (unsigned i = n; i < r->outcome_count; i++)
+            if (r->outcomes[i].order <= f->cursor)
+                f->cursor = r->cursor_written;
+    }
+    collect_pending(f, r);
+    snprintf(f->channel, sizeof(f->channel), "%s", r->channel->name);
+    snprintf(f->name, sizeof(f->name), "%s", r->facts->name);
+    snprintf(f->policy_hash, sizeof(f->policy_hash), "%s", policy_hash(r->channel->policy));
+    snprintf(f->activity, sizeof(f->activity), "%s", policy_activity(r->channel->policy));
+    f->job.priority = STORE_NORMAL;
+    f->job.run = run;
+    f->job.done = done;
+    r->flushing = true;
+    store_submit(r->deliver->deps.store, &f->job);
+}
