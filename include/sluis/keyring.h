@@ -14,6 +14,8 @@
  * BLAKE2b-256(person "sluis record", message = time leaf | subject leaf | message leaf | part |
  * version) identifier = BLAKE2b-128(key = index key, person "sluis lookup", message = label | 0 |
  * text) day hash   = the same with key = time leaf of (class KEYRING_CLASS_DAY, bucket = day)
+ *   pseudonym  = first 64 bits, big-endian, of
+ *                BLAKE2b-256(key = subject leaf, person "sluis subject", message = "pseudonym")
  *   derive     = BLAKE2b-256(key = derivation key, person "sluis derive", message = label)
  * Records that never expire (class 0: principals, settings, journal, subjects' own records) and
  * the access log (part 'L') hang under message leaf 0, since their serials are not commit
@@ -105,6 +107,11 @@ SLUIS_MUST_CHECK int record_seal(struct keyring_cache *cache, uint8_t table,
 SLUIS_MUST_CHECK int record_open(struct keyring_cache *cache, uint8_t table,
                                  const struct record_id *id, struct span sealed,
                                  struct buffer *out);
+
+/* The pseudonym of a subject in the access log: a number that cannot be computed any more once the
+ * subject's leaf is destroyed (SLUIS_EEXPIRED); 0 for subject 0. SLUIS_ELIMIT beyond 32 bits. */
+SLUIS_MUST_CHECK int keyring_pseudonym(struct keyring_cache *cache, uint64_t subject,
+                                       uint64_t *out);
 
 /* Look-up hashes: keyed BLAKE2b-128 with the index key (identifiers) or a key per day (dedupe).
  * `label` keeps uses apart ("phone", "message", ...). The hash of a day whose key was destroyed is

@@ -155,6 +155,28 @@ static int record_key(struct keyring_cache *cache, const struct record_id *id,
     return result;
 }
 
+int keyring_pseudonym(struct keyring_cache *cache, uint64_t subject, uint64_t *out)
+{
+    static const unsigned char person[crypto_generichash_blake2b_PERSONALBYTES] = "sluis subject";
+    uint8_t leaf[TREE_KEY], hash[TREE_KEY];
+    *out = 0;
+    if (subject == 0)
+        return 0;
+    if (subject > UINT32_MAX)
+        return SLUIS_ELIMIT;
+    pthread_mutex_lock(&cache->lock);
+    int result = leaf_get(cache, KEYRING_SUBJECT, subject, leaf);
+    pthread_mutex_unlock(&cache->lock);
+    if (result)
+        return result;
+    crypto_generichash_blake2b_salt_personal(hash, sizeof(hash), (const unsigned char *)"pseudonym",
+                                             9, leaf, sizeof(leaf), NULL, person);
+    *out = be64_get(hash);
+    sodium_memzero(leaf, sizeof(leaf));
+    sodium_memzero(hash, sizeof(hash));
+    return 0;
+}
+
 static void record_ad(uint8_t ad[RECORD_AD], uint8_t table, const struct record_id *id,
                       uint32_t generation)
 {

@@ -85,7 +85,13 @@ static void neighbours(void **state)
     struct kept kept[9];
     for (size_t i = 0; i < 9; i++)
         keep(f, &kept[i], ids[i]);
+    uint64_t before, after;
+    assert_int_equal(keyring_pseudonym(f->cache, 11, &before), 0);
+    assert_int_equal(keyring_pseudonym(f->cache, 12, &after), 0);
+    assert_true(before != after);
     assert_int_equal(keyring_puncture(f->keyring, leaves, 3), 0);
+    assert_int_equal(keyring_pseudonym(f->cache, 11, &after), SLUIS_EEXPIRED);
+    assert_int_equal(keyring_pseudonym(f->cache, 12, &after), 0);
     for (int again = 0; again < 2; again++) {
         for (size_t i = 0; i < 9; i++) {
             assert_int_equal(open_kept(f, &kept[i]), i % 3 == 0 ? SLUIS_EEXPIRED : 0);

@@ -99,6 +99,12 @@ static void records(void **state)
         {V_RECORD_LOG, id_of(V_CLS, V_BUCKET, 0, V_SERIAL, 'L')},
     };
     assert_int_equal(keyring_cache_new(keyring, &cache), 0);
+    uint64_t pseudonym;
+    assert_int_equal(keyring_pseudonym(cache, V_SUBJECT, &pseudonym), 0);
+    vector(V_PSEUDONYM, sealed);
+    assert_int_equal(pseudonym, be64_get(sealed));
+    assert_int_equal(keyring_pseudonym(cache, 0, &pseudonym), 0);
+    assert_int_equal(pseudonym, 0);
     buffer_init(&plain, 4096);
     for (size_t i = 0; i < 3; i++) {
         size_t n = vector(rows[i].hex, sealed);

@@ -49,6 +49,8 @@
     "36268147086e24e3ffbcac0d078a80a5"
 #define V_DAY_HASH \
     "7cd859103cbe5157063a6a28de51ff3c"
+#define V_PSEUDONYM \
+    "1e83c0d3b04a94e5"
 #define V_DERIVED \
     "36cf9a47d6d670a9c5bf186d7c2e4bab18b5275894bd8a6c60572427f009fde7"
 #define V_TEXT \

@@ -140,6 +140,7 @@ def header():
         'RECORD_LOG': record(CLS, BUCKET, 0, SERIAL, ord('L'), 0),
         'IDENTIFIER': blake(16, b'sluis lookup', b'phone\0' + b'31612345678', INDEX),
         'DAY_HASH': blake(16, b'sluis lookup', b'message\0' + b'wamid.X', day_key),
+        'PSEUDONYM': blake(32, b'sluis subject', b'pseudonym', leaf(TREES[1], SUBJECT, 16))[:8],
         'DERIVED': blake(32, b'sluis derive', b'alias', DERIVE),
         'TEXT': TEXT,
     }
