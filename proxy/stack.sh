@@ -1,0 +1,224 @@
+# A whole Sluis for demonstration, tests and benchmarks: certificates, secrets, policy and sluis.yaml in one
+# folder, and the processes of gateway and simulator. Shell functions, to be sourced. Ends only
+# what it started. Used by proxy/run, tests/clients/run, tests/system and tests/bench.
+#
+#     dir=build/dev-run bin=build/release/bin
+#     source proxy/stack.sh
+#     stack_make            # certificates, secrets, ports, sluis.yaml in $dir
+#     stack_start_sim       # Graph side, inbox and control of sluis-sim
+#     stack_start_sluis     # until it answers
+#     token=$(stack_token webcare)
+#     stop_all
+SLUIS_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+declare -A started=()
+
+# ---- processes ----
+
+# start NAME COMMAND...: in the background, output to $dir/NAME.log
+start() {
+    local name=$1
+    shift
+    "$@" >>"$dir/$name.log" 2>&1 </dev/null &
+    started[$name]=$!
+}
+
+pid_of() { echo "${started[$1]:-}"; }
+
+# stop NAME [SIGNAL]: and waits until it is gone
+stop() {
+    local pid=${started[$1]:-}
+    [ -n "$pid" ] || return 0
+    unset "started[$1]"
+    kill "-${2:-TERM}" "$pid" 2>/dev/null
+    for _ in $(seq 300); do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.05
+    done
+    kill -KILL "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+    return 0
+}
+
+stop_all() {
+    local name
+    for name in "${!started[@]}"; do stop "$name"; done
+}
+
+# free_ports N: so many ports that nobody listens on now
+free_ports() {
+    python3 - "$1" <<'END'
+import socket, sys
+held = []
+for _ in range(int(sys.argv[1])):
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    held.append(s)
+print(*(s.getsockname()[1] for s in held))
+END
+}
+free_port() { free_ports 1; }
+
+# wait_for FILE WORD [SECONDS]: until the file has the word
+wait_for() {
+    for _ in $(seq $((${3:-15} * 20))); do
+        grep -q -- "$2" "$1" 2>/dev/null && return 0
+        sleep 0.05
+    done
+    echo "waited in vain for '$2' in $(basename "$1"):"
+    tail -n 20 "$1"
+    return 1
+}
+
+# until_true SECONDS COMMAND...: tries until it succeeds
+until_true() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.05
+    done
+}
+
+# ---- the folder ----
+
+PHONE_ID=106540352242922 WABA_ID=102290129340398
+
+# Ports of the folder. Set STACK_PORTS="meta tools admin graph inbox inbox_tls control" to choose.
+stack_ports() {
+    read -r PORT_META PORT_TOOLS PORT_ADMIN PORT_GRAPH PORT_INBOX PORT_INBOX_TLS PORT_CONTROL \
+        <<<"${STACK_PORTS:-$(free_ports 7)}"
+    URL_META=https://localhost:$PORT_META/webhook/gemeente
+    URL_TOOLS=https://localhost:$PORT_TOOLS
+    URL_ADMIN=https://localhost:$PORT_ADMIN
+    URL_CONTROL=http://localhost:$PORT_CONTROL/sim
+}
+
+stack_secret() { # stack_secret NAME: a random one, made once
+    [ -s "$dir/credentials/$1" ] || openssl rand -hex "${2:-24}" >"$dir/credentials/$1"
+}
+
+stack_policy() {
+    cat <<'END'
+policy: 1
+name: gemeente
+activity: klantvragen-whatsapp
+controller: {name: Gemeente Voorbeeld, dpo: fg@gemeente.example}
+processors:
+  - {name: Meta Cloud API, agreement: VWO-2026-014, keeps: 30d, transfer: DPF}
+  - {name: Webcare, agreement: VWO-2025-090, keeps: 30d}
+detect: {default: {from: 0.70}, bsn: {from: 0.50}}
+profiles:
+  webcare: {default: redact, iban: {partial: {last: 4}}, phone: keep, email: keep}
+originals:
+  - {found: [pan, secret], keep: never, ground: PCI DSS 3.3.1}
+  - {found: bsn, keep: 24h, ground: Wabb art. 10}
+  - {keep: 24h, ground: AVG 6.1.e}
+history:
+  - {kind: media, keep: 7d, ground: AVG 6.1.e}
+  - {keep: 1y, ground: AVG 6.1.e, selection: "Selectielijst 2020"}
+routes: {webcare: {profile: webcare}}
+outbound: {found: {bsn: refuse, pan: refuse}}
+END
+}
+
+stack_config() {
+    cat <<END
+listeners:
+  meta:  {address: "127.0.0.1:$PORT_META",  certificate: certs/meta.pem,  key: {file: certs/meta-key.pem}${STACK_MTLS:+, client_ca: certs/ca.pem, client_cn: client.webhooks.fbclientcerts.com}${STACK_CONNECTIONS:+, connections: $STACK_CONNECTIONS}}
+  tools: {address: "127.0.0.1:$PORT_TOOLS", certificate: certs/tools.pem, key: {file: certs/tools-key.pem}, names: [localhost, sluis.intern, graph.facebook.com, lookaside.fbsbx.com]}
+  admin: {address: "127.0.0.1:$PORT_ADMIN", certificate: certs/tools.pem, key: {file: certs/tools-key.pem}}
+apps:
+  gemeente: {verify_token: {file: credentials/verify}, app_secrets: [{file: credentials/app-secret}]}
+channels:
+  burgerzaken:
+    app: gemeente
+    phone_number_id: "$PHONE_ID"
+    waba_id: "$WABA_ID"
+    upstream:
+      kind: meta
+      base_url: "https://localhost:$PORT_GRAPH"
+      ca: certs/ca.pem
+      private: true
+      access_token: {file: credentials/meta-token}
+    policy: gemeente
+    routes:
+      webcare: {url: "${STACK_INBOX_URL:-http://127.0.0.1:$PORT_INBOX/webhooks/whatsapp/+31201234567}", secret: {file: credentials/route-secret}}
+store: {path: store, size: ${STACK_STORE_SIZE:-1GiB}}
+keys:  {path: keys, root: {file: credentials/root-key}}
+${STACK_EXTRA:-}
+END
+}
+
+stack_make() {
+    umask 077
+    mkdir -p "$dir/credentials" "$dir/policies" "$dir/store" "$dir/keys"
+    dir=$(cd "$dir" && pwd)
+    "$SLUIS_TOP/certs/make-dev" "$dir/certs" >/dev/null || return 1
+    stack_secret app-secret
+    stack_secret verify
+    stack_secret route-secret
+    stack_secret root-key 32
+    stack_secret meta-token
+    stack_ports
+    stack_policy >"$dir/policies/gemeente.yaml"
+    stack_config >"$dir/sluis.yaml"
+    CA=$dir/certs/ca.pem
+}
+
+# ---- the programs ----
+
+sluis() { "$bin/sluis" "$@"; }
+sim() { "$bin/sluis-sim" "$@"; }
+
+# The folder is the working folder, so that sluis.yaml's relative paths hold whatever they are relative to.
+stack_start_sluis() {
+    if [ ! -e "$dir/keys/.made" ]; then
+        (cd "$dir" && sluis keys init -c sluis.yaml) >>"$dir/sluis.log" 2>&1 && : >"$dir/keys/.made"
+    fi
+    start sluis env -C "$dir" ${STACK_TASKSET:+taskset -c "$STACK_TASKSET"} "$bin/sluis" serve -c sluis.yaml
+    if ! until_true "${1:-15}" stack_answers; then
+        echo "sluis did not start:" >&2
+        tail -n 20 "$dir/sluis.log" >&2
+        return 1
+    fi
+}
+
+stack_answers() {
+    curl -fsS -m 2 --cacert "$CA" -G "$URL_META" -d hub.mode=subscribe -d hub.challenge=1158201444 \
+        --data-urlencode "hub.verify_token@$dir/credentials/verify-line"
+}
+
+stack_start_sim() {
+    # curl's name@file keeps the line end; the token without it:
+    printf %s "$(cat "$dir/credentials/verify")" >"$dir/credentials/verify-line"
+    start sim ${STACK_SIM_TASKSET:+taskset -c "$STACK_SIM_TASKSET"} "$bin/sluis-sim" serve --dir "$dir" \
+        --graph "127.0.0.1:$PORT_GRAPH" --graph-cert "$dir/certs/graph.pem" \
+        --graph-key "$dir/certs/graph-key.pem" --token "$dir/credentials/meta-token" \
+        --inbox "127.0.0.1:$PORT_INBOX" --inbox-tls "127.0.0.1:$PORT_INBOX_TLS" \
+        --inbox-cert "$dir/certs/inbox.pem" --inbox-key "$dir/certs/inbox-key.pem" \
+        --inbox-secret "$dir/credentials/route-secret" --control "127.0.0.1:$PORT_CONTROL" \
+        --webhook "$URL_META" --app-secret "$dir/credentials/app-secret" --ca "$CA" \
+        ${STACK_MTLS:+--client-cert "$dir/certs/client.pem" --client-key "$dir/certs/client-key.pem"} \
+        ${STACK_IDS_ONLY:+--ids-only}
+    wait_for "$dir/sim.log" ready
+}
+
+# stack_token NAME: a new token for the channel, on standard output
+stack_token() {
+    (cd "$dir" && sluis token add -c sluis.yaml --channel burgerzaken --route webcare "$1") |
+        grep -o 'sluis_[A-Za-z0-9_-]*' | head -n 1
+}
+
+# stack_send FILE.sim...: a conversation as WhatsApp
+stack_send() {
+    sim send --url "$URL_META" --secret "$dir/credentials/app-secret" --ca "$CA" \
+        ${STACK_MTLS:+--client-cert "$dir/certs/client.pem" --client-key "$dir/certs/client-key.pem"} \
+        --record "$dir/webhooks.jsonl" "$@"
+}
+
+# How many messages the inbox has taken (answered 200).
+stack_inbox_count() {
+    [ -f "$dir/inbox.jsonl" ] || { echo 0; return; }
+    grep -c '"status":200' "$dir/inbox.jsonl"
+}
+stack_inbox_has() { [ "$(stack_inbox_count)" -ge "$1" ]; }
