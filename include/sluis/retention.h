@@ -2,9 +2,16 @@
  * Retention: from a policy's rule and a message's own timestamp to a class and an expiry bucket.
  *
  * Bucket width follows the class: an hour up to 31 days, a day up to 2 years, a month (UTC) beyond.
- * A maximum class rounds to the earlier bucket end, a minimum class to the later.
+ * Buckets are numbered from 1970 on; a bucket's key is destroyed when it ends. A maximum class
+ * takes the last bucket that ends no later than timestamp + keep, a minimum class the first that
+ * ends no earlier: the first is never kept too long, the second never too short, by less than one
+ * width. A timestamp in the future counts as now.
  *
- * Threads: retention_prepare at start and reload (it may commit); retention_place any.
+ * A class is a name in the store (STORE_NAME_CLASS): "<part>/<keep in seconds>/<max or
+ * min>/<width>", as in "original/86400/max/hour": the width stands in the name, so that a later
+ * version with other widths reads old buckets rightly.
+ *
+ * Threads: retention_prepare at start and reload (it may commit); the others any.
  */
 #ifndef SLUIS_RETENTION_H
 #define SLUIS_RETENTION_H
@@ -12,17 +19,22 @@
 #include "sluis/policy.h"
 #include "sluis/store.h"
 
-/* Gives every class of the policy its number in the store. */
+/* What arrives and cannot be scanned or routed is kept this long when the policy does not say. */
+#define RETENTION_QUARANTINE_KEEP_S (7 * 24 * 3600)
+
+/* Gives every class of the policy its number in the store, and the default class of the quarantine.
+ * 0, SLUIS_EINVAL (a rule that keeps nothing or for over a century), SLUIS_ELIMIT (more classes
+ * than STORE_CLASSES_MAX since the store was made), or the store's error. */
 SLUIS_MUST_CHECK int retention_prepare(struct store *store, const struct policy *policy);
 
 struct retention_place {
-    bool never;        /* not written at all */
-    bool expired;      /* the bucket has ended at `now_ms`: not stored */
-    uint16_t cls;
+    bool never;   /* not written at all */
+    bool expired; /* the bucket has ended at `now_ms`: not stored */
+    uint16_t cls; /* 0 when never */
     uint32_t bucket;
-    int64_t ends_ms;   /* when the bucket's key is destroyed */
+    int64_t ends_ms; /* when the bucket's key is destroyed */
 };
-/* SLUIS_ENOENT when the class was not prepared. */
+/* SLUIS_ENOENT when the class was not prepared; SLUIS_EINVAL as above. */
 SLUIS_MUST_CHECK int retention_place(struct store *store, const struct retention_rule *rule,
                                      enum retention_part part, int64_t at_ms, int64_t now_ms,
                                      struct retention_place *out);
