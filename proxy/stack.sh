@@ -140,11 +140,13 @@ channels:
       ca: certs/ca.pem
       private: true
       access_token: {file: credentials/meta-token}
-    policy: gemeente
+    policy: gemeente${STACK_MEDIA:+
+    media: $STACK_MEDIA}
     routes:
       webcare: {url: "${STACK_INBOX_URL:-http://127.0.0.1:$PORT_INBOX/webhooks/whatsapp/+31201234567}", secret: {file: credentials/route-secret}}
 store: {path: store, size: ${STACK_STORE_SIZE:-1GiB}}
 keys:  {path: keys, root: {file: credentials/root-key}}
+control: control.sock
 ${STACK_EXTRA:-}
 END
 }

@@ -3,7 +3,22 @@
  * version resolves and links; export, erasure and restriction come with the keys issue.
  *
  * A resolver belongs to one event thread and caches (bounded, wiped). A contact's messages always
- * come to the same thread, so two threads never invent the same person.
+ * come to the same thread, so two threads never invent the same person; should it happen after
+ * all, store_put_identifier fails the later job with SLUIS_EEXIST, and trying again finds the
+ * first.
+ *
+ * One identifier known, the other new: the new one is linked to the known subject. Both known, of
+ * two subjects: the user id says whose message it is (numbers change hands, user ids do not);
+ * nothing is merged.
+ *
+ *     struct subject subject;
+ *     r = subject_resolve(resolver, phone, user_id, &subject);     // owner thread
+ *     ... job: for i < subject.new_hashes: store_put_identifier(txn, subject.hashes[i],
+ * subject.serial) subject_settled(resolver, &subject, job.result);             // owner thread,
+ * exactly once
+ *
+ * Until it is settled a new identifier is remembered as pending: messages that follow at once get
+ * the same serial, and write the identifier too, since the first job may fail and theirs not.
  */
 #ifndef SLUIS_SUBJECT_H
 #define SLUIS_SUBJECT_H
@@ -23,8 +38,10 @@ struct subject {
     uint8_t hashes[2][STORE_HASH_BYTES]; /* identifiers to be written in the message's job */
     unsigned new_hashes;                 /* how many of them are new */
 };
-/* Either identifier may be empty, not both. A new person gets a serial; the caller's job writes the
- * new hashes with store_put_identifier and tells the outcome with subject_settled. */
+/* Either identifier may be empty, not both (SLUIS_EINVAL). A new person gets a serial; the caller's
+ * job writes the new hashes with store_put_identifier and tells the outcome with subject_settled,
+ * also when no job was made. SLUIS_ELIMIT when SUBJECT_CACHE_MAX identifiers are pending, or the
+ * store's error; then out->serial is 0 and nothing is to be settled. */
 SLUIS_MUST_CHECK int subject_resolve(struct subject_resolver *resolver, struct span phone,
                                      struct span user_id, struct subject *out);
 void subject_settled(struct subject_resolver *resolver, const struct subject *subject, int result);

@@ -254,6 +254,8 @@ static int env_load(struct store *store, struct diag *diag)
         rc = load_counters(store, txn);
     if (!rc)
         rc = names_load(store, txn);
+    if (!rc)
+        rc = recent_load(store, txn);
     if (rc) {
         mdb_txn_abort(txn);
         return lmdb_diag(store, diag, "the store cannot be read", rc);

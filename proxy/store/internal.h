@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "layout.h"
+#include "recent.h"
 
 /* A journal or log block before sealing. */
 #define BLOCK_PLAIN_MAX (STORE_VALUE_MAX - STORE_SEAL_OVERHEAD)
@@ -28,17 +29,6 @@
 struct job_list {
     struct mail *head, **tail;
     uint64_t count;
-};
-
-/* Conversation heads that this commit will write; open addressing, a power of two. */
-struct head_slot {
-    uint64_t subject, serial;
-    uint16_t channel;
-    bool used;
-};
-struct head_map {
-    struct head_slot *slots;
-    size_t size, count;
 };
 
 /* The end of a class's database, to know when MDB_APPEND is right. */
@@ -62,11 +52,11 @@ struct store_txn {
     bool changed; /* the job at hand has put something in the transaction */
     struct store_item items[COMMIT_ITEMS_MAX];
     size_t item_count;
-    struct head_map heads;
+    struct recent_txn recent;
     struct txn_leaf *leaves;
     size_t leaf_count, leaf_size;
     struct buffer leaf_bytes;
-    struct buffer plain, sealed; /* scratch of the flush */
+    struct buffer plain, sealed;    /* scratch of the flush */
     uint64_t next_order, next_leaf; /* order of this transaction's first item */
     uint64_t reserved_serial, reserved_subject;
     MDB_dbi class_dbi[STORE_CLASSES_MAX + 1];
@@ -78,6 +68,7 @@ struct store_read {
     struct store_read *next; /* in the pool */
     MDB_txn *txn;
     MDB_dbi class_dbi[STORE_CLASSES_MAX + 1];
+    unsigned walks; /* a cursor is open on the transaction: it must stay as it is */
     uint64_t block; /* the journal block in `plain` when have_block */
     bool have_block;
     struct buffer plain;
@@ -102,6 +93,7 @@ struct store {
     _Atomic uint64_t log_size, commits, jobs, bytes_used;
     _Atomic int state; /* enum store_state */
     uint64_t next_order;
+    struct recent recent;
 
     pthread_mutex_t queue_lock;
     pthread_cond_t queue_wake;
@@ -155,8 +147,6 @@ MDB_dbi txn_class(struct store_txn *txn, uint16_t cls);
 /* journal.c, leaves.c: what has been collected goes into the transaction */
 void journal_flush(struct store_txn *txn);
 void leaves_flush(struct store_txn *txn);
-void heads_clear(struct head_map *map);
-void heads_free(struct head_map *map);
 
 /* names.c */
 SLUIS_MUST_CHECK int names_load(struct store *store, MDB_txn *txn);
@@ -165,6 +155,9 @@ SLUIS_MUST_CHECK int names_load(struct store *store, MDB_txn *txn);
 void read_pool_free(struct store *store);
 struct span span_of_val(MDB_val val);
 MDB_val val_of(const void *p, size_t n);
+/* The reader itself, renewed when its snapshot is older than `least`, or, while it walks, another
+ * from the pool, to be ended by the caller. *fresh is NULL on failure. */
+SLUIS_MUST_CHECK int read_freshen(struct store_read *read, size_t least, struct store_read **fresh);
 /* mdb_get as enum sluis_error. */
 SLUIS_MUST_CHECK int read_get(struct store_read *read, MDB_dbi dbi, const void *key, size_t n,
                               struct span *value);

@@ -9,77 +9,22 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 #include "sluis/base/encode.h"
 
-#define HEADS_START 256
-
 /* ---- conversation heads ---- */
-
-static size_t head_place(const struct head_map *map, uint16_t channel, uint64_t subject)
-{
-    uint64_t h = (subject ^ (uint64_t)channel << 48) * UINT64_C(0x9e3779b97f4a7c15);
-    size_t i = (size_t)(h >> 32) & (map->size - 1);
-    while (map->slots[i].used &&
-           (map->slots[i].subject != subject || map->slots[i].channel != channel))
-        i = (i + 1) & (map->size - 1);
-    return i;
-}
-
-static int heads_grow(struct head_map *map)
-{
-    struct head_map wider = {.size = map->size ? map->size * 2 : HEADS_START};
-    wider.slots = calloc(wider.size, sizeof(*wider.slots));
-    if (!wider.slots)
-        return SLUIS_ENOMEM;
-    for (size_t i = 0; i < map->size; i++)
-        if (map->slots[i].used)
-            wider.slots[head_place(&wider, map->slots[i].channel, map->slots[i].subject)] =
-                map->slots[i];
-    wider.count = map->count;
-    free(map->slots);
-    *map = wider;
-    return 0;
-}
-
-void heads_clear(struct head_map *map)
-{
-    if (map->count)
-        memset(map->slots, 0, map->size * sizeof(*map->slots));
-    map->count = 0;
-}
-
-void heads_free(struct head_map *map)
-{
-    free(map->slots);
-    memset(map, 0, sizeof(*map));
-}
 
 /* Sets the head and returns the one before, 0 for none. */
 static uint64_t head_replace(struct store_txn *txn, const struct store_item *item)
 {
-    struct head_map *map = &txn->heads;
-    struct span value;
-    uint8_t key[HEAD_KEY_BYTES];
+    uint8_t key[HEAD_KEY_BYTES], value[8];
+    struct span old;
     uint64_t previous = 0;
 
-    if (map->count * 2 >= map->size && heads_grow(map) != 0) {
-        store_txn_fail(txn, SLUIS_ENOMEM);
-        return 0;
-    }
-    struct head_slot *slot = &map->slots[head_place(map, item->channel, item->subject)];
-    if (slot->used) {
-        previous = slot->serial;
-    } else {
-        layout_head_key(item->channel, item->subject, key);
-        if (txn_get(txn, txn->store->dbi[DB_HEAD], key, sizeof(key), &value) && value.n == 8)
-            previous = be64_get((const uint8_t *)value.p);
-        *slot =
-            (struct head_slot){.subject = item->subject, .channel = item->channel, .used = true};
-        map->count++;
-    }
-    slot->serial = item->serial;
+    layout_head_key(item->channel, item->subject, key);
+    if (recent_find(txn, RECENT_HEAD, key, &old))
+        previous = be64_get((const uint8_t *)old.p);
+    be64_put(value, item->serial);
+    recent_put(txn, RECENT_HEAD, key, value);
     return previous;
 }
 
@@ -175,20 +120,6 @@ static void put_block(struct store_txn *txn, size_t from, size_t to)
     index_block(txn, block, txn->items + from, to - from);
 }
 
-static void put_heads(struct store_txn *txn)
-{
-    uint8_t key[HEAD_KEY_BYTES], value[8];
-
-    for (size_t i = 0; txn->heads.count && i < txn->heads.size; i++) {
-        const struct head_slot *slot = &txn->heads.slots[i];
-        if (!slot->used)
-            continue;
-        layout_head_key(slot->channel, slot->subject, key);
-        be64_put(value, slot->serial);
-        txn_put(txn, txn->store->dbi[DB_HEAD], key, sizeof(key), span_of(value, sizeof(value)), 0);
-    }
-}
-
 void journal_flush(struct store_txn *txn)
 {
     size_t from = 0;
@@ -210,7 +141,6 @@ void journal_flush(struct store_txn *txn)
             put_block(txn, from, i + 1);
         }
     }
-    put_heads(txn);
 }
 
 /* ---- reading ---- */
@@ -284,17 +214,13 @@ int store_get_item(struct store_read *read, uint64_t serial, struct store_item *
 
 int store_get_head(struct store_read *read, uint16_t channel, uint64_t subject, uint64_t *serial)
 {
-    uint8_t key[HEAD_KEY_BYTES];
-    struct span value;
+    uint8_t key[HEAD_KEY_BYTES], value[8];
 
     layout_head_key(channel, subject, key);
-    int rc = read_get(read, read->store->dbi[DB_HEAD], key, sizeof(key), &value);
-    if (rc)
-        return rc;
-    if (value.n != 8)
-        return SLUIS_EIO;
-    *serial = be64_get((const uint8_t *)value.p);
-    return 0;
+    int rc = recent_get(read, RECENT_HEAD, key, value);
+    if (!rc)
+        *serial = be64_get(value);
+    return rc;
 }
 
 /* Calls `each` for the items of the open block that stand at `from_order` or later. */
@@ -340,6 +266,7 @@ int store_each_item(struct store_read *read, uint64_t from_order,
     int rc = mdb_cursor_open(read->txn, read->store->dbi[DB_JOURNAL], &cursor);
     if (rc)
         return env_error(rc);
+    read->walks++;
     rc = seek_order(cursor, from_order, &k, &value);
     int result = 0;
     while (!rc && !result) {
@@ -353,6 +280,7 @@ int store_each_item(struct store_read *read, uint64_t from_order,
             rc = mdb_cursor_get(cursor, &k, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
+    read->walks--;
     if (result)
         return result > 0 ? 0 : result;
     return rc == MDB_NOTFOUND ? 0 : env_error(rc);

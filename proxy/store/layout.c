@@ -12,6 +12,7 @@ static const char *const db_names[DB_COUNT] = {
     [DB_JOURNAL] = "journal",
     [DB_JOURNAL_INDEX] = "jindex",
     [DB_HEAD] = "head",
+    [DB_RECENT] = "recent",
     [DB_LEAF] = "leaf",
     [DB_LEAF_HASH] = "leafhash",
     [DB_CURSOR] = "cursor",

@@ -14,6 +14,7 @@
  *   journal     order be64 of the first item         sealed block of items
  *   jindex      serial / 64 be64                       (block be64, bits be64) ..., in commit order
  *   head        channel be16, subject be64             serial be64
+ *   recent      row be64                               table u8, entries of dedupe or head
  *   leaf        index of its first leaf be64           sealed block of leaves
  *   leafhash    index / 60 be64                        up to 60 hashes of 32 bytes
  *   cursor      route be16                             serial be64
@@ -38,6 +39,7 @@ enum db {
     DB_JOURNAL,
     DB_JOURNAL_INDEX,
     DB_HEAD,
+    DB_RECENT,
     DB_LEAF,
     DB_LEAF_HASH,
     DB_CURSOR,

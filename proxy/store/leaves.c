@@ -180,6 +180,7 @@ int store_each_leaf(struct store_read *read, uint64_t from_index,
     int rc = mdb_cursor_open(read->txn, store->dbi[DB_LEAF], &cursor);
     if (rc)
         return env_error(rc);
+    read->walks++;
     read->have_block = false; /* `plain` is the journal's otherwise */
     int result = 0;
     rc = seek_block(cursor, from_index, &key, &value);
@@ -197,6 +198,7 @@ int store_each_leaf(struct store_read *read, uint64_t from_index,
             rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
+    read->walks--;
     if (result)
         return result > 0 ? 0 : result;
     return rc == MDB_NOTFOUND ? 0 : env_error(rc);

@@ -119,6 +119,7 @@ int store_read_begin(struct store *store, struct store_read **out)
     }
     memcpy(read->class_dbi, class_dbi, sizeof(class_dbi));
     read->have_block = false;
+    read->walks = 0;
     *out = read;
     return 0;
 }
@@ -130,6 +131,20 @@ void store_read_end(struct store_read *read)
     mdb_txn_reset(read->txn);
     buffer_clear(&read->plain); /* wiped */
     give(read->store, read);
+}
+
+int read_freshen(struct store_read *read, size_t least, struct store_read **fresh)
+{
+    *fresh = read;
+    if (mdb_txn_id(read->txn) >= least)
+        return 0;
+    if (read->walks > 0)
+        return store_read_begin(read->store, fresh);
+    mdb_txn_reset(read->txn);
+    int rc = mdb_txn_renew(read->txn);
+    if (rc)
+        *fresh = NULL;
+    return env_error(rc);
 }
 
 void read_pool_free(struct store *store)

@@ -41,6 +41,8 @@ int store_open(const struct store_config *config, struct store **out, struct dia
     store->path = strdup(config->path);
     int rc = store->path ? init_locks(store) : SLUIS_ENOMEM;
     if (!rc)
+        rc = recent_init(&store->recent);
+    if (!rc)
         rc = env_open_folder(store, diag);
     if (!rc)
         rc = env_open(store, diag);
@@ -63,6 +65,7 @@ void store_close(struct store *store)
     env_close(store);
     env_close_folder(store);
     txn_free(&store->txn);
+    recent_free(&store->recent);
     pthread_cond_destroy(&store->queue_wake);
     pthread_cond_destroy(&store->read_idle);
     pthread_mutex_destroy(&store->queue_lock);

@@ -8,31 +8,26 @@ bool store_dedupe_take(struct store_txn *txn, uint32_t day, const uint8_t hash[S
                        const struct record_id *where)
 {
     uint8_t key[DEDUPE_KEY_BYTES], value[DEDUPE_VALUE_BYTES];
+    struct span old;
 
     if (txn->error)
         return false;
     layout_dedupe_key(day, hash, key);
     layout_dedupe_value(where, value);
-    MDB_val k = val_of(key, sizeof(key));
-    MDB_val v = val_of(value, sizeof(value));
-    int rc = mdb_put(txn->txn, txn->store->dbi[DB_DEDUPE], &k, &v, MDB_NOOVERWRITE);
-    if (rc == MDB_KEYEXIST)
+    if (recent_find(txn, RECENT_DEDUPE, key, &old))
         return false;
-    txn->changed = true;
-    if (rc)
-        txn_lmdb_fail(txn, rc);
-    return rc == 0;
+    recent_put(txn, RECENT_DEDUPE, key, value);
+    return !txn->error;
 }
 
 int store_get_dedupe(struct store_read *read, uint32_t day, const uint8_t hash[STORE_HASH_BYTES],
                      struct record_id *where)
 {
-    uint8_t key[DEDUPE_KEY_BYTES];
-    struct span value;
+    uint8_t key[DEDUPE_KEY_BYTES], value[DEDUPE_VALUE_BYTES];
 
     layout_dedupe_key(day, hash, key);
-    int rc = read_get(read, read->store->dbi[DB_DEDUPE], key, sizeof(key), &value);
-    return rc ? rc : layout_dedupe_parse(value, where);
+    int rc = recent_get(read, RECENT_DEDUPE, key, value);
+    return rc ? rc : layout_dedupe_parse(span_of(value, sizeof(value)), where);
 }
 
 void store_put_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
@@ -115,6 +110,7 @@ static int each_from(struct store_read *read, MDB_dbi dbi, struct span from,
     int rc = mdb_cursor_open(read->txn, dbi, &cursor);
     if (rc)
         return env_error(rc);
+    read->walks++;
     MDB_val key = val_of(from.p, from.n);
     rc = mdb_cursor_get(cursor, &key, &value, from.n ? MDB_SET_RANGE : MDB_FIRST);
     while (!rc && !result) {
@@ -123,6 +119,7 @@ static int each_from(struct store_read *read, MDB_dbi dbi, struct span from,
             rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
+    read->walks--;
     if (result)
         return result > 0 ? 0 : result;
     return rc == MDB_NOTFOUND ? 0 : env_error(rc);

@@ -28,7 +28,7 @@ void txn_free(struct store_txn *txn)
     buffer_free(&txn->leaf_bytes);
     buffer_free(&txn->plain);
     buffer_free(&txn->sealed);
-    heads_free(&txn->heads);
+    recent_txn_free(&txn->recent);
 }
 
 int txn_begin(struct store_txn *txn)
@@ -39,7 +39,7 @@ int txn_begin(struct store_txn *txn)
     txn->changed = false;
     txn->item_count = txn->leaf_count = 0;
     buffer_clear(&txn->leaf_bytes);
-    heads_clear(&txn->heads);
+    recent_begin(txn);
     txn->next_order = store->next_order;
     txn->next_leaf = atomic_load(&store->log_size);
     txn->reserved_serial = atomic_load(&store->reserved_serial);
@@ -165,6 +165,7 @@ int txn_flush(struct store_txn *txn)
 
     journal_flush(txn);
     leaves_flush(txn);
+    recent_flush(txn);
     reserve(txn, META_SERIAL, atomic_load(&store->next_serial), &txn->reserved_serial);
     reserve(txn, META_SUBJECT, atomic_load(&store->next_subject), &txn->reserved_subject);
     return txn->error;
@@ -179,12 +180,14 @@ int txn_commit(struct store_txn *txn)
         txn_abort(txn);
         return rc;
     }
+    size_t txnid = mdb_txn_id(txn->txn);
     rc = mdb_txn_commit(txn->txn);
     txn->txn = NULL;
     if (rc) {
         txn_abort(txn);
         return rc;
     }
+    recent_committed(txn, txnid);
     store->next_order = txn->next_order + txn->item_count;
     atomic_store(&store->log_size, txn->next_leaf);
     atomic_store(&store->reserved_serial, txn->reserved_serial);

@@ -86,8 +86,10 @@ static void facts_of_head(struct http_run *run, const struct http_head *head, bo
     fact_u64(run, "length", head->length);
     fact_u64(run, "fields", head->field_count);
     for (unsigned i = 0; i < head->field_count; i++) {
-        fact(run, "name", head->fields[i].name);
-        fact(run, "value", head->fields[i].value);
+        buffer_add(&run->fields, head->fields[i].name);
+        buffer_add(&run->fields, SPAN(": "));
+        buffer_add(&run->fields, head->fields[i].value);
+        buffer_add(&run->fields, SPAN("\n"));
         http_write_field(&run->again, head->fields[i].name, head->fields[i].value);
     }
     http_write_end(&run->again);
@@ -189,6 +191,7 @@ static void run_machine(struct http_run *run, struct machine *m, struct span byt
 {
     *run = (struct http_run){.verdict = HTTP_RUN_INCOMPLETE};
     buffer_init(&run->facts, FACTS_MAX);
+    buffer_init(&run->fields, FACTS_MAX);
     buffer_init(&run->body, HTTP_RUN_BODY_MAX);
     buffer_init(&run->again, FACTS_MAX);
     size_t start = 0, end = bytes.n ? next_end(0, bytes.n, cut) : 0;
@@ -208,7 +211,7 @@ static void run_machine(struct http_run *run, struct machine *m, struct span byt
     } else if (result == HTTP_REFUSED) {
         run->verdict = HTTP_RUN_REFUSED;
     }
-    if (run->facts.error || run->body.error || run->again.error) {
+    if (run->facts.error || run->fields.error || run->body.error || run->again.error) {
         fprintf(stderr, "buffer: %s\n", error_word(run->again.error));
         abort(); /* what was accepted must also be writable, and the caps hold */
     }
@@ -232,6 +235,7 @@ void http_run_answer(struct http_run *run, struct span bytes, struct http_cut cu
 void http_run_free(struct http_run *run)
 {
     buffer_free(&run->facts);
+    buffer_free(&run->fields);
     buffer_free(&run->body);
     buffer_free(&run->again);
 }
@@ -241,5 +245,6 @@ bool http_run_equal(const struct http_run *a, const struct http_run *b)
     return a->verdict == b->verdict && a->reason == b->reason && a->used == b->used &&
            a->head_done == b->head_done &&
            span_eq(buffer_span(&a->facts), buffer_span(&b->facts)) &&
+           span_eq(buffer_span(&a->fields), buffer_span(&b->fields)) &&
            span_eq(buffer_span(&a->body), buffer_span(&b->body));
 }

@@ -24,10 +24,11 @@ enum http_verdict { HTTP_RUN_OK, HTTP_RUN_REFUSED, HTTP_RUN_INCOMPLETE };
 struct http_run {
     enum http_verdict verdict;
     enum http_reason reason;
-    bool head_done;      /* the head was taken, whatever became of the body */
-    size_t used;         /* bytes of the message, when ok */
-    unsigned interim;    /* answers */
-    struct buffer facts; /* "key=value\n" lines */
+    bool head_done;       /* the head was taken, whatever became of the body */
+    size_t used;          /* bytes of the message, when ok */
+    unsigned interim;     /* answers */
+    struct buffer facts;  /* "key=value\n" lines */
+    struct buffer fields; /* "name: value\n" for each */
     struct buffer body;
     struct buffer again; /* the head serialised anew from its facts, when the head was taken */
 };

@@ -1,0 +1,256 @@
+/* Subjects on the real store and keyring. */
+#include "../keyring/help.h"
+
+#include <sodium.h>
+
+#include "../store/support.h"
+#include "cache.h"
+
+struct fixture {
+    struct place place;
+    char folder[256];
+    struct store *store;
+    struct keyring *keyring;
+    struct subject_resolver *resolver;
+};
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    place_make(&f.place);
+    test_folder(f.folder);
+    assert_int_equal(place_open(&f.place, true, &f.keyring), 0);
+    f.store = test_store(f.folder);
+    assert_int_equal(subject_resolver_new(f.store, f.keyring, &f.resolver), 0);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    subject_resolver_free(f->resolver);
+    store_close(f->store);
+    keyring_close(f->keyring);
+    test_folder_remove(f->folder);
+    place_remove(&f->place);
+    return 0;
+}
+
+static int put(struct store_txn *txn, void *ctx)
+{
+    const struct subject *subject = ctx;
+    for (unsigned i = 0; i < subject->new_hashes; i++)
+        store_put_identifier(txn, subject->hashes[i], subject->serial);
+    return store_txn_error(txn);
+}
+
+static void resolve(struct fixture *f, const char *phone, const char *user, struct subject *out)
+{
+    assert_int_equal(subject_resolve(f->resolver, span_str(phone), span_str(user), out), 0);
+    assert_int_not_equal(out->serial, 0);
+}
+
+static void commit(struct fixture *f, struct subject *subject)
+{
+    int result = test_run(f->store, put, subject);
+    assert_int_equal(result, 0);
+    subject_settled(f->resolver, subject, result);
+}
+
+static void fresh_resolver(struct fixture *f)
+{
+    subject_resolver_free(f->resolver);
+    assert_int_equal(subject_resolver_new(f->store, f->keyring, &f->resolver), 0);
+}
+
+static void known_again(void **state)
+{
+    struct fixture *f = *state;
+    struct subject a, b, again;
+    resolve(f, "31612345678", "", &a);
+    assert_int_equal(a.new_hashes, 1);
+    commit(f, &a);
+    resolve(f, "31687654321", "", &b);
+    assert_int_not_equal(a.serial, b.serial);
+    commit(f, &b);
+    for (int round = 0; round < 2; round++) {
+        resolve(f, "31612345678", "", &again);
+        assert_int_equal(again.serial, a.serial);
+        assert_int_equal(again.new_hashes, 0);
+        subject_settled(f->resolver, &again, 0);
+        fresh_resolver(f); /* the second time from the store */
+    }
+    assert_int_equal(subject_resolve(f->resolver, SPAN_EMPTY, SPAN_EMPTY, &again), SLUIS_EINVAL);
+}
+
+static void pending_is_shared(void **state)
+{
+    struct fixture *f = *state;
+    struct subject first, second, third;
+    resolve(f, "31612345678", "NL.1", &first);
+    resolve(f, "31612345678", "NL.1", &second);
+    assert_int_equal(first.serial, second.serial);
+    assert_int_equal(first.new_hashes, 2);
+    assert_int_equal(second.new_hashes, 2); /* its job writes them too */
+    /* the first job fails, the second stands */
+    subject_settled(f->resolver, &first, SLUIS_EIO);
+    resolve(f, "31612345678", "", &third);
+    assert_int_equal(third.serial, second.serial);
+    commit(f, &second);
+    commit(f, &third);
+    fresh_resolver(f);
+    resolve(f, "", "NL.1", &third);
+    assert_int_equal(third.serial, second.serial);
+    assert_int_equal(third.new_hashes, 0);
+}
+
+static void failed_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct subject first, second;
+    resolve(f, "31612345678", "", &first);
+    subject_settled(f->resolver, &first, SLUIS_EFULL);
+    subject_settled(f->resolver, &first, 0); /* twice: no harm */
+    resolve(f, "31612345678", "", &second);
+    assert_int_not_equal(first.serial, second.serial); /* serials are never reused */
+    assert_int_equal(second.new_hashes, 1);
+    commit(f, &second);
+}
+
+static void linked(void **state)
+{
+    struct fixture *f = *state;
+    struct subject a, b, c;
+    resolve(f, "31612345678", "", &a);
+    commit(f, &a);
+    resolve(f, "31612345678", "NL.1", &b); /* the user id appears later */
+    assert_int_equal(a.serial, b.serial);
+    assert_int_equal(b.new_hashes, 1);
+    commit(f, &b);
+    resolve(f, "31699999999", "NL.1", &c); /* a new number of the same person */
+    assert_int_equal(c.serial, a.serial);
+    assert_int_equal(c.new_hashes, 1);
+    commit(f, &c);
+    /* two known subjects: the user id decides, nothing is merged */
+    struct subject other, both;
+    resolve(f, "31655555555", "NL.2", &other);
+    commit(f, &other);
+    resolve(f, "31655555555", "NL.1", &both);
+    assert_int_equal(both.serial, a.serial);
+    assert_int_equal(both.new_hashes, 0);
+    resolve(f, "31655555555", "", &both);
+    assert_int_equal(both.serial, other.serial);
+    /* the same text twice is one identifier */
+    resolve(f, "channel:x", "channel:x", &c);
+    assert_int_equal(c.new_hashes, 1);
+    commit(f, &c);
+}
+
+/* Should two threads invent one person: the later job fails, trying again finds the first. */
+static void invented_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct subject_resolver *other;
+    struct subject a, b;
+    assert_int_equal(subject_resolver_new(f->store, f->keyring, &other), 0);
+    resolve(f, "31612345678", "", &a);
+    assert_int_equal(subject_resolve(other, SPAN("31612345678"), SPAN_EMPTY, &b), 0);
+    assert_int_not_equal(a.serial, b.serial);
+    commit(f, &a);
+    int result = test_run(f->store, put, &b);
+    assert_int_equal(result, SLUIS_EEXIST);
+    subject_settled(other, &b, result);
+    assert_int_equal(subject_resolve(other, SPAN("31612345678"), SPAN_EMPTY, &b), 0);
+    assert_int_equal(a.serial, b.serial);
+    assert_int_equal(b.new_hashes, 0);
+    subject_resolver_free(other);
+}
+
+static void number_is_not_stored(void **state)
+{
+    struct fixture *f = *state;
+    struct subject a;
+    uint8_t plain[32], hash[STORE_HASH_BYTES];
+    resolve(f, "31612345678", "", &a);
+    subject_hash(f->keyring, SPAN("31612345678"), hash);
+    assert_memory_equal(hash, a.hashes[0], STORE_HASH_BYTES);
+    /* not a plain hash that could be tried without the key */
+    crypto_generichash(plain, STORE_HASH_BYTES, (const uint8_t *)"31612345678", 11, NULL, 0);
+    assert_memory_not_equal(plain, hash, STORE_HASH_BYTES);
+    commit(f, &a);
+}
+
+/* The cache alone, small, against a plain list as model. */
+static void cache_model(void **state)
+{
+    (void)state;
+    enum { MAX = 8, KEYS = 24, ROUNDS = 20000 };
+    struct cache cache;
+    uint8_t keys[KEYS][STORE_HASH_BYTES];
+    unsigned pending[KEYS] = {0}, used_at[KEYS] = {0};
+    bool inside[KEYS] = {false}, known[KEYS] = {false};
+    assert_int_equal(cache_init(&cache, MAX), 0);
+    for (int k = 0; k < KEYS; k++) {
+        randombytes_buf(keys[k], STORE_HASH_BYTES);
+        keys[k][0] = keys[k][1] = keys[k][2] = 0; /* few buckets: long chains */
+        keys[k][3] = (uint8_t)(k % 3);
+    }
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        unsigned k = randombytes_uniform(KEYS);
+        struct cache_entry *entry = cache_find(&cache, keys[k]);
+        assert_int_equal(entry != NULL, inside[k]);
+        if (entry) {
+            assert_int_equal(entry->serial, k + 1);
+            assert_int_equal(entry->pending, pending[k]);
+            if (pending[k] && randombytes_uniform(2)) {
+                entry->pending = --pending[k];
+                known[k] |= randombytes_uniform(2) == 1;
+                entry->known = known[k];
+                inside[k] = pending[k] || known[k];
+                cache_update(&cache, entry);
+            }
+            used_at[k] = round;
+            continue;
+        }
+        /* room, or the least recently used that is not pending goes */
+        unsigned count = 0, oldest = KEYS;
+        for (unsigned j = 0; j < KEYS; j++) {
+            count += inside[j];
+            if (inside[j] && !pending[j] && (oldest == KEYS || used_at[j] < used_at[oldest]))
+                oldest = j;
+        }
+        entry = cache_add(&cache, keys[k], k + 1);
+        if (count == MAX && oldest == KEYS) {
+            assert_null(entry);
+            continue;
+        }
+        assert_non_null(entry);
+        if (count == MAX)
+            inside[oldest] = known[oldest] = false;
+        inside[k] = true;
+        known[k] = randombytes_uniform(2) == 1;
+        pending[k] = known[k] ? 0 : 1;
+        entry->known = known[k];
+        entry->pending = pending[k];
+        used_at[k] = round;
+        cache_update(&cache, entry);
+    }
+    cache_free(&cache);
+}
+
+int main(void)
+{
+    if (sodium_init() < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(known_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(pending_is_shared, setup, teardown),
+        cmocka_unit_test_setup_teardown(failed_is_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(linked, setup, teardown),
+        cmocka_unit_test_setup_teardown(invented_twice, setup, teardown),
+        cmocka_unit_test_setup_teardown(number_is_not_stored, setup, teardown),
+        cmocka_unit_test(cache_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
