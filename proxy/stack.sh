@@ -116,9 +116,21 @@ originals:
 history:
   - {kind: media, keep: 7d, ground: AVG 6.1.e}
   - {keep: 1y, ground: AVG 6.1.e, selection: "Selectielijst 2020"}
-routes: {webcare: {profile: webcare}}
+routes: {webcare: {profile: webcare}, second: {profile: webcare}}
 outbound: {found: {bsn: refuse, pan: refuse}}
 END
+}
+
+# STACK_ROUTES: how many routes to the simulated inbox (1).
+stack_routes() {
+    local n=${STACK_ROUTES:-1} name
+    [ "$n" -gt 0 ] || printf ' {}'
+    for name in webcare second; do
+        [ "$n" -gt 0 ] || break
+        n=$((n - 1))
+        printf '\n      %s: {url: "%s", secret: {file: credentials/route-secret}}' "$name" \
+            "${STACK_INBOX_URL:-http://127.0.0.1:$PORT_INBOX/webhooks/whatsapp/+31201234567}"
+    done
 }
 
 stack_config() {
@@ -142,8 +154,7 @@ channels:
       access_token: {file: credentials/meta-token}
     policy: gemeente${STACK_MEDIA:+
     media: $STACK_MEDIA}
-    routes:
-      webcare: {url: "${STACK_INBOX_URL:-http://127.0.0.1:$PORT_INBOX/webhooks/whatsapp/+31201234567}", secret: {file: credentials/route-secret}}
+    routes:$(stack_routes)
 store: {path: store, size: ${STACK_STORE_SIZE:-1GiB}}
 keys:  {path: keys, root: {file: credentials/root-key}}
 control: control.sock

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "message.h"
 #include "process.h"
@@ -252,6 +253,7 @@ int load_run(struct event_base *base, const struct load_options *options, struct
         event_base_dispatch(base);
         event_free(l.tick);
         out->seconds = (double)((uint64_t)clock_mono_us() - l.start_us) / 1e6;
+        usleep((useconds_t)(options->linger_s * 1e6));
         out->cpu_us = process_cpu_us(options->pid) - cpu;
         out->rss_kib = process_rss_kib(options->pid);
         out->peak_kib = process_peak_kib(options->pid);

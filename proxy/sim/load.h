@@ -17,7 +17,7 @@
 struct load_options {
     const struct target *target;
     const char *secret, *phone_number_id, *waba;
-    double rate, seconds, drain_s;
+    double rate, seconds, drain_s, linger_s; /* linger: work that goes on after the last 200 */
     unsigned connections, contacts, size, timeout_s;
     bool retry; /* what is not 200 is sent again, as Meta does */
     long pid;   /* whose CPU and memory is measured, 0: nobody's */

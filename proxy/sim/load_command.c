@@ -49,7 +49,7 @@ static json_t *report(const struct load_result *r)
 
 struct load_settings {
     const char *url, *secret, *ca, *cert, *key, *sent, *phone, *waba;
-    double rate, seconds, connections, contacts, size, timeout, drain, pid, seed, p99;
+    double rate, seconds, connections, contacts, size, timeout, drain, linger, pid, seed, p99;
     bool retry, hold;
 };
 
@@ -108,6 +108,8 @@ static int run(int argc, char **argv)
         {"--size", "BYTES", "of a body", NULL, &s.size, NULL},
         {"--timeout", "S", "for one answer", NULL, &s.timeout, NULL},
         {"--drain", "S", "waits for the last answers", NULL, &s.drain, NULL},
+        {"--linger", "S", "before CPU is read: deliveries after the last 200", NULL, &s.linger,
+         NULL},
         {"--seed", "N", "makes the message ids", NULL, &s.seed, NULL},
         {"--retry", NULL, "sends again what is not answered 200", NULL, NULL, &s.retry},
         {"--hold", NULL, "only holds idle connections for --seconds", NULL, NULL, &s.hold},
@@ -134,6 +136,7 @@ static int run(int argc, char **argv)
                                        .rate = s.rate,
                                        .seconds = s.seconds,
                                        .drain_s = s.drain,
+                                       .linger_s = s.linger,
                                        .connections = (unsigned)s.connections,
                                        .contacts = (unsigned)s.contacts,
                                        .size = (unsigned)s.size,

@@ -276,7 +276,7 @@ int script_parse(struct span text, const char *name, uint64_t seed, struct scrip
     while (text.n) {
         struct span line = span_sub(text, 0, span_find(text, '\n'));
         text = span_from(text, line.n + 1);
-        char *copy = strndup(line.p, line.n);
+        char *copy = line.n ? strndup(line.p, line.n) : strdup("");
         p->line++;
         int bad = copy ? parse_line(p, copy) : -1;
         free(copy);

@@ -214,6 +214,7 @@ out:
     graph_free(w->graph);
     inbox_free(w->inbox);
     sender_free(w->sender);
+    SSL_CTX_free(w->target.tls);
     if (w->sent)
         fclose(w->sent);
     for (size_t i = 0; i < 2; i++)

@@ -214,6 +214,7 @@ void server_free(struct server *server)
     while (server->connections)
         drop(server->connections);
     evconnlistener_free(server->listener);
+    SSL_CTX_free(server->tls);
     free(server);
 }
 

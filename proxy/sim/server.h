@@ -18,7 +18,8 @@ struct request;
 
 typedef void server_fn(struct request *request, const struct http_message *message, void *ctx);
 
-/* `address` is "127.0.0.1:8443" (port 0: any); `tls` may be NULL. NULL on failure (printed). */
+/* `address` is "127.0.0.1:8443" (port 0: any); `tls` may be NULL, and is the
+ * server's from then on. NULL on failure (printed). */
 struct server *server_new(struct event_base *base, const char *address, SSL_CTX *tls, server_fn *fn,
                           void *ctx);
 void server_free(struct server *server);
