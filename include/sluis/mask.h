@@ -59,7 +59,7 @@ struct judge_input {
     const struct detect_message *earlier; /* newest first */
     size_t earlier_count;
 };
-/* SLUIS_EJUDGE, SLUIS_ELIMIT: show nothing. */
+/* SLUIS_EJUDGE, SLUIS_ELIMIT: show nothing (out->has_media stays what was seen until then). */
 SLUIS_MUST_CHECK int mask_judge(const struct judge_input *input, struct arena *arena,
                                 struct judged *out);
 
@@ -71,7 +71,9 @@ SLUIS_MUST_CHECK int mask_window_text(const struct json_doc *doc, uint32_t unit_
 struct mask_reader {
     const struct profile *profile;
     const struct policy *policy;
-    enum media_action media;
+    enum media_action media; /* MEDIA_PASS or withheld; withheld as well while pictures are not redacted */
+    const struct policy_route *route; /* NULL, or of `policy`: media passes only where policy_route_media
+                                         says so for its kind as well */
     const char *media_base; /* gateway's own URL for media, "https://host/..." or NULL: urls dropped */
     const uint8_t *hash_key;  /* 32 bytes, MASK_HASH; per channel */
     const uint8_t *alias_key; /* 32 bytes, per route; used where the profile hides contacts */
@@ -125,6 +127,8 @@ struct mask_unit {
     struct span target_id;     /* revoke, edit, reaction: the message meant */
     int64_t at_ms;             /* from `timestamp`; 0 when absent */
     struct span json;          /* the unit's own JSON text, UTF-8 as received, in the arena */
+    const struct json_doc *doc; /* the document that was split, when the unit is all of it: offsets are
+                                   the same, no second scan is needed; else NULL */
 };
 /* `each` returns 0 to go on; anything else ends the walk with that value. SLUIS_EINVAL when the
  * envelope is not a webhook (object, entry, changes). */

@@ -1,0 +1,343 @@
+/* Judging: every content string, unknown number and unknown member name of a unit goes through
+ * detect, decoded; findings come back as raw byte ranges of the unit's text. */
+#include "inner.h"
+#include "paths.h"
+
+#define FINDINGS_FIRST 64    /* on the stack; a text with more is judged again with room for all */
+#define LIST_FIRST 8         /* findings of a unit: most have none */
+#define PHONE_DIGITS_LEAST 7 /* E.164: at most 15, national numbers rarely under 7 */
+#define PHONE_DIGITS_MOST 15
+
+struct judge {
+    const struct judge_input *in;
+    struct arena *arena;
+    struct judged *out;
+    const struct inner *inner; /* inside response_json; else NULL */
+    size_t capacity, back_capacity;
+};
+
+/* Where a value stands: its row (NULL: unknown), the node whose member name it goes under. */
+struct place {
+    const struct path_row *row;
+    uint32_t named;
+    bool in_message;
+};
+
+/* A text to judge: decoded, its map to raw offsets (NULL: one to one), where the raw text starts.
+ */
+struct judged_text {
+    struct span text;
+    const uint32_t *map;
+    uint32_t raw_start;
+};
+
+static const struct json_doc *doc_of(const struct judge *j)
+{
+    return j->inner ? &j->inner->doc : j->in->doc;
+}
+
+static int add(struct judge *j, const struct judged_text *t, const struct finding *f)
+{
+    size_t end = f->end;
+    while (t->map && end > f->start && end < t->text.n && t->map[end] == t->map[end - 1])
+        end++; /* never in the middle of an escape */
+    uint32_t from = t->raw_start + (t->map ? t->map[f->start] : f->start);
+    uint32_t to = t->raw_start + (t->map ? t->map[end] : (uint32_t)end);
+    if (j->inner) {
+        from = j->inner->base + j->inner->map[from];
+        to = j->inner->base + j->inner->map[to];
+    }
+    if (j->out->count == j->capacity) {
+        size_t more = j->capacity ? j->capacity * 2 : LIST_FIRST;
+        if (j->capacity == MASK_FINDINGS_MAX)
+            return SLUIS_ELIMIT;
+        struct mask_finding *list = arena_try(j->arena, more * sizeof *list);
+        if (!list)
+            return SLUIS_ENOMEM;
+        if (j->out->count)
+            memcpy(list, j->out->findings, j->out->count * sizeof *list);
+        j->out->findings = list;
+        j->capacity = more;
+    }
+    j->out->findings[j->out->count++] = (struct mask_finding){from, to, f->type, f->score};
+    j->out->found |= (uint64_t)1 << f->type;
+    return 0;
+}
+
+static int add_back(struct judge *j, const struct finding *f)
+{
+    for (size_t i = 0; i < j->out->back_count; i++) {
+        const struct finding *have = &j->out->back[i];
+        if (have->back == f->back && have->start == f->start && have->end == f->end)
+            return 0;
+    }
+    if (j->out->back_count == j->back_capacity) {
+        size_t more = j->back_capacity ? j->back_capacity * 2 : LIST_FIRST;
+        if (j->back_capacity == MASK_FINDINGS_MAX)
+            return SLUIS_ELIMIT;
+        struct finding *list = arena_try(j->arena, more * sizeof *list);
+        if (!list)
+            return SLUIS_ENOMEM;
+        if (j->out->back_count)
+            memcpy(list, j->out->back, j->out->back_count * sizeof *list);
+        j->out->back = list;
+        j->back_capacity = more;
+    }
+    j->out->back[j->out->back_count++] = *f;
+    j->out->found |= (uint64_t)1 << f->type;
+    return 0;
+}
+
+/* The end of the run of digits at `i`, single separators allowed between them. */
+static size_t digit_run(struct span text, size_t i, unsigned *digits)
+{
+    size_t end = i;
+    *digits = 0;
+    for (size_t k = i; k < text.n; k++) {
+        char c = text.p[k];
+        if (c >= '0' && c <= '9') {
+            ++*digits;
+            end = k + 1;
+        } else if (k > end || c == '\0' || !strchr(" -.()", c)) {
+            break; /* two separators in a row, or something else */
+        }
+    }
+    return end;
+}
+
+/* system.body names the old and the new number without a plus: every such run is a phone number.
+ * What detect found goes first. */
+static int add_phones(struct judge *j, const struct judged_text *t, const struct finding *found,
+                      size_t n)
+{
+    size_t next = 0;
+    for (size_t i = 0; i < t->text.n;) {
+        int error = 0;
+        unsigned digits = 0;
+        if (next < n && found[next].back) {
+            error = add_back(j, &found[next++]);
+        } else if (next < n && found[next].start <= i) {
+            i = found[next].end > i ? found[next].end : i;
+            error = add(j, t, &found[next++]);
+        } else if (t->text.p[i] < '0' || t->text.p[i] > '9') {
+            i++;
+        } else {
+            struct finding f = {.start = (uint32_t)i, .type = DETECT_PHONE, .score = 1000};
+            i = digit_run(t->text, i, &digits);
+            if (next < n && i > found[next].start)
+                i = found[next].start;
+            f.end = (uint32_t)i;
+            if (digits >= PHONE_DIGITS_LEAST && digits <= PHONE_DIGITS_MOST)
+                error = add(j, t, &f);
+        }
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static int add_found(struct judge *j, const struct judged_text *t, const struct finding *found,
+                     size_t n, size_t prefix)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct finding f = found[i];
+        int error = 0;
+        if (f.type >= DETECT_TYPES_MAX)
+            return SLUIS_EJUDGE;
+        if (f.back) {
+            error = add_back(j, &f);
+        } else if (f.end > prefix) { /* what stands in the name is found there */
+            f.start = f.start > prefix ? f.start - (uint32_t)prefix : 0;
+            f.end -= (uint32_t)prefix;
+            if (f.end > t->text.n)
+                return SLUIS_EJUDGE;
+            error = add(j, t, &f);
+        }
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* Puts "name: " before the text, so that detect sees what it is about. *prefix: bytes added. */
+static int with_name(struct judge *j, uint32_t named, struct span *text, size_t *prefix)
+{
+    struct span name;
+    if (named == JSON_NONE || doc_of(j)->nodes[named].name_end == 0)
+        return 0;
+    int error = json_name(doc_of(j), named, j->arena, &name);
+    if (error)
+        return error;
+    char *p = arena_try(j->arena, name.n + 2 + text->n);
+    if (!p)
+        return SLUIS_ENOMEM;
+    memcpy(p, name.p, name.n);
+    for (size_t i = 0; i < name.n; i++)
+        if (p[i] == '_')
+            p[i] = ' '; /* birth_date, screen_0_bsn: words */
+    memcpy(p + name.n, ": ", 2);
+    if (text->n)
+        memcpy(p + name.n + 2, text->p, text->n);
+    *prefix = name.n + 2;
+    *text = span_of(p, *prefix + text->n);
+    return 0;
+}
+
+static int judge_text(struct judge *j, const struct judged_text *t, const struct place *place)
+{
+    struct finding first[FINDINGS_FIRST], *found = first;
+    const struct path_row *row = place->row;
+    struct span text = t->text;
+    size_t prefix = 0;
+    if (text.n == 0)
+        return 0;
+    if (row && row->forces && j->in->table == MASK_TABLE_WEBHOOK) {
+        struct finding whole = {
+            .end = (uint32_t)text.n, .type = (uint16_t)(row->forces - 1), .score = 1000};
+        return add(j, t, &whole);
+    }
+    if (!row || row->flags & PATH_NAMED) {
+        int error = with_name(j, place->named, &text, &prefix);
+        if (error)
+            return error;
+    }
+    struct detect_input input = {
+        .text = text, .from_customer = j->in->from_customer, .at_ms = j->in->at_ms};
+    if (place->in_message) {
+        input.earlier = j->in->earlier;
+        input.earlier_count = j->in->earlier_count;
+    }
+    const struct detector *detector = policy_detector(j->in->policy);
+    int n = detect_run(detector, j->in->scratch, &input, first, FINDINGS_FIRST);
+    if (n == SLUIS_ELIMIT && text.n <= DETECT_TEXT_MAX) {
+        found = arena_try(j->arena, MASK_FINDINGS_MAX * sizeof *found);
+        if (!found)
+            return SLUIS_ENOMEM;
+        n = detect_run(detector, j->in->scratch, &input, found, MASK_FINDINGS_MAX);
+    }
+    if (n < 0)
+        return n;
+    if (row && row->flags & PATH_PHONES)
+        return add_phones(j, t, found, (size_t)n);
+    return add_found(j, t, found, (size_t)n, prefix);
+}
+
+static int judge_string(struct judge *j, uint32_t node, const struct place *place)
+{
+    const struct json_doc *doc = doc_of(j);
+    struct judged_text t = {.text = json_inner(doc, node), .raw_start = doc->nodes[node].start + 1};
+    if (doc->nodes[node].flags & JSON_ESCAPED) {
+        int error = inner_decode(doc, node, j->arena, &t.text, &t.map);
+        if (error)
+            return error;
+    }
+    return judge_text(j, &t, place);
+}
+
+static int judge_name(struct judge *j, uint32_t node)
+{
+    const struct json_doc *doc = doc_of(j);
+    const struct json_node *v = &doc->nodes[node];
+    const struct place place = {.named = JSON_NONE};
+    struct span raw = span_sub(doc->text, v->name_start, v->name_end);
+    struct judged_text t = {.text = raw, .raw_start = v->name_start};
+    if (v->name_flags & JSON_ESCAPED) {
+        char *text = arena_try(j->arena, raw.n);
+        uint32_t *map = arena_try(j->arena, (raw.n + 1) * sizeof *map);
+        if (!text || !map)
+            return SLUIS_ENOMEM;
+        size_t n;
+        json_decode_map(raw, text, map, &n);
+        t.text = span_of(text, n);
+        t.map = map;
+    }
+    return judge_text(j, &t, &place);
+}
+
+static int judge_value(struct judge *j, uint32_t node, struct place place);
+
+static int judge_inner(struct judge *j, uint32_t node, const struct place *place)
+{
+    struct inner inner;
+    int error = inner_open(doc_of(j), node, j->arena, &inner);
+    if (error == SLUIS_EINVAL)
+        return judge_string(j, node, place);
+    if (error)
+        return error;
+    j->inner = &inner;
+    error = judge_value(j, 0, (struct place){.named = JSON_NONE, .in_message = place->in_message});
+    j->inner = NULL;
+    return error;
+}
+
+static int judge_members(struct judge *j, uint32_t node, struct place place)
+{
+    const struct json_doc *doc = doc_of(j);
+    bool object = doc->nodes[node].kind == JSON_OBJECT;
+    const struct path_list *list = path_members(place.row);
+    if (place.row && place.row->flags & PATH_MEDIA && object)
+        j->out->has_media = true;
+    if (place.row && place.row->flags & PATH_MESSAGE)
+        place.in_message = true;
+    if (!list)
+        place.row = NULL; /* members where none were expected */
+    for (uint32_t i = doc->nodes[node].child; i != JSON_NONE; i = doc->nodes[i].next) {
+        struct place inside = place; /* an array is transparent */
+        if (object) {
+            inside.row = paths_find(list, doc, i);
+            inside.named = i;
+            int error = inside.row ? 0 : judge_name(j, i);
+            if (error)
+                return error;
+        }
+        int error = judge_value(j, i, inside);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* Recursion is bounded by the scanner's depth limit. */
+static int judge_value(struct judge *j, uint32_t node, struct place place)
+{
+    const struct json_doc *doc = doc_of(j);
+    enum json_kind json = json_kind(doc, node);
+    if (json == JSON_OBJECT || json == JSON_ARRAY)
+        return judge_members(j, node, place);
+    if (json != JSON_STRING && json != JSON_NUMBER)
+        return 0;
+    switch (path_leaf_kind(place.row)) {
+    case MASK_STRUCTURE:
+    case MASK_IDENTIFIER:
+    case MASK_MEDIA_URL:
+    case MASK_MEDIA_ID:
+        return 0;
+    case MASK_TOOL_DATA:
+        if (j->in->table != MASK_TABLE_SEND)
+            return 0;
+        break;
+    case MASK_CONTENT_JSON:
+        if (json == JSON_STRING && !j->inner)
+            return judge_inner(j, node, &place);
+        break;
+    case MASK_CONTENT:
+        break;
+    }
+    if (json == JSON_STRING)
+        return judge_string(j, node, &place);
+    struct judged_text t = {.text = json_raw(doc, node), .raw_start = doc->nodes[node].start};
+    return judge_text(j, &t, &place);
+}
+
+int mask_judge(const struct judge_input *input, struct arena *arena, struct judged *out)
+{
+    struct judge j = {.in = input, .arena = arena, .out = out};
+    const struct path_row root = {.kind = MASK_STRUCTURE, .members = paths_of(input->table)};
+    *out = (struct judged){0};
+    if (!root.members || input->root >= input->doc->count || !input->policy)
+        return SLUIS_EJUDGE;
+    int error = judge_value(&j, input->root, (struct place){.row = &root, .named = JSON_NONE});
+    if (error)
+        *out = (struct judged){.has_media = out->has_media};
+    return error;
+}

@@ -1,0 +1,72 @@
+#include "media.h"
+
+static const struct span hosts[] = {{"fbsbx.com", 9}, {"fbcdn.net", 9}, {"whatsapp.net", 12}};
+
+/* host is `domain` or ends with "." domain, without regard to case. */
+static bool in_domain(struct span host, struct span domain)
+{
+    if (host.n < domain.n || !span_eq_nocase(span_sub(host, host.n - domain.n, host.n), domain))
+        return false;
+    return host.n == domain.n || host.p[host.n - domain.n - 1] == '.';
+}
+
+static size_t find_any(struct span text, const char *set)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] && strchr(set, text.p[i]))
+            return i;
+    return text.n;
+}
+
+bool media_is_url(struct span text)
+{
+    while (text.n && (unsigned char)text.p[0] <= ' ')
+        text = span_from(text, 1);
+    size_t colon = find_any(text, ":/\\");
+    if (colon < text.n && text.p[colon] == ':')
+        text = span_from(text, colon + 1);
+    /* readers of addresses take a backslash for a slash, and any number of them */
+    size_t slashes = 0;
+    while (slashes < text.n && (text.p[slashes] == '/' || text.p[slashes] == '\\'))
+        slashes++;
+    if (slashes < 2)
+        return false;
+    text = span_from(text, slashes);
+    struct span authority = span_sub(text, 0, find_any(text, "/\\?#"));
+    for (size_t at; (at = span_find(authority, '@')) < authority.n;)
+        authority = span_from(authority, at + 1);
+    struct span host = span_sub(authority, 0, span_find(authority, ':'));
+    while (host.n && (host.p[host.n - 1] == '.' || (unsigned char)host.p[host.n - 1] <= ' '))
+        host.n--;
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+        if (in_domain(host, hosts[i]))
+            return true;
+    return false;
+}
+
+struct span media_line(struct span name, bool voice)
+{
+    if (span_is(name, "image"))
+        return SPAN("[foto: niet doorgegeven]");
+    if (span_is(name, "video"))
+        return SPAN("[video: niet doorgegeven]");
+    if (span_is(name, "audio"))
+        return voice ? SPAN("[spraakbericht: niet doorgegeven]")
+                     : SPAN("[audio: niet doorgegeven]");
+    if (span_is(name, "document"))
+        return SPAN("[document: niet doorgegeven]");
+    if (span_is(name, "sticker"))
+        return SPAN("[sticker: niet doorgegeven]");
+    return SPAN("[bestand: niet doorgegeven]");
+}
+
+bool media_id_safe(struct span id)
+{
+    for (size_t i = 0; i < id.n; i++) {
+        char c = id.p[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+              c == '-' || c == '_'))
+            return false;
+    }
+    return id.n > 0 && id.n <= 128; /* Meta's are 15 to 20 digits */
+}
