@@ -1,0 +1,370 @@
+#include "room.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "sluis/base/clock.h"
+#include "sluis/base/counters.h"
+#include "sluis/base/encode.h"
+#include "sluis/base/log.h"
+
+#define TOKEN_SECRET 32 /* 256 random bits */
+#define TOKEN_PREFIX "sluis_"
+#define ROW_PART 'P'
+#define ROW_KEY (1 + 8)
+#define ROW_TEXT_MAX 512
+#define REFUSALS_WINDOW_MS 60000
+
+_Static_assert(sizeof(TOKEN_PREFIX) + BASE64URL_LEN(TOKEN_SECRET) <= ACCESS_TOKEN_TEXT,
+               "a token fits");
+
+enum { C_ACCEPTED, C_UNKNOWN, C_REVOKED, C_EXPIRED, C_N };
+
+struct access {
+    struct store *store;
+    struct keyring_cache *keys; /* under `change` */
+    uint8_t hash_key[KEYRING_KEY_BYTES];
+    pthread_mutex_t change; /* one change at a time; taken before `lock` */
+    pthread_rwlock_t lock;  /* table, next_id */
+    struct token_table table;
+    uint64_t next_id;
+    struct counter counters[C_N];
+    _Atomic int64_t window_ms; /* since when refusals are counted for the log */
+    _Atomic uint64_t window_count;
+};
+
+static const struct counter counter_rows[C_N] = {
+    [C_ACCEPTED] = {"sluis_access_tokens_total", "result=\"accepted\"", "Tokens looked up",
+                    COUNTER_TOTAL, 0},
+    [C_UNKNOWN] = {"sluis_access_tokens_total", "result=\"unknown\"", "Tokens looked up",
+                   COUNTER_TOTAL, 0},
+    [C_REVOKED] = {"sluis_access_tokens_total", "result=\"revoked\"", "Tokens looked up",
+                   COUNTER_TOTAL, 0},
+    [C_EXPIRED] = {"sluis_access_tokens_total", "result=\"expired\"", "Tokens looked up",
+                   COUNTER_TOTAL, 0},
+};
+
+static void row_key(uint64_t id, char key[ROW_KEY])
+{
+    key[0] = 't';
+    be64_put((uint8_t *)key + 1, id);
+}
+
+static struct record_id row_id(uint64_t id)
+{
+    return (struct record_id){.serial = id, .part = ROW_PART};
+}
+
+/* ---- loading ---- */
+
+struct load {
+    struct access *access;
+    struct buffer plain;
+    int error;
+};
+
+static int load_row(void *ctx, struct span key, struct span value)
+{
+    struct load *load = ctx;
+    struct access *access = load->access;
+    if (key.n != ROW_KEY || key.p[0] != 't')
+        return key.n > 0 && key.p[0] > 't';
+    uint64_t id = be64_get((const uint8_t *)key.p + 1);
+    const struct record_id record = row_id(id);
+    if (id >= access->next_id)
+        access->next_id = id + 1;
+    if (access->table.count == ACCESS_TOKENS_MAX) {
+        load->error = SLUIS_ELIMIT;
+        return 1;
+    }
+    struct token *token = &access->table.tokens[access->table.count];
+    buffer_clear(&load->plain);
+    int result = record_open(access->keys, STORE_TABLE_PRINCIPAL, &record, value, &load->plain);
+    if (!result)
+        result = token_read(buffer_span(&load->plain), token);
+    if (!result && token->principal.id != id)
+        result = SLUIS_ECRYPTO;
+    if (result == SLUIS_ENOMEM) {
+        load->error = result;
+        return 1;
+    }
+    if (result) /* that token is refused from now on; the others go on */
+        LOG(LOG_ALARM, "access", "token_row_unreadable", log_u64("token", id), log_error(result));
+    else
+        access->table.count++;
+    return 0;
+}
+
+static int load(struct access *access)
+{
+    struct load state = {.access = access};
+    struct store_read *read;
+    int result = store_read_begin(access->store, &read);
+    if (result)
+        return result;
+    buffer_init(&state.plain, ROW_TEXT_MAX);
+    result = store_each_row(read, STORE_TABLE_PRINCIPAL, SPAN("t"), load_row, &state);
+    store_read_end(read);
+    buffer_free(&state.plain);
+    if (state.error)
+        result = state.error;
+    table_index(&access->table);
+    return result < 0 ? result : 0;
+}
+
+int access_open(struct store *store, struct keyring *keyring, struct access **out)
+{
+    struct access *access = calloc(1, sizeof(*access));
+    if (!access)
+        return SLUIS_ENOMEM;
+    access->store = store;
+    access->next_id = 1;
+    memcpy(access->counters, counter_rows, sizeof(access->counters));
+    pthread_mutex_init(&access->change, NULL);
+    pthread_rwlock_init(&access->lock, NULL);
+    keyring_derive(keyring, "token-hash", access->hash_key);
+    access->table.tokens = calloc(ACCESS_TOKENS_MAX, sizeof(*access->table.tokens));
+    int result = access->table.tokens ? keyring_cache_new(keyring, &access->keys) : SLUIS_ENOMEM;
+    if (!result)
+        result = load(access);
+    if (!result)
+        result = counters_register(access->counters, C_N);
+    if (result) {
+        access_close(access);
+        return result;
+    }
+    *out = access;
+    return 0;
+}
+
+void access_close(struct access *access)
+{
+    if (!access)
+        return;
+    counters_unregister(access->counters);
+    keyring_cache_free(access->keys);
+    if (access->table.tokens)
+        sodium_memzero(access->table.tokens, ACCESS_TOKENS_MAX * sizeof(*access->table.tokens));
+    free(access->table.tokens);
+    pthread_mutex_destroy(&access->change);
+    pthread_rwlock_destroy(&access->lock);
+    sodium_memzero(access, sizeof(*access));
+    free(access);
+}
+
+/* ---- asking ---- */
+
+static void token_hash(const struct access *access, const uint8_t secret[TOKEN_SECRET],
+                       uint8_t out[TOKEN_HASH])
+{
+    crypto_generichash_blake2b(out, TOKEN_HASH, secret, TOKEN_SECRET, access->hash_key,
+                               sizeof(access->hash_key));
+}
+
+/* One log line a minute, however many tokens are tried. */
+static void count_refusal(struct access *access, int64_t now_ms)
+{
+    uint64_t count = atomic_fetch_add(&access->window_count, 1) + 1;
+    int64_t since = atomic_load(&access->window_ms);
+    if (now_ms - since < REFUSALS_WINDOW_MS && now_ms >= since)
+        return;
+    if (!atomic_compare_exchange_strong(&access->window_ms, &since, now_ms))
+        return; /* another thread says it */
+    atomic_fetch_sub(&access->window_count, count);
+    LOG(LOG_WARN, "access", "tokens_refused", log_u64("count", count));
+}
+
+static bool token_decode(struct span text, uint8_t secret[TOKEN_SECRET])
+{
+    const struct span prefix = SPAN(TOKEN_PREFIX);
+    if (text.n != prefix.n + BASE64URL_LEN(TOKEN_SECRET) || !span_starts(text, prefix))
+        return false;
+    return base64url_decode(span_from(text, prefix.n), secret, TOKEN_SECRET) == TOKEN_SECRET;
+}
+
+int access_token(struct access *access, struct span text, int64_t now_ms, struct principal *out)
+{
+    uint8_t secret[TOKEN_SECRET], hash[TOKEN_HASH];
+    unsigned counter = C_UNKNOWN;
+    if (token_decode(text, secret)) {
+        token_hash(access, secret, hash);
+        pthread_rwlock_rdlock(&access->lock);
+        const struct token *token = table_find(&access->table, hash);
+        if (token) {
+            const struct principal *p = &token->principal;
+            bool expired = p->expires_ms != 0 && now_ms >= p->expires_ms;
+            counter = p->revoked ? C_REVOKED : expired ? C_EXPIRED : C_ACCEPTED;
+            if (counter == C_ACCEPTED)
+                *out = *p;
+        }
+        pthread_rwlock_unlock(&access->lock);
+    }
+    sodium_memzero(secret, sizeof(secret));
+    counter_add(&access->counters[counter], 1);
+    if (counter == C_ACCEPTED)
+        return 0;
+    count_refusal(access, now_ms);
+    return SLUIS_EDENIED;
+}
+
+bool principal_may_use(const struct principal *principal, uint16_t channel)
+{
+    for (unsigned i = 0; i < principal->channel_count; i++)
+        if (principal->channels[i] == channel)
+            return channel != 0;
+    return false;
+}
+
+/* ---- changing: a row is written, then the table ---- */
+
+struct row_job {
+    struct store_job job;
+    char key[ROW_KEY], gone[ROW_KEY];
+    bool removes; /* `gone` goes in the same commit */
+    struct buffer sealed;
+};
+
+static int row_run(struct store_txn *txn, struct store_job *job)
+{
+    struct row_job *row = (struct row_job *)(void *)job;
+    store_put_row(txn, STORE_TABLE_PRINCIPAL, span_of(row->key, ROW_KEY),
+                  buffer_span(&row->sealed));
+    if (row->removes)
+        store_put_row(txn, STORE_TABLE_PRINCIPAL, span_of(row->gone, ROW_KEY), SPAN_EMPTY);
+    return store_txn_error(txn);
+}
+
+/* Under `change`, not under `lock`. */
+static int row_commit(struct access *access, const struct token *token, uint64_t gone)
+{
+    struct row_job row = {.job = {.priority = STORE_NORMAL, .run = row_run}};
+    struct buffer plain;
+    const struct record_id record = row_id(token->principal.id);
+    row_key(token->principal.id, row.key);
+    row.removes = gone != 0;
+    row_key(gone, row.gone);
+    buffer_init(&plain, ROW_TEXT_MAX);
+    buffer_init(&row.sealed, STORE_VALUE_MAX);
+    token_write(token, &plain);
+    int result = plain.error;
+    if (!result)
+        result = record_seal(access->keys, STORE_TABLE_PRINCIPAL, &record, 1, buffer_span(&plain),
+                             &row.sealed);
+    if (!result)
+        result = store_submit_wait(access->store, &row.job);
+    buffer_free(&plain);
+    buffer_free(&row.sealed);
+    return result;
+}
+
+static int wanted_check(const struct access *access, const struct principal *wanted)
+{
+    if (!token_name_valid(wanted->name) || wanted->channel_count == 0 ||
+        wanted->channel_count > ACCESS_CHANNELS_MAX || wanted->expires_ms < 0)
+        return SLUIS_EINVAL;
+    for (unsigned i = 0; i < wanted->channel_count; i++)
+        if (wanted->channels[i] == 0)
+            return SLUIS_EINVAL;
+    for (unsigned i = 0; i < access->table.count; i++) {
+        const struct principal *p = &access->table.tokens[i].principal;
+        if (!p->revoked && strcmp(p->name, wanted->name) == 0)
+            return SLUIS_EEXIST;
+    }
+    return 0;
+}
+
+/* The oldest revoked token, when the table is full; never the newest, whose id must be remembered.
+ */
+static int find_room(const struct access *access, uint64_t *gone)
+{
+    *gone = 0;
+    if (access->table.count < ACCESS_TOKENS_MAX)
+        return 0;
+    for (unsigned i = 0; i + 1 < access->table.count; i++) {
+        if (access->table.tokens[i].principal.revoked) {
+            *gone = access->table.tokens[i].principal.id;
+            return 0;
+        }
+    }
+    return SLUIS_ELIMIT;
+}
+
+static void table_put(struct access *access, const struct token *token, uint64_t gone)
+{
+    struct token_table *table = &access->table;
+    pthread_rwlock_wrlock(&access->lock);
+    if (gone) {
+        unsigned at = (unsigned)(table_by_id(table, gone) - table->tokens);
+        memmove(&table->tokens[at], &table->tokens[at + 1],
+                (table->count - at - 1) * sizeof(*table->tokens));
+        table->count--;
+    }
+    table->tokens[table->count++] = *token;
+    table_index(table);
+    pthread_rwlock_unlock(&access->lock);
+}
+
+int access_token_add(struct access *access, const struct principal *wanted,
+                     char text[ACCESS_TOKEN_TEXT], uint64_t *id)
+{
+    struct token token = {.principal = *wanted};
+    uint8_t secret[TOKEN_SECRET];
+    uint64_t gone;
+    pthread_mutex_lock(&access->change); /* only holders of `change` write the table */
+    int result = wanted_check(access, wanted);
+    if (!result)
+        result = find_room(access, &gone);
+    if (result)
+        goto out;
+    randombytes_buf(secret, sizeof(secret));
+    token_hash(access, secret, token.hash);
+    token.principal.id = access->next_id++;
+    token.principal.created_ms = clock_wall_ms();
+    token.principal.revoked = false;
+    result = row_commit(access, &token, gone);
+    if (!result) {
+        table_put(access, &token, gone);
+        memcpy(text, TOKEN_PREFIX, sizeof(TOKEN_PREFIX) - 1);
+        base64url_encode(secret, sizeof(secret), text + sizeof(TOKEN_PREFIX) - 1);
+        *id = token.principal.id;
+    }
+    sodium_memzero(secret, sizeof(secret));
+out:
+    pthread_mutex_unlock(&access->change);
+    sodium_memzero(&token, sizeof(token));
+    return result;
+}
+
+int access_token_revoke(struct access *access, uint64_t id)
+{
+    struct token copy;
+    pthread_mutex_lock(&access->change);
+    pthread_rwlock_wrlock(&access->lock);
+    struct token *token = table_by_id(&access->table, id);
+    if (token) {
+        token->principal.revoked = true; /* at once, before it is durable */
+        copy = *token;
+    }
+    pthread_rwlock_unlock(&access->lock);
+    int result = token ? row_commit(access, &copy, 0) : SLUIS_ENOENT;
+    pthread_mutex_unlock(&access->change);
+    return result;
+}
+
+int access_each(struct access *access, int (*each)(void *ctx, const struct principal *p), void *ctx)
+{
+    pthread_rwlock_rdlock(&access->lock);
+    unsigned count = access->table.count;
+    struct principal *copy = calloc(count ? count : 1, sizeof(*copy));
+    for (unsigned i = 0; copy && i < count; i++)
+        copy[i] = access->table.tokens[i].principal;
+    pthread_rwlock_unlock(&access->lock);
+    if (!copy)
+        return SLUIS_ENOMEM;
+    for (unsigned i = 0; i < count; i++)
+        if (each(ctx, &copy[i]) != 0)
+            break;
+    free(copy);
+    return 0;
+}

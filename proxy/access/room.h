@@ -1,0 +1,37 @@
+/*
+ * What the files of this room share: tokens in memory and how they are written down.
+ */
+#ifndef SLUIS_ACCESS_ROOM_H
+#define SLUIS_ACCESS_ROOM_H
+
+#include "sluis/access.h"
+
+#define TOKEN_HASH 32
+
+struct token {
+    struct principal principal;
+    uint8_t hash[TOKEN_HASH];
+};
+
+/* Tokens by rising id, and a hash table of places (plus one) by the first bytes of their hash. */
+#define TOKEN_SLOTS (2 * ACCESS_TOKENS_MAX) /* half full at most: short runs */
+struct token_table {
+    struct token *tokens; /* ACCESS_TOKENS_MAX */
+    unsigned count;
+    uint16_t slots[TOKEN_SLOTS];
+};
+
+/* Row: version 1, id (8), hash (32), created (8), expires (8), revoked (1), route (2), name length
+ * (1) and name, channel count (1), channels (2 each); big-endian. */
+void token_write(const struct token *token, struct buffer *out);
+SLUIS_MUST_CHECK int token_read(struct span text, struct token *out);
+
+/* A name that may stand in the log and in lists. */
+bool token_name_valid(const char *name);
+
+void table_index(struct token_table *table); /* after tokens came, went or moved */
+/* Compares whole hashes in constant time. NULL when unknown. */
+struct token *table_find(struct token_table *table, const uint8_t hash[TOKEN_HASH]);
+struct token *table_by_id(struct token_table *table, uint64_t id);
+
+#endif
