@@ -31,14 +31,14 @@ static inline void place_make(struct place *place)
 
 static inline void place_remove(const struct place *place)
 {
-    char command[128];
+    char command[1024];
     snprintf(command, sizeof(command), "rm -rf '%s'", place->top);
     assert_int_equal(system(command), 0);
 }
 
 static inline void copy_folder(const char *from, const char *to)
 {
-    char command[320];
+    char command[1024];
     snprintf(command, sizeof(command), "rm -rf '%s' && cp -a '%s' '%s'", to, from, to);
     assert_int_equal(system(command), 0);
 }

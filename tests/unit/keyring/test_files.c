@@ -56,7 +56,7 @@ static int puncture_one(struct keyring *keyring, uint32_t serial)
 
 static size_t count_covers(const struct place *place)
 {
-    char command[160], text[16] = "";
+    char command[1024], text[16] = "";
     snprintf(command, sizeof(command), "ls '%s' | grep -c '^cover'", place->ring);
     FILE *pipe = popen(command, "r");
     assert_non_null(fgets(text, sizeof(text), pipe));
@@ -166,7 +166,7 @@ static void old_cover_is_dead(void **state)
     struct place place;
     struct keyring *keyring;
     struct buffer dead;
-    char copy[128], command[300];
+    char copy[128], command[1024];
     place_make(&place);
     snprintf(copy, sizeof(copy), "%s/copy", place.top);
     buffer_init(&dead, 4096);
@@ -212,7 +212,7 @@ static void damage(void **state)
     (void)state;
     struct place place, other;
     struct keyring *keyring;
-    char slots[8192], swapped[8192], command[400];
+    char slots[8192], swapped[8192], command[1024];
     place_make(&place);
     assert_int_equal(place_open(&place, true, &keyring), 0); /* generation 1 stands in slot 1 */
     keyring_close(keyring);
@@ -277,7 +277,7 @@ static void cover_bytes(void **state)
     (void)state;
     struct place place;
     struct keyring *keyring;
-    char cover[128];
+    char cover[256];
     uint8_t bytes[1024];
     place_make(&place);
     assert_int_equal(place_open(&place, true, &keyring), 0);

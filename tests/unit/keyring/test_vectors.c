@@ -20,7 +20,7 @@ static size_t vector(const char *hex, uint8_t out[VECTOR_MAX])
 static struct keyring *python_keyring(struct place *place)
 {
     uint8_t bytes[VECTOR_MAX], epoch[2 * 4096] = {0};
-    char cover[128];
+    char cover[256];
     struct keyring *keyring;
     place_make(place);
     assert_int_equal(mkdir(place->ring, 0700), 0);
