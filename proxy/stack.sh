@@ -218,7 +218,7 @@ stack_start_sim() {
 
 # stack_token NAME: a new token for the channel, on standard output
 stack_token() {
-    (cd "$dir" && sluis token add -c sluis.yaml --channel burgerzaken --route webcare "$1") |
+    (cd "$dir" && sluis token add -c sluis.yaml --name "$1" --channel burgerzaken --route webcare) |
         grep -o 'sluis_[A-Za-z0-9_-]*' | head -n 1
 }
 
