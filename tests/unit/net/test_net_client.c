@@ -607,14 +607,14 @@ static void own_server(void **state)
 struct cancel_mail {
     struct mail mail;
     struct bed *bed;
-    uint64_t id;
+    const struct outcome *outcome;
     sem_t done;
 };
 
 static void on_cancel(struct mail *mail)
 {
     struct cancel_mail *c = (struct cancel_mail *)mail;
-    client_cancel(c->bed->client, c->id);
+    client_cancel(c->bed->client, c->outcome->id);
     sem_post(&c->done);
 }
 
@@ -630,7 +630,7 @@ static void cancelled(void **state)
     struct client_request r = {.method = HTTP_GET, .url = &url};
     start(bed, &o, &r);
     sleep_ms(100);
-    struct cancel_mail cancel = {.bed = bed, .id = o.id};
+    struct cancel_mail cancel = {.bed = bed, .outcome = &o};
     sem_init(&cancel.done, 0, 0);
     loop_post(bed->loop, &cancel.mail, on_cancel);
     sem_wait(&cancel.done);
