@@ -103,9 +103,6 @@ policy: 1
 name: gemeente
 activity: klantvragen-whatsapp
 controller: {name: Gemeente Voorbeeld, dpo: fg@gemeente.example}
-processors:
-  - {name: Meta Cloud API, agreement: VWO-2026-014, keeps: 30d, transfer: DPF}
-  - {name: Webcare, agreement: VWO-2025-090, keeps: 30d}
 detect: {default: {from: 0.70}, bsn: {from: 0.50}}
 profiles:
   webcare: {default: redact, iban: {partial: {last: 4}}, phone: keep, email: keep}

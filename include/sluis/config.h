@@ -1,7 +1,15 @@
 /*
- * Configuration: the operator's sluis.yaml, read and checked into an immutable, reference-counted
- * snapshot that holds the policies it names. All or nothing: an error anywhere gives no snapshot. Secrets are
- * read from files or systemd credentials ($CREDENTIALS_DIRECTORY) into wiped memory.
+ * Configuration: the operator's sluis.yaml (manual: proxy/man/sluis.yaml.5.md), read and checked
+ * into an immutable, reference-counted snapshot that holds the policies it names. All or nothing:
+ * an error anywhere gives no snapshot. Secrets are read from files or systemd credentials
+ * ($CREDENTIALS_DIRECTORY) into guarded, locked memory that is read-only once loaded and wiped with
+ * the snapshot; a file of a secret that others than its owner can reach is refused.
+ *
+ * Checked here, so that others need not: names; digits of Meta's ids; a number is unique within its
+ * app; every route of a channel is a route of its policy; certificates can be opened; URLs have a
+ * host, no user name and no fragment, and are https, or http to localhost or an address (written in
+ * digits) that is loopback, private or link-local. Names are not looked up: `private_allowed` is
+ * for whoever connects to judge by.
  *
  * Threads: a snapshot may be read by any; config_ref and config_unref are atomic.
  */
@@ -22,13 +30,13 @@
 
 struct config_listener {
     bool present;
-    const char *address;     /* "host:port" */
-    const char *certificate; /* PEM path */
-    const char *key_file;    /* PEM path (a credential resolved to its path) */
-    const char *client_ca;   /* or NULL */
-    const char *client_cn;   /* or NULL */
+    const char *address;      /* "host:port" */
+    const char *certificate;  /* PEM path */
+    const char *key_file;     /* PEM path (a credential resolved to its path) */
+    const char *client_ca;    /* or NULL */
+    const char *client_cn;    /* or NULL */
     const char *const *names; /* host names answered for; NULL-terminated; tools only */
-    unsigned connections;    /* cap */
+    unsigned connections;     /* cap */
 };
 enum config_listener_kind { CONFIG_META, CONFIG_TOOLS, CONFIG_ADMIN, CONFIG_LISTENERS };
 
@@ -50,7 +58,7 @@ struct config_upstream {
 
 struct config_route {
     const char *name;
-    uint16_t id;     /* store_name_id of "channel/route", set by the gateway, 0 before */
+    uint16_t id; /* store_name_id of "channel/route", set by the gateway, 0 before */
     const char *url;
     struct span secret;
     bool one_per_post;     /* default true */
@@ -95,19 +103,23 @@ struct config {
     enum log_form log_form;
 };
 
-/* Reads `file` and everything it names. Relative paths are relative to the file's folder; policies are
- * found in `policies:` of the file or in the folder `policies` beside it. */
+/* Reads `file` and everything it names. Relative paths are relative to the file's folder; policies
+ * are found in `policies:` of the file or in the folder `policies` beside it, each as NAME.yaml. 0,
+ * or with a diagnosis SLUIS_EINVAL, SLUIS_ENOENT (no such file as `file`), SLUIS_ELIMIT,
+ * SLUIS_ESYS, SLUIS_ENOMEM, SLUIS_ECRYPTO. */
 SLUIS_MUST_CHECK int config_load(const char *file, struct config **out, struct diag *diag);
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* wipes secrets */
 
 /* The snapshot in force: a cell that reload swaps. Threads: any. */
 struct config_cell;
+/* Takes the reference to `first`; config_cell_free drops the one in force. */
 SLUIS_MUST_CHECK int config_cell_new(struct config *first, struct config_cell **out);
 void config_cell_free(struct config_cell *cell);
-struct config *config_acquire(struct config_cell *cell); /* the caller unrefs */
+struct config *config_acquire(struct config_cell *cell);         /* the caller unrefs */
 void config_swap(struct config_cell *cell, struct config *next); /* takes the reference */
 
+/* NULL when there is none. By WABA: the first channel of the app with it. */
 const struct config_app *config_app(const struct config *config, struct span name);
 const struct config_channel *config_channel(const struct config *config, const char *name);
 const struct config_channel *config_channel_by_number(const struct config *config,
@@ -116,6 +128,7 @@ const struct config_channel *config_channel_by_number(const struct config *confi
 const struct config_channel *config_channel_by_waba(const struct config *config,
                                                     const struct config_app *app,
                                                     struct span waba_id);
+/* By the numbers that the gateway has set; 0 finds nothing. `channel` may be NULL. */
 const struct config_channel *config_channel_by_id(const struct config *config, uint16_t id);
 const struct config_route *config_route_by_id(const struct config *config, uint16_t id,
                                               const struct config_channel **channel);

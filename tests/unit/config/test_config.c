@@ -288,9 +288,16 @@ static void test_secrets(void **state)
     assert_true(span_is(c->apps[0].secrets[1], "app-secret-two"));
     config_unref(c);
 
-    unsetenv("CREDENTIALS_DIRECTORY");
     char *text = malloc(TEXT_MAX);
     struct diag diag = {0};
+    if (geteuid() == 0) { /* only root can give a file away */
+        write_text("given", "a-secret-secret");
+        assert_int_equal(chown(in_folder("given"), 65534, 65534), 0);
+        replaced("verify_token: {file: verify}", "verify_token: {file: given}", text);
+        assert_int_equal(load_text(text, &c, &diag), SLUIS_EINVAL);
+        assert_non_null(strstr(diag.text, "given\" belongs to another user"));
+    }
+    unsetenv("CREDENTIALS_DIRECTORY");
     replaced("verify_token: {file: verify}", "verify_token: {credential: verify}", text);
     assert_int_equal(load_text(text, &c, &diag), SLUIS_EINVAL);
     assert_string_equal(diag.text, "credential \"verify\": $CREDENTIALS_DIRECTORY is not set; "

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "manual.h"
+
 #define BIT(type) (UINT64_C(1) << (type))
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -94,8 +96,37 @@ static void test_default(void **state)
     policy_unref(p);
 }
 
+/* The example at the end of the manual page. */
+static void test_manual(void **state)
+{
+    (void)state;
+    char *manual = manual_read(SLUIS_SOURCE_DIR "/proxy/man/sluis-policy.5.md");
+    assert_non_null(manual);
+    char *text = strstr(manual, "\n## Example\n");
+    assert_non_null(text);
+    text += strlen("\n## Example\n");
+    size_t n = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        assert_memory_equal(line, "    ", 4); /* nothing but the example until the end */
+        size_t length = strlen(line + 4);
+        memmove(manual + n, line + 4, length);
+        n += length;
+        manual[n++] = '\n';
+    }
+    struct diag diag = {0};
+    struct policy *policy = NULL;
+    int error = policy_load(span_of(manual, n), "manual", &policy, &diag);
+    if (error)
+        print_message("%u:%u %s\n", diag.line, diag.column, diag.text);
+    assert_int_equal(error, 0);
+    assert_string_equal(policy_name(policy), "example");
+    policy_unref(policy);
+    free(manual);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_default)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_default),
+                                       cmocka_unit_test(test_manual)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
