@@ -17,7 +17,6 @@ void record_line(FILE *file, json_t *object)
     if (file && object) {
         json_dumpf(object, file, JSON_COMPACT);
         fputc('\n', file);
-        fflush(file);
     }
     json_decref(object);
 }

@@ -10,7 +10,7 @@
 
 #include "sluis/base/span.h"
 
-/* Appends to `file`; NULL on failure (printed). Each line is flushed. */
+/* Appends to `file`; NULL on failure (printed). The caller flushes. */
 FILE *record_open(const char *file);
 /* Writes one line and releases the object. A NULL file only releases. */
 void record_line(FILE *file, json_t *object);
