@@ -25,7 +25,7 @@ static const uint8_t class_of[256] = {
     ['Y'] = C_LETTER, ['Z'] = C_LETTER, [NORM_LETTER] = C_LETTER,
 };
 
-static const uint16_t gap_of[256] = {
+static const uint32_t gap_of[256] = {
     [' '] = GAP_SPACE,
     ['\t'] = GAP_SPACE,
     ['.'] = GAP_DOT,
@@ -44,6 +44,7 @@ static const uint16_t gap_of[256] = {
     ['$'] = GAP_MONEY,
     ['?'] = GAP_SENTENCE | GAP_OTHER,
     ['!'] = GAP_SENTENCE | GAP_OTHER,
+    ['<'] = GAP_ANGLE,
     [NORM_MESSAGE] = GAP_MESSAGE,
 };
 
@@ -174,6 +175,8 @@ int atoms_add(struct detect_scratch *s, const struct word_table *words, const st
             }
             a->word = r.hash;
             a->ctx = word_lookup(words, norm + begin, i - begin, r.hash, r.stem);
+            if ((a->ctx & ~CNT_NUMBER) == 0 && i - begin >= WORD_NEARLY_MIN)
+                a->ctx |= word_nearly(norm + begin, i - begin);
             if (head_hash && gap_n <= 2 &&
                 (gap_flags & ~(uint32_t)(GAP_SPACE | GAP_DOT | GAP_DASH | GAP_LINE | GAP_UNDER)) ==
                     0) {
@@ -201,13 +204,14 @@ int atoms_add(struct detect_scratch *s, const struct word_table *words, const st
             r.url = true;
         if (r.url)
             a->flags |= ATOM_URL;
-        if (gap_flags & GAP_AT)
-            s->has_at = true;
+        s->marks |= gap_flags;
         s->atom_n++;
         first = false;
         gap_flags = 0;
         gap_n = 0;
     }
+    s->marks |= gap_flags;
     s->seen |= seen;
+    s->seen_text = seen;
     return 0;
 }

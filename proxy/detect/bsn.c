@@ -1,17 +1,20 @@
 /* BSN: eight or nine digits, elfproef, and evidence that it is one. */
 #include "room.h"
 
-#define BSN_PARTS_MAX 5 /* atoms of one number: "12 34 56 78 2" */
+#define BSN_PARTS_MAX 5   /* atoms of one number: "12 34 56 78 2" */
+#define BSN_DIGITS_MAX 10 /* one too many by a typing error */
+#define BSN_NEAR_MIN 7
 
-#define BSN_COUNTER (CNT_ANY | CTX_PHONE)
+#define BSN_COUNTER (CNT_ANY | CTX_PHONE | CTX_PLATE | CTX_DRIVING)
 
-enum bsn_form { FORM_BARE, FORM_DOTTED /* 1234.56.782 */, FORM_THREES, FORM_OTHER };
+enum bsn_form { FORM_BARE, FORM_DOTTED /* 1234.56.782 */, FORM_OTHER };
 
 struct bsn_value {
-    uint8_t digits[16];
+    uint8_t digits[BSN_DIGITS_MAX + 1];
     unsigned n;
     uint32_t last; /* atom */
     enum bsn_form form;
+    bool crosses; /* typed in two messages */
 };
 
 static void add_digits(const struct detect_scratch *s, const struct atom *a, struct bsn_value *v)
@@ -23,15 +26,15 @@ static void add_digits(const struct detect_scratch *s, const struct atom *a, str
 static bool joined(const struct atom *a)
 {
     return a->kind == ATOM_NUMBER && a->gap <= 2 && a->gap > 0 &&
-           (a->before & ~(GAP_SPACE | GAP_DOT | GAP_DASH)) == 0;
+           (a->before & ~(GAP_SPACE | GAP_DOT | GAP_DASH | GAP_MESSAGE)) == 0;
 }
 
-/* Reads the number that starts at atom i and ends where no digit group is joined to it. */
+/* Reads the number that starts at atom i, up to nine digits or the end of its groups. */
 static bool read_bsn(const struct detect_scratch *s, uint32_t i, struct bsn_value *v)
 {
     *v = (struct bsn_value){.last = i};
-    uint32_t first_n = s->atoms[i].end - s->atoms[i].start;
-    if (first_n > 9)
+    uint32_t first_n = atom_size(&s->atoms[i]);
+    if (first_n > BSN_DIGITS_MAX)
         return false;
     add_digits(s, &s->atoms[i], v);
     if (first_n >= 8)
@@ -40,47 +43,114 @@ static bool read_bsn(const struct detect_scratch *s, uint32_t i, struct bsn_valu
     uint32_t seps = 0;
     unsigned parts = 1;
     for (uint32_t k = i + 1; k < s->atom_n && parts < BSN_PARTS_MAX && joined(&s->atoms[k]); k++) {
-        uint32_t n = s->atoms[k].end - s->atoms[k].start;
-        if (v->n + n > 9)
-            return false;
+        uint32_t n = atom_size(&s->atoms[k]);
+        if (v->n + n > BSN_DIGITS_MAX)
+            break;
         add_digits(s, &s->atoms[k], v);
         sizes[parts++] = n;
         seps |= s->atoms[k].before;
         v->last = k;
-        if (v->n == 9)
+        v->crosses |= (s->atoms[k].before & GAP_MESSAGE) != 0;
+        if (v->n >= 9)
             break;
     }
-    if (v->n < 8)
+    if (v->n < BSN_NEAR_MIN)
         return false;
-    v->form = parts == 3 && sizes[0] == 4 && sizes[1] == 2 && sizes[2] == 3 && seps == GAP_DOT
-                  ? FORM_DOTTED
-              : parts == 3 && sizes[0] == 3 && sizes[1] == 3 && sizes[2] == 3 ? FORM_THREES
-                                                                              : FORM_OTHER;
+    bool dotted = parts == 3 && sizes[0] == 4 && sizes[1] == 2 && sizes[2] == 3 && seps == GAP_DOT;
+    v->form = dotted ? FORM_DOTTED : parts == 1 ? FORM_BARE : FORM_OTHER;
     return true;
 }
 
-/* Glued to letters on the left (other than a keyword) or the right: part of something else. */
-static bool stands_free(const struct detect_scratch *s, uint32_t i, uint32_t last)
+static bool is_letter_pair(const struct detect_scratch *s, const struct atom *a, char x, char y)
 {
-    if (i > 0 && s->atoms[i].gap == 0 && !(s->atoms[i - 1].ctx & CTX_BSN))
+    return atom_size(a) == 2 && to_upper(s->norm[a->start]) == x &&
+           to_upper(s->norm[a->start + 1]) == y;
+}
+
+/* "NL123456782B01", the VAT id of a sole trader before 2020: the BSN is inside. The ids of
+ * companies hold an RSIN (they start with 8), the new ones pass mod 97. */
+static bool find_in_vat(const struct detector *d, struct detect_scratch *s, uint32_t i)
+{
+    if (i == 0 || i + 2 >= s->atom_n || atom_size(&s->atoms[i]) != 9)
         return false;
-    return last + 1 >= s->atom_n || s->atoms[last + 1].gap != 0;
+    const struct atom *a = &s->atoms[i], *nl = a - 1, *b = a + 1, *tail = a + 2;
+    if (!is_letter_pair(s, nl, 'N', 'L') || a->gap > 1 || b->gap > 1 || atom_size(b) != 1 ||
+        to_upper(s->norm[b->start]) != 'B' || tail->gap > 1 || tail->kind != ATOM_NUMBER ||
+        atom_size(tail) != 2)
+        return false;
+    uint8_t id[14] = {'N', 'L'};
+    memcpy(id + 2, s->norm + a->start, 9);
+    id[11] = 'B';
+    memcpy(id + 12, s->norm + tail->start, 2);
+    unsigned rest = 0; /* ISO 7064 over the id as it stands */
+    for (size_t k = 0; k < sizeof id; k++)
+        rest = is_digit(id[k]) ? (rest * 10 + (unsigned)(id[k] - '0')) % 97
+                               : (rest * 100 + (unsigned)(id[k] - 'A') + 10) % 97;
+    if (rest != 1 && id[2] != '8' && check_elfproef(id + 2, 9))
+        hit_add(d, s, a->start, a->end, DETECT_BSN, 850, "elfproef+vat");
+    return true;
+}
+
+/* Glued to letters other than a keyword: part of something else. */
+static bool stands_free(const struct detect_scratch *s, uint32_t i, const struct bsn_value *v)
+{
+    const struct atom *a = &s->atoms[i];
+    if (i > 0 && a->gap == 0 && !(s->atoms[i - 1].ctx & CTX_BSN))
+        return false;
+    /* a decimal, or the tail of a longer row of digit groups */
+    if (i > 0 && a->gap == 1 && s->atoms[i - 1].kind == ATOM_NUMBER &&
+        (a->before & (GAP_DOT | GAP_DASH | GAP_COMMA | GAP_SLASH)))
+        return false;
+    if (v->last + 1 >= s->atom_n)
+        return true;
+    const struct atom *next = &s->atoms[v->last + 1];
+    if (next->gap == 0)
+        return (next->ctx & WORD_KEY) != 0 || atom_size(next) > 3;
+    return !(next->kind == ATOM_NUMBER && next->gap == 1 && (next->before & (GAP_DASH | GAP_DOT)));
+}
+
+static bool is_date(const struct detect_scratch *s, uint32_t i)
+{
+    uint32_t last = 0;
+    return read_date(s, i, &last);
+}
+
+/* A number that fails the check but is plainly given as a BSN. */
+static void find_near(const struct detector *d, struct detect_scratch *s, uint32_t i,
+                      const struct bsn_value *v, const struct context *c)
+{
+    if (!c->direct || v->crosses || context_denies(c) || v->n < BSN_NEAR_MIN)
+        return;
+    bool mobile = v->n == 10 && v->digits[0] == '0';
+    if (mobile || is_date(s, i) || (s->atoms[i].flags & ATOM_URL))
+        return;
+    hit_add(d, s, s->atoms[i].start, s->atoms[v->last].end, DETECT_BSN, 560, "digits+context");
 }
 
 void find_bsn(const struct detector *d, struct detect_scratch *s, uint32_t i)
 {
     struct bsn_value v;
-    if (!read_bsn(s, i, &v) || !stands_free(s, i, v.last))
+    if (find_in_vat(d, s, i) || !read_bsn(s, i, &v) || !stands_free(s, i, &v))
         return;
-    bool proof = check_elfproef(v.digits, v.n);
-    if (!proof)
+    bool told = (s->seen & CTX_BSN) != 0;
+    if (!told && v.form != FORM_DOTTED && !d->strict)
         return;
     struct context c = context_of(s, i, v.last, CTX_BSN, BSN_COUNTER);
     uint32_t start = s->atoms[i].start, end = s->atoms[v.last].end;
-    if (context_holds(&c))
-        hit_add(d, s, start, end, DETECT_BSN, 960, "elfproef+context");
-    else if (v.n == 9 && !context_denies(&c) && v.form == FORM_DOTTED)
-        hit_add(d, s, start, end, DETECT_BSN, 800, "elfproef+form");
-    else if (v.n == 9 && !context_denies(&c) && v.form == FORM_BARE && d->strict)
-        hit_add(d, s, start, end, DETECT_BSN, 600, "elfproef+strict");
+    if (!check_elfproef(v.digits, v.n)) {
+        find_near(d, s, i, &v, &c);
+        return;
+    }
+    bool url = (s->atoms[i].flags & ATOM_URL) && !c.direct;
+    if (context_holds(&c) && !url && (v.n == 9 || c.direct || c.want < 24)) {
+        if (v.form == FORM_OTHER && v.n == 8 && is_date(s, i))
+            return;
+        hit_add(d, s, start, end, DETECT_BSN, c.counter == CONTEXT_NONE ? 970 : 920,
+                "elfproef+context");
+    } else if (v.n == 9 && !v.crosses && !url && !context_denies(&c)) {
+        if (v.form == FORM_DOTTED)
+            hit_add(d, s, start, end, DETECT_BSN, 800, "elfproef+form");
+        else if (v.form == FORM_BARE && d->strict)
+            hit_add(d, s, start, end, DETECT_BSN, 600, "elfproef+strict");
+    }
 }

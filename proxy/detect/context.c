@@ -6,14 +6,17 @@
 #define COST_AFTER 8
 #define COST_SENTENCE 30
 #define COST_MESSAGE 20
+#define COST_NUMBER 12   /* a number between: the keyword may be its */
 #define KEYS_SEEN_MAX 24 /* keywords looked at on each side */
 #define DIRECT_REACH 48  /* characters between a keyword and the value it announces */
+#define ANSWER_REACH 40  /* characters between the start of an answer and its value */
 #define LIST_REACH 12    /* between two keywords of one list */
+#define BORDERS_MAX 120  /* atoms looked at between a keyword and a value */
 
 /* First keyword at or behind atom i. */
 static size_t key_from(const struct detect_scratch *s, uint32_t i)
 {
-    size_t low = 0, high = s->key_n;
+    size_t low = 0, high = s->key_limit;
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (s->keys[middle] < i)
@@ -24,29 +27,42 @@ static size_t key_from(const struct detect_scratch *s, uint32_t i)
     return low;
 }
 
-/* Borders between atoms (from, to]: sentences and messages. `digits`: numbers between them. */
-static uint32_t borders(const struct detect_scratch *s, uint32_t from, uint32_t to, bool *crossed)
+struct between {
+    uint32_t cost;
+    unsigned messages, sentences, numbers;
+};
+
+/* What lies between atoms `from` and `to`, the gap before `to` included. */
+static struct between look_between(const struct detect_scratch *s, uint32_t from, uint32_t to)
 {
-    uint32_t cost = 0;
-    *crossed = false;
-    /* bounded: atoms within CONTEXT_REACH characters */
-    for (uint32_t k = from + 1; k <= to; k++) {
-        if (s->atoms[k].before & (GAP_SENTENCE | GAP_LINE)) {
-            cost += COST_SENTENCE;
-            *crossed = true;
+    struct between b = {0};
+    for (uint32_t k = from + 1, n = 0; k <= to && n < BORDERS_MAX; k++, n++) {
+        const struct atom *a = &s->atoms[k];
+        if (a->before & (GAP_SENTENCE | GAP_LINE)) {
+            /* a line break right behind a keyword, or "BSN?", still announces */
+            b.cost += k == from + 1 ? COST_SENTENCE / 6 : COST_SENTENCE;
+            b.sentences += k != from + 1;
         }
-        if (s->atoms[k].before & GAP_MESSAGE)
-            cost += COST_MESSAGE;
+        if (a->before & GAP_MESSAGE) {
+            b.cost += COST_MESSAGE;
+            b.messages++;
+        }
+        if (k < to && a->kind == ATOM_NUMBER && atom_size(a) > 2) {
+            b.cost += COST_NUMBER;
+            b.numbers++;
+        }
     }
-    return cost;
+    return b;
 }
 
-static bool numbers_between(const struct detect_scratch *s, uint32_t from, uint32_t to)
+/* Characters between the start of its message and the value. */
+static uint32_t place_in_message(const struct detect_scratch *s, uint32_t first)
 {
-    for (uint32_t k = from + 1; k < to; k++)
-        if (s->atoms[k].kind == ATOM_NUMBER && s->atoms[k].end - s->atoms[k].start > 2)
-            return true;
-    return false;
+    uint32_t at = s->atoms[first].start;
+    for (size_t k = s->segment_n; k-- > 0;)
+        if (s->segments[k].start <= at)
+            return at - s->segments[k].start;
+    return at;
 }
 
 struct nearest {
@@ -59,14 +75,10 @@ static void take(struct nearest *n, uint32_t distance, uint32_t at)
         *n = (struct nearest){distance, at};
 }
 
-struct context context_of(const struct detect_scratch *s, uint32_t first, uint32_t last,
-                          uint32_t want, uint32_t counter)
+static void look_before(const struct detect_scratch *s, uint32_t first, uint32_t want,
+                        uint32_t counter, struct nearest *w, struct nearest *c, bool *direct)
 {
-    struct nearest w = {CONTEXT_NONE, 0}, c = {CONTEXT_NONE, 0};
-    struct context out = {.want = CONTEXT_NONE, .counter = CONTEXT_NONE};
-    size_t from = key_from(s, first);
-    bool crossed = false;
-    for (size_t k = from, seen = 0; k-- > 0 && seen < KEYS_SEEN_MAX; seen++) {
+    for (size_t k = key_from(s, first), seen = 0; k-- > 0 && seen < KEYS_SEEN_MAX; seen++) {
         uint32_t at = s->keys[k];
         uint32_t away = s->atoms[first].start - s->atoms[at].end;
         if (away > CONTEXT_REACH)
@@ -74,42 +86,62 @@ struct context context_of(const struct detect_scratch *s, uint32_t first, uint32
         uint32_t bits = s->atoms[at].ctx;
         if ((bits & (want | counter)) == 0)
             continue;
-        uint32_t distance = away + borders(s, at, first, &crossed);
+        struct between b = look_between(s, at, first);
         if (bits & want) {
-            take(&w, distance, at);
-            bool asked = (s->atoms[first].before & GAP_MESSAGE) != 0;
-            if (((away <= DIRECT_REACH && !crossed) || (asked && away <= CONTEXT_REACH)) &&
-                !numbers_between(s, at, first) && c.distance == CONTEXT_NONE)
-                out.direct = true;
+            take(w, away + b.cost, at);
+            bool announces = away <= DIRECT_REACH && b.sentences == 0;
+            bool answers = b.messages > 0 && place_in_message(s, first) <= ANSWER_REACH;
+            if ((announces || answers) && b.numbers == 0 && c->distance == CONTEXT_NONE)
+                *direct = true;
+        } else {
+            take(c, away + b.cost, at);
         }
-        if ((bits & counter) && !(bits & want))
-            take(&c, distance, at);
-        if (w.distance != CONTEXT_NONE && c.distance != CONTEXT_NONE)
+        if (w->distance != CONTEXT_NONE && c->distance != CONTEXT_NONE)
             break;
     }
-    for (size_t k = from, seen = 0; k < s->key_n && seen < KEYS_SEEN_MAX; k++, seen++) {
+}
+
+static void look_after(const struct detect_scratch *s, uint32_t last, uint32_t want,
+                       uint32_t counter, struct nearest *w, struct nearest *c)
+{
+    for (size_t k = key_from(s, last + 1), seen = 0; k < s->key_limit && seen < KEYS_SEEN_MAX;
+         k++, seen++) {
         uint32_t at = s->keys[k];
-        if (at <= last)
-            continue;
         uint32_t away = s->atoms[at].start - s->atoms[last].end;
         if (away > CONTEXT_AFTER)
             break;
         uint32_t bits = s->atoms[at].ctx;
         if ((bits & (want | counter)) == 0)
             continue;
-        uint32_t distance = away + COST_AFTER + borders(s, last, at, &crossed);
-        if (bits & want)
-            take(&w, distance, at);
-        else
-            take(&c, distance, at);
+        struct between b = look_between(s, last, at);
+        /* a colon or a number behind it: the keyword announces what follows it, not us */
+        bool announces_next =
+            at + 1 < s->atom_n &&
+            ((s->atoms[at + 1].before & (GAP_COLON | GAP_EQUALS)) ||
+             (s->atoms[at + 1].kind == ATOM_NUMBER && atom_size(&s->atoms[at + 1]) > 3));
+        uint32_t distance = away + COST_AFTER + b.cost + (announces_next ? COST_SENTENCE : 0);
+        take(bits & want ? w : c, distance, at);
+        if (w->distance != CONTEXT_NONE && c->distance != CONTEXT_NONE)
+            break;
     }
+}
+
+struct context context_of(const struct detect_scratch *s, uint32_t first, uint32_t last,
+                          uint32_t want, uint32_t counter)
+{
+    struct nearest w = {CONTEXT_NONE, 0}, c = {CONTEXT_NONE, 0};
+    struct context out = {.want = CONTEXT_NONE, .counter = CONTEXT_NONE};
+    look_before(s, first, want, counter, &w, &c, &out.direct);
+    look_after(s, last, want, counter, &w, &c);
     out.want = w.distance;
     out.counter = c.distance;
     if (w.distance != CONTEXT_NONE && c.distance != CONTEXT_NONE) {
         uint32_t a = w.at < c.at ? w.at : c.at, b = w.at < c.at ? c.at : w.at;
-        out.listed = b < first && s->atoms[b].start - s->atoms[a].end <= LIST_REACH &&
-                     !numbers_between(s, a, b) &&
-                     !(s->atoms[b].before & (GAP_SENTENCE | GAP_LINE | GAP_MESSAGE));
+        if (b < first && s->atoms[b].start - s->atoms[a].end <= LIST_REACH) {
+            struct between x = look_between(s, a, b);
+            out.listed = x.numbers == 0 && x.sentences == 0 && x.messages == 0 &&
+                         !(s->atoms[a + 1].before & (GAP_SENTENCE | GAP_LINE | GAP_COLON));
+        }
     }
     return out;
 }

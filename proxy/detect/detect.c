@@ -1,4 +1,6 @@
 /* The door: a run over one text and its window. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 #include <stdlib.h>
 
 #include "room.h"
@@ -31,6 +33,7 @@ void detect_scratch_free(struct detect_scratch *s)
     free(s->atoms);
     free(s->keys);
     free(s->hits);
+    pcre2_match_data_free(s->match);
     free(s);
 }
 
@@ -42,38 +45,144 @@ static void scratch_start(struct detect_scratch *s)
     s->hit_n = 0;
     s->segment_n = 0;
     s->number_n = 0;
-    s->has_at = false;
+    s->marks = 0;
     s->seen = 0;
     s->error = 0;
 }
 
-/* True when the current message alone can have no finding and give no evidence to an earlier one.
- */
-static bool is_quiet(const struct detect_scratch *s)
+/* Words that turn a number of an earlier message into a finding. */
+#define TELLS_BACK                                                                                 \
+    (CTX_BSN | CTX_ACCOUNT | CTX_CARD | CTX_DOB | CTX_PLATE | CTX_DOCUMENT | CTX_DRIVING)
+/* Earlier messages such words reach. */
+#define TELLS_BACK_MESSAGES 2
+/* Atoms before the text at which a value that runs on into it may begin. */
+#define SPLIT_ATOMS 16
+
+/* True when the current message can have no finding and say nothing about an earlier one. */
+static bool is_quiet(const struct detector *d, const struct detect_scratch *s)
 {
-    return s->number_n == 0 && !s->has_at && (s->seen & CTX_ANY) == 0;
+    uint32_t telling = TELLS_BACK | CTX_PASSWORD | WORD_AT;
+    if (detector_wants(d, DETECT_NAME))
+        telling |= CTX_NAME;
+    if (detector_wants(d, DETECT_SPECIAL))
+        telling |= WORD_SPECIAL;
+    return s->number_n == 0 && !d->own && !(s->marks & (GAP_AT | GAP_ANGLE)) &&
+           (s->seen & telling) == 0;
 }
 
-static void find_all(const struct detector *d, struct detect_scratch *s)
+/* Recognisers that start at a number, and at any atom. */
+static const struct {
+    void (*find)(const struct detector *d, struct detect_scratch *s, uint32_t i);
+    uint16_t type;
+    bool any;
+} finders[] = {
+    {find_iban, DETECT_IBAN, false},
+    {find_bsn, DETECT_BSN, false},
+    {find_pan, DETECT_PAN, false},
+    {find_phone, DETECT_PHONE, false},
+    {find_dob, DETECT_DOB, false},
+    {find_address, DETECT_ADDRESS, false},
+    {find_location, DETECT_LOCATION, false},
+    {find_plate, DETECT_LICENCE_PLATE, true},
+    {find_document, DETECT_ID_DOCUMENT, true},
+};
+#define FINDERS (sizeof finders / sizeof *finders)
+
+/* Bits of a word at which a recogniser may start. */
+static void find_at_word(const struct detector *d, struct detect_scratch *s, uint32_t i)
 {
-    for (uint32_t i = 0; i < s->atom_n; i++) {
-        if (s->atoms[i].kind != ATOM_NUMBER)
+    uint32_t bits = s->atoms[i].ctx;
+    if ((bits & (CTX_PIN | CTX_CVC | CTX_CODE | CTX_PASSWORD)) && detector_wants(d, DETECT_SECRET))
+        find_secret(d, s, i);
+    if ((bits & WORD_AT) && detector_wants(d, DETECT_EMAIL))
+        find_email_words(d, s, i);
+    if ((bits & CTX_NAME) && detector_wants(d, DETECT_NAME))
+        find_name(d, s, i);
+    if ((bits & WORD_SPECIAL) && detector_wants(d, DETECT_SPECIAL))
+        find_special(d, s, i);
+}
+
+static void find_from(const struct detector *d, struct detect_scratch *s, uint32_t from,
+                      uint32_t to)
+{
+    bool numbers = s->number_n > 0;
+    for (uint32_t i = from; i < to && s->error == 0; i++) {
+        bool number = s->atoms[i].kind == ATOM_NUMBER;
+        if (!number && (s->atoms[i].ctx))
+            find_at_word(d, s, i);
+        if (!numbers || (!number && atom_size(&s->atoms[i]) > 6))
             continue;
-        if (detector_wants(d, DETECT_IBAN))
-            find_iban(d, s, i);
-        if (detector_wants(d, DETECT_BSN))
-            find_bsn(d, s, i);
-        if (detector_wants(d, DETECT_PAN))
-            find_pan(d, s, i);
-        if (detector_wants(d, DETECT_PHONE))
-            find_phone(d, s, i);
+        for (size_t k = 0; k < FINDERS; k++)
+            if ((number || finders[k].any) && detector_wants(d, finders[k].type))
+                finders[k].find(d, s, i);
     }
-    if (s->has_at && detector_wants(d, DETECT_EMAIL)) {
+}
+
+/* Values that begin in earlier messages: those that run on into the text, and those that a word of
+ * the text has explained. What was known without the text has been found in its own turn. */
+static void find_earlier(const struct detector *d, struct detect_scratch *s)
+{
+    uint32_t from = s->text_atom > SPLIT_ATOMS ? s->text_atom - SPLIT_ATOMS : 0;
+    size_t keys = s->key_n;
+    size_t known = 0;
+    bool tells = (s->seen_text & TELLS_BACK) != 0;
+    if (tells) {
+        size_t k = s->segment_n > TELLS_BACK_MESSAGES ? s->segment_n - 1 - TELLS_BACK_MESSAGES : 0;
+        while (from > 0 && s->atoms[from - 1].start >= s->segments[k].start)
+            from--;
+        while (s->key_limit > 0 && s->keys[s->key_limit - 1] >= s->text_atom)
+            s->key_limit--;
+        find_from(d, s, from, s->text_atom);
+        s->key_limit = keys;
+        known = s->hit_n;
+    }
+    find_from(d, s, from, s->text_atom);
+    size_t kept = 0;
+    for (size_t k = known; k < s->hit_n; k++) {
+        struct hit h = s->hits[k];
+        bool keep = h.end > s->text_start;
+        if (!keep && tells) {
+            keep = true;
+            for (size_t j = 0; j < known && keep; j++)
+                keep = s->hits[j].type != h.type || s->hits[j].start >= h.end ||
+                       s->hits[j].end <= h.start;
+        }
+        if (keep)
+            s->hits[known + kept++] = h;
+    }
+    memmove(s->hits, s->hits + known, kept * sizeof *s->hits);
+    s->hit_n = kept;
+}
+
+static int find_all(const struct detector *d, struct detect_scratch *s)
+{
+    s->key_limit = s->key_n;
+    if (s->text_atom > 0) {
+        find_earlier(d, s);
+        /* what earlier messages ask for */
+        if (detector_wants(d, DETECT_SECRET))
+            for (size_t k = s->key_n; k-- > 0;) {
+                if (s->keys[k] >= s->text_atom)
+                    continue;
+                if (s->text_atom - s->keys[k] > 40)
+                    break;
+                find_secret(d, s, s->keys[k]);
+            }
+    }
+    find_from(d, s, s->text_atom, (uint32_t)s->atom_n);
+    if ((s->marks & GAP_AT) && detector_wants(d, DETECT_EMAIL)) {
         const struct segment *g = &s->segments[s->segment_n - 1];
         for (uint32_t i = g->start; i < g->end; i++)
             if (s->norm[i] == '@')
                 find_email(d, s, i);
     }
+    if ((s->marks & GAP_ANGLE) && detector_wants(d, DETECT_ID_DOCUMENT))
+        find_mrz(d, s);
+    if (detector_wants(d, DETECT_SECRET))
+        find_expiry(d, s);
+    if (s->error == 0 && d->own)
+        return find_own(d, s);
+    return s->error;
 }
 
 /* Hits to findings: cut at message borders, offsets of the original. */
@@ -86,7 +195,7 @@ static int emit(const struct detect_scratch *s, struct finding *out, size_t most
             const struct segment *g = &s->segments[k];
             uint32_t start = h->start > g->start ? h->start : g->start;
             uint32_t end = h->end < g->end ? h->end : g->end;
-            if (start >= end || h->end <= s->text_start)
+            if (start >= end)
                 continue;
             if (n == most)
                 return SLUIS_ELIMIT;
@@ -126,34 +235,83 @@ static size_t window_of(const struct detect_input *input)
     return n;
 }
 
+static bool has_digit(struct span text)
+{
+    for (size_t k = 0; k < text.n; k++)
+        if (is_digit((uint8_t)text.p[k]) || (uint8_t)text.p[k] >= 0x80)
+            return true;
+    return false;
+}
+
+/* The order in which the window is read, oldest first. A remark without digits from the other side
+ * between two messages of the sender ("go on") is read before them, so that a value typed in parts
+ * stays together. `order` holds indices into `earlier`. */
+static void window_order(const struct detect_input *input, size_t n, size_t *order)
+{
+    for (size_t k = 0; k < n; k++)
+        order[k] = n - 1 - k;
+    size_t between = 0;
+    while (between < n && input->earlier[between].from_customer != input->from_customer &&
+           !has_digit(input->earlier[between].text))
+        between++;
+    if (between == 0 || between == n || !has_digit(input->earlier[between].text) ||
+        input->earlier[between].from_customer != input->from_customer)
+        return;
+    /* the sender's own last message moves behind the remarks */
+    for (size_t k = n - 1 - between; k + 1 < n; k++)
+        order[k] = order[k + 1];
+    order[n - 1] = between;
+}
+
+static int read_window(const struct detector *d, struct detect_scratch *s,
+                       const struct detect_input *input, size_t window)
+{
+    size_t order[DETECT_WINDOW_MESSAGES] = {0};
+    window_order(input, window, order);
+    scratch_wipe(s);
+    scratch_start(s);
+    for (size_t k = 0; k < window; k++) {
+        const struct detect_message *m = &input->earlier[order[k]];
+        int error = add_segment(d, s, m->text, m->from_customer, (uint8_t)(order[k] + 1));
+        if (error)
+            return error;
+    }
+    s->text_atom = (uint32_t)s->atom_n;
+    return add_segment(d, s, input->text, input->from_customer, 0);
+}
+
+static int by_place(const void *left, const void *right)
+{
+    const struct finding *a = left, *b = right;
+    if (a->back != b->back)
+        return a->back < b->back ? -1 : 1;
+    return (a->start > b->start) - (a->start < b->start);
+}
+
 int detect_run(const struct detector *d, struct detect_scratch *s, const struct detect_input *input,
                struct finding *out, size_t most)
 {
     if (input->text.n > DETECT_TEXT_MAX)
         return SLUIS_ELIMIT;
     scratch_start(s);
+    s->text_atom = 0;
     int result = add_segment(d, s, input->text, input->from_customer, 0);
-    if (result != 0 || is_quiet(s))
+    if (result != 0 || is_quiet(d, s))
         goto out;
     size_t window = window_of(input);
     if (window > 0) {
-        scratch_wipe(s);
-        scratch_start(s);
-        for (size_t k = window; k-- > 0 && result == 0;)
-            result = add_segment(d, s, input->earlier[k].text, input->earlier[k].from_customer,
-                                 (uint8_t)(k + 1));
-        if (result == 0)
-            result = add_segment(d, s, input->text, input->from_customer, 0);
+        result = read_window(d, s, input, window);
         if (result != 0)
             goto out;
     }
     s->text_start = s->segments[s->segment_n - 1].start;
-    find_all(d, s);
-    result = s->error;
+    result = find_all(d, s);
     if (result != 0)
         goto out;
     hits_resolve(s);
     result = emit(s, out, most);
+    if (result > 1 && window > 0)
+        qsort(out, (size_t)result, sizeof *out, by_place);
 out:
     scratch_wipe(s);
     return result;

@@ -50,10 +50,35 @@ static int by_start(const void *left, const void *right)
     return by_rank(left, right);
 }
 
+static uint32_t size_of(const struct hit *h)
+{
+    return h->end - h->start;
+}
+
+/* A hit that lies wholly inside a longer one says less: the longer masks it too. `hits` are sorted
+ * by start. */
+static size_t drop_contained(struct hit *hits, size_t n)
+{
+    /* sorted by start: a container starts no later; of those, the furthest end is enough to know */
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool inside = false;
+        for (size_t k = 0; k < kept && !inside; k++)
+            inside = hits[k].end >= hits[i].end && size_of(&hits[k]) > size_of(&hits[i]);
+        /* the same start, a longer one behind it */
+        for (size_t k = i + 1; k < n && !inside && hits[k].start == hits[i].start; k++)
+            inside = hits[k].end > hits[i].end;
+        if (!inside)
+            hits[kept++] = hits[i];
+    }
+    return kept;
+}
+
 /* Overlapping hits form clusters; within one the best is kept, then the best of those that do not
  * touch it, and so on. Clusters are short: a value is bounded, so the inner loop is too. */
 static size_t resolve_cluster(struct hit *hits, size_t n)
 {
+    n = drop_contained(hits, n);
     qsort(hits, n, sizeof *hits, by_rank);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {

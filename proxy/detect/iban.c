@@ -4,6 +4,10 @@
 #define IBAN_MAX 34
 /* Separators between two characters of an IBAN: "NL91 - ABNA", a line break with a space. */
 #define IBAN_GAP_MAX 3
+/* Near misses: characters too few or too many, atoms looked at, digits at least. */
+#define NEAR_SLACK 2
+#define NEAR_ATOMS 20
+#define NEAR_DIGITS 8
 
 /* BBAN as in the registry (ISO 13616): a count before each class; n digits, a capitals, c both. */
 struct country {
@@ -81,40 +85,105 @@ static bool is_iban_separator(uint8_t c)
 
 /* Characters read from `at`, separators left out, folded to capitals. */
 struct reading {
-    uint8_t text[IBAN_MAX];
+    uint8_t text[IBAN_MAX + NEAR_SLACK];
     unsigned n;
     uint32_t end; /* behind the last character taken */
-    bool gaps;    /* separators were seen */
+    bool mended;  /* a letter O or I was read as a digit */
+    bool crosses; /* a border between messages was passed */
 };
 
-static void read_iban(const struct detect_scratch *s, uint32_t at, uint32_t limit,
-                      const char *classes, unsigned most, struct reading *r)
+static void read_iban(const struct detect_scratch *s, uint32_t at, const char *classes,
+                      unsigned most, struct reading *r)
 {
     unsigned gap = 0;
-    for (uint32_t k = at; k < limit && r->n < most; k++) {
+    for (uint32_t k = at; k < s->norm_n && r->n < most; k++) {
         uint8_t c = to_upper(s->norm[k]);
         if (is_iban_separator(c)) {
             if (++gap > IBAN_GAP_MAX)
                 return;
+            r->crosses |= c == NORM_MESSAGE;
             continue;
         }
-        if (!fits(c, r->n < 4 ? 'n' : classes[r->n - 4]))
+        char class = r->n < 4 ? 'n' : classes[r->n - 4];
+        if (class == 'n' && (c == 'O' || c == 'I' || s->norm[k] == 'l')) {
+            c = c == 'O' ? '0' : '1';
+            r->mended = true;
+        }
+        if (!fits(c, class))
             return;
-        r->gaps = r->gaps || gap > 0;
         gap = 0;
         r->text[r->n++] = c;
         r->end = k + 1;
     }
 }
 
-/* A value of this country from the number atom i on, its letters at `start`. */
+/* Letters and digits that look like an IBAN of this country but for a typing error: whole atoms, at
+ * most NEAR_SLACK characters too few or too many. */
+static bool read_near(const struct detect_scratch *s, uint32_t i, const char *classes,
+                      unsigned length, uint32_t *last)
+{
+    unsigned n = 2, digits = 0;
+    bool found = false;
+    for (uint32_t k = i; k < s->atom_n && k - i < NEAR_ATOMS; k++) {
+        const struct atom *a = &s->atoms[k];
+        if (k > i &&
+            (a->gap > IBAN_GAP_MAX || (a->before & ~(GAP_SPACE | GAP_DOT | GAP_DASH | GAP_LINE |
+                                                     GAP_UNDER | GAP_SLASH)) != 0))
+            break;
+        unsigned size = atom_size(a);
+        if (a->kind == ATOM_WORD) {
+            bool place = n >= 3 && n - 4 < IBAN_MAX - 4 && classes[n >= 4 ? n - 4 : 0] != 'n';
+            bool slip = a->gap == 0 && size <= 2;
+            if (!(place && size <= 6) && !slip)
+                break;
+        }
+        if (n + size > length + NEAR_SLACK)
+            break;
+        n += size;
+        digits += a->kind == ATOM_NUMBER ? size : 0;
+        if (a->kind == ATOM_NUMBER && n + NEAR_SLACK >= length && digits >= NEAR_DIGITS) {
+            *last = k;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static void find_near(const struct detector *d, struct detect_scratch *s, uint32_t i,
+                      const char *classes, unsigned length)
+{
+    uint32_t last = i;
+    if (!(s->seen & CTX_ACCOUNT) || !read_near(s, i, classes, length, &last))
+        return;
+    struct context c =
+        context_of(s, i - 1, last, CTX_ACCOUNT, CNT_TRACK | CNT_DEVICE | CNT_COMPANY);
+    if (c.direct && !context_denies(&c))
+        hit_add(d, s, s->atoms[i - 1].end - 2, s->atoms[last].end, DETECT_IBAN, 720,
+                "structure+context");
+}
+
+/* True when all messages from norm `start` to `end` have one sender. */
+static bool one_sender(const struct detect_scratch *s, uint32_t start, uint32_t end)
+{
+    bool customer = false, agent = false;
+    for (size_t k = 0; k < s->segment_n; k++) {
+        const struct segment *g = &s->segments[k];
+        if (g->end <= start || g->start >= end)
+            continue;
+        customer |= g->customer;
+        agent |= !g->customer;
+    }
+    return !(customer && agent);
+}
+
+/* A value whose check digits start at number atom i; its country stands before it. */
 void find_iban(const struct detector *d, struct detect_scratch *s, uint32_t i)
 {
     const struct atom *a = &s->atoms[i];
     if (i == 0 || s->atoms[i - 1].kind != ATOM_WORD)
         return;
     const struct atom *word = &s->atoms[i - 1];
-    if (word->end - word->start < 2 || a->gap > IBAN_GAP_MAX)
+    if (atom_size(word) < 2 || a->gap > IBAN_GAP_MAX)
         return;
     for (uint32_t k = word->end; k < a->start; k++)
         if (!is_iban_separator(s->norm[k]))
@@ -124,11 +193,15 @@ void find_iban(const struct detector *d, struct detect_scratch *s, uint32_t i)
     const struct country *country = country_of(c1, c2);
     if (!country)
         return;
-    char classes[IBAN_MAX];
+    char classes[IBAN_MAX] = {0};
     unsigned length = unroll(country->bban, classes) + 4;
     struct reading r = {.text = {c1, c2}, .n = 2};
-    read_iban(s, a->start, (uint32_t)s->norm_n, classes, length, &r);
-    if (r.n != length || !check_mod97(r.text, r.n))
-        return;
-    hit_add(d, s, start, r.end, DETECT_IBAN, 990, "structure+mod97");
+    read_iban(s, a->start, classes, length, &r);
+    bool proof =
+        r.n == length && check_mod97(r.text, r.n) && (!r.crosses || one_sender(s, start, r.end));
+    if (proof)
+        hit_add(d, s, start, r.end, DETECT_IBAN, r.mended ? 900 : 990,
+                r.mended ? "structure+mod97+mended" : "structure+mod97");
+    else
+        find_near(d, s, i, classes, length);
 }

@@ -4,6 +4,12 @@
 #define PAN_PARTS_MAX 8
 #define PAN_MIN 13
 #define PAN_MAX 19
+/* Near misses: a digit too few or too many. */
+#define NEAR_MIN 14
+#define NEAR_MAX 17
+/* Counter-evidence further away does not outweigh the form of a card number. */
+#define COUNTER_NEAR 20
+#define PAN_COUNTER (CNT_ANY & ~CNT_AMOUNT)
 
 #define L(n) (1u << (n))
 /* First six digits, lowest and highest, and the lengths issued. `weak`: ranges that hold other
@@ -61,14 +67,14 @@ struct pan_value {
 static bool joined(const struct atom *a)
 {
     return a->kind == ATOM_NUMBER && a->gap > 0 && a->gap <= 3 &&
-           (a->before & ~(GAP_SPACE | GAP_DASH | GAP_DOT | GAP_LINE)) == 0;
+           (a->before & ~(GAP_SPACE | GAP_DASH | GAP_DOT | GAP_LINE | GAP_MESSAGE)) == 0;
 }
 
 static bool usual_groups(const uint32_t *sizes, unsigned parts)
 {
     static const uint8_t usual[][PAN_PARTS_MAX] = {
         {4, 4, 4, 4},    {4, 6, 5},       {4, 6, 4}, {4, 4, 4, 4, 3}, {6, 13},
-        {4, 4, 4, 4, 1}, {4, 4, 4, 4, 2}, {4, 4, 5}, {5, 5, 5},
+        {4, 4, 4, 4, 1}, {4, 4, 4, 4, 2}, {4, 4, 5}, {5, 5, 5},       {8, 8},
     };
     for (size_t u = 0; u < sizeof usual / sizeof *usual; u++) {
         bool same = true;
@@ -111,25 +117,60 @@ static bool read_pan(const struct detect_scratch *s, uint32_t i, struct pan_valu
     return v->issuer != NULL;
 }
 
+/* Digits that fail the check but are plainly given as a card number. */
+static void find_near(const struct detector *d, struct detect_scratch *s, uint32_t i)
+{
+    if (!(s->seen & CTX_CARD))
+        return;
+    uint8_t digits[PAN_MAX + 1];
+    unsigned n = 0;
+    uint32_t last = i;
+    for (uint32_t k = i, parts = 0; k < s->atom_n && parts < PAN_PARTS_MAX; k++, parts++) {
+        const struct atom *a = &s->atoms[k];
+        if ((k > i && (!joined(a) || (a->before & GAP_MESSAGE))) || n + atom_size(a) > NEAR_MAX)
+            break;
+        for (uint32_t c = a->start; c < a->end; c++)
+            digits[n++] = s->norm[c];
+        last = k;
+        if (n == 16)
+            break;
+    }
+    if (n < NEAR_MIN || n > NEAR_MAX || digits[0] < '2' || digits[0] > '6')
+        return;
+    struct context c = context_of(s, i, last, CTX_CARD, PAN_COUNTER);
+    if (c.direct && !context_denies(&c))
+        hit_add(d, s, s->atoms[i].start, s->atoms[last].end, DETECT_PAN, 720, "digits+context");
+}
+
 void find_pan(const struct detector *d, struct detect_scratch *s, uint32_t i)
 {
     const struct atom *a = &s->atoms[i];
     struct pan_value v;
     uint8_t first = s->norm[a->start];
-    if (first < '2' || first > '8' || a->end - a->start > PAN_MAX || !read_pan(s, i, &v))
+    if (first < '2' || first > '8' || atom_size(a) > PAN_MAX)
         return;
+    /* letters glued on, or the tail of a longer row: part of something else */
     if (i > 0 && a->gap == 0 && !(s->atoms[i - 1].ctx & CTX_CARD))
         return;
-    if (v.last + 1 < s->atom_n && s->atoms[v.last + 1].gap == 0)
+    if (i > 0 && a->gap == 1 && s->atoms[i - 1].kind == ATOM_NUMBER &&
+        !(a->before & (GAP_SPACE | GAP_LINE | GAP_MESSAGE | GAP_COMMA)))
         return;
-    struct context c = context_of(s, i, v.last, CTX_CARD, CNT_ANY);
+    if (!read_pan(s, i, &v)) {
+        find_near(d, s, i);
+        return;
+    }
+    if (v.last + 1 < s->atom_n && s->atoms[v.last + 1].gap == 0 &&
+        !(s->atoms[v.last + 1].ctx & WORD_KEY))
+        return;
+    struct context c = context_of(s, i, v.last, CTX_CARD, PAN_COUNTER);
     uint32_t start = a->start, end = s->atoms[v.last].end;
-    if (context_holds(&c))
+    bool url = (a->flags & ATOM_URL) != 0;
+    if (context_holds(&c) && !(url && !c.direct))
         hit_add(d, s, start, end, DETECT_PAN, 980, "luhn+issuer+context");
-    else if (context_denies(&c) || v.issuer->weak || (a->flags & ATOM_URL))
-        hit_add(d, s, start, end, DETECT_PAN, 300, "luhn+issuer+counter");
-    else if (v.grouped)
+    else if (v.issuer->weak || url)
+        return;
+    else if (v.grouped && v.parts > 1 && (!context_denies(&c) || c.counter > COUNTER_NEAR))
         hit_add(d, s, start, end, DETECT_PAN, 950, "luhn+issuer+form");
-    else if (v.parts == 1)
+    else if (v.parts == 1 && v.n >= 15 && !context_denies(&c))
         hit_add(d, s, start, end, DETECT_PAN, 850, "luhn+issuer");
 }

@@ -3,6 +3,9 @@
 
 #define PHONE_MAX 15    /* ITU-T E.164, country code included */
 #define PHONE_GAP_MAX 4 /* " - ", ") " */
+/* Digits of a number that only its context makes a phone number. */
+#define TOLD_MIN 9
+#define TOLD_MAX 12
 
 struct phone_value {
     uint8_t digits[PHONE_MAX + 4]; /* "00" in front is left out, as is "(0)" */
@@ -18,8 +21,8 @@ static bool joined(const struct detect_scratch *s, uint32_t k)
 {
     const struct atom *a = &s->atoms[k];
     return a->kind == ATOM_NUMBER && a->gap <= PHONE_GAP_MAX &&
-           (a->before & ~(GAP_SPACE | GAP_DASH | GAP_DOT | GAP_SLASH | GAP_PAREN | GAP_SENTENCE)) ==
-               0;
+           (a->before & ~(GAP_SPACE | GAP_DASH | GAP_DOT | GAP_SLASH | GAP_PAREN | GAP_SENTENCE |
+                          GAP_UNDER)) == 0;
 }
 
 /* A lone 0 between parentheses. */
@@ -204,12 +207,31 @@ static void find_country(const struct detector *d, struct detect_scratch *s, uin
         add_phone(d, s, i, v, n, 750, "country");
 }
 
+/* Numbers that only their context makes a phone number: without the leading zero, or of a neighbour
+ * country without its code. */
+static void find_told(const struct detector *d, struct detect_scratch *s, uint32_t i,
+                      const struct phone_value *v)
+{
+    if (!(s->seen & CTX_PHONE))
+        return;
+    bool bare = v->digits[0] == '6' && v->n >= 9;
+    unsigned n = bare ? 9 : v->n;
+    if (!bare)
+        while (n >= TOLD_MIN && (n > TOLD_MAX || !ends_at(s, v, n)))
+            n--;
+    if (n < TOLD_MIN || !ends_at(s, v, n) || v->digits[1] == '0')
+        return;
+    struct context c = context_of(s, i, v->last[n - 1], CTX_PHONE, CNT_ANY | CTX_BSN | CNT_SERVICE);
+    if (c.direct && !context_denies(&c))
+        add_phone(d, s, i, v, n, 800, "digits+context");
+}
+
 void find_phone(const struct detector *d, struct detect_scratch *s, uint32_t i)
 {
     const struct atom *a = &s->atoms[i];
     bool plus = (a->before & GAP_PLUS) != 0;
     uint8_t first = s->norm[a->start];
-    if (!plus && first != '0' && first != '3')
+    if (!plus && first != '0' && first != '3' && first != '6')
         return;
     if (i > 0 && a->gap == 0 && !(s->atoms[i - 1].ctx & CTX_PHONE))
         return;
@@ -219,10 +241,13 @@ void find_phone(const struct detector *d, struct detect_scratch *s, uint32_t i)
         return;
     struct phone_value v;
     read_phone(s, i, &v);
-    if (v.n < 8)
+    if (v.n < 8 || (a->flags & ATOM_URL))
         return;
+    size_t before = s->hit_n;
     if (v.plus || first == '3')
         find_country(d, s, i, &v);
-    else
+    else if (first == '0')
         find_dutch(d, s, i, &v);
+    if (s->hit_n == before && !v.plus && first != '3')
+        find_told(d, s, i, &v);
 }

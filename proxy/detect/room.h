@@ -52,6 +52,7 @@
 #define WORD_PLAIN 0x10000000u /* a filler that is never a password, name or place */
 #define WORD_HEAD 0x20000000u  /* may form a keyword with the next word */
 #define WORD_OWN 0x40000000u   /* context or counter word of an own recogniser */
+#define WORD_AT 0x80000000u    /* "at" of a spoken e-mail address */
 #define CTX_ANY 0x1ffffu
 #define CNT_ANY (CNT_ORDER | CNT_COMPANY | CNT_TRACK | CNT_DEVICE | CNT_AMOUNT | CNT_NUMBER)
 #define WORD_KEY (CTX_ANY | CNT_ANY | CNT_SERVICE) /* what the context search walks over */
@@ -73,6 +74,7 @@
 #define GAP_UNDER 0x2000u
 #define GAP_MONEY 0x4000u
 #define GAP_OTHER 0x8000u
+#define GAP_ANGLE 0x10000u /* '<', as in a machine readable zone */
 
 enum atom_kind { ATOM_WORD, ATOM_NUMBER };
 #define ATOM_URL 1     /* inside a URL */
@@ -120,11 +122,13 @@ struct detect_scratch {
     size_t segment_n;
     uint32_t text_atom;  /* first atom of the current message */
     uint32_t text_start; /* its first character */
-    size_t number_n;     /* numbers in the current message */
-    bool has_at;
-    uint32_t seen; /* all ctx bits of the current message */
+    size_t number_n;     /* numbers read */
+    uint32_t marks;      /* all gap flags read */
+    uint32_t seen;       /* all ctx bits read */
+    uint32_t seen_text;  /* those of the current message */
+    size_t key_limit;    /* keywords the context search may use */
     int error;
-    void *pcre_match, *pcre_context, *jit_stack;
+    void *match; /* pcre2_match_data, made when the first own recogniser runs */
 };
 
 /* ---- normalise.c ---- */
@@ -169,7 +173,8 @@ static inline uint32_t word_hash_add(uint32_t h, uint8_t lower)
  */
 uint32_t word_lookup(const struct word_table *t, const uint8_t *word, size_t n, uint32_t hash,
                      uint32_t stem);
-/* Bits of a keyword one typing error away, or 0. */
+/* Bits of a keyword one typing error away (two for a long one), or 0. */
+#define WORD_NEARLY_MIN 7
 uint32_t word_nearly(const uint8_t *word, size_t n);
 
 /* ---- atoms.c ---- */
@@ -229,7 +234,42 @@ void find_bsn(const struct detector *d, struct detect_scratch *s, uint32_t i);
 void find_pan(const struct detector *d, struct detect_scratch *s, uint32_t i);
 void find_phone(const struct detector *d, struct detect_scratch *s, uint32_t i);
 void find_email(const struct detector *d, struct detect_scratch *s, uint32_t at);
+void find_email_words(const struct detector *d, struct detect_scratch *s, uint32_t i);
+void find_address(const struct detector *d, struct detect_scratch *s, uint32_t i);
+void find_dob(const struct detector *d, struct detect_scratch *s, uint32_t i);
+void find_plate(const struct detector *d, struct detect_scratch *s, uint32_t i);    /* any atom */
+void find_document(const struct detector *d, struct detect_scratch *s, uint32_t i); /* any atom */
+void find_mrz(const struct detector *d, struct detect_scratch *s);
+void find_location(const struct detector *d, struct detect_scratch *s, uint32_t i);
+void find_secret(const struct detector *d, struct detect_scratch *s, uint32_t i); /* a keyword */
+void find_expiry(const struct detector *d, struct detect_scratch *s); /* beside cards found */
+void find_name(const struct detector *d, struct detect_scratch *s, uint32_t i);    /* a word */
+void find_special(const struct detector *d, struct detect_scratch *s, uint32_t i); /* a word */
 
+/* ---- dates.c ---- */
+/* A day, month and year that start at atom i; false when there is none. */
+bool read_date(const struct detect_scratch *s, uint32_t i, uint32_t *last);
+
+/* ---- own.c ---- */
+struct own_set;
+int own_set_new(const struct detect_settings *settings, struct own_set **out, struct diag *diag);
+void own_set_free(struct own_set *set);
+const char *own_set_name(const struct own_set *set, unsigned index);
+/* 0, or SLUIS_EJUDGE when a pattern could not be judged within its limits. */
+int find_own(const struct detector *d, struct detect_scratch *s);
+
+static inline uint32_t atom_size(const struct atom *a)
+{
+    return a->end - a->start;
+}
+/* The value of a short number (at most nine digits). */
+static inline uint32_t atom_number(const struct detect_scratch *s, const struct atom *a)
+{
+    uint32_t v = 0;
+    for (uint32_t k = a->start; k < a->end && k - a->start < 9; k++)
+        v = v * 10 + (uint32_t)(s->norm[k] - '0');
+    return v;
+}
 /* True when the gap before atom i joins two parts of one value: 1-3 characters of space, dot, dash,
  * slash or line break. */
 static inline bool gap_joins(const struct atom *a, uint32_t allowed)

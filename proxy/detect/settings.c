@@ -59,6 +59,9 @@ int detector_new(const struct detect_settings *settings, struct detector **out, 
         diag_set(diag, "", 0, 0, "too many context and special words");
         goto out;
     }
+    error = own_set_new(settings, &d->own, diag);
+    if (error)
+        goto out;
     *out = d;
     return 0;
 out:
@@ -71,11 +74,11 @@ void detector_free(struct detector *d)
     if (!d)
         return;
     word_table_free(d->words);
+    own_set_free(d->own);
     free(d);
 }
 
 const char *detector_type_word(const struct detector *detector, unsigned type)
 {
-    (void)detector;
-    return detect_type_word((enum detect_type)type);
+    return type < DETECT_OWN ? type_words[type] : own_set_name(detector->own, type - DETECT_OWN);
 }

@@ -202,7 +202,33 @@ uint32_t word_lookup(const struct word_table *t, const uint8_t *word, size_t n, 
     return ending_of(word, n);
 }
 
-/* Optimal string alignment distance of at most one. */
+/* Optimal string alignment distance, at most WORD_LETTERS_MAX letters each. */
+static unsigned distance(const uint8_t *a, size_t an, const char *b, size_t bn)
+{
+    uint8_t d[3][WORD_LETTERS_MAX + 2];
+    for (size_t k = 0; k <= bn; k++)
+        d[0][k] = (uint8_t)k;
+    for (size_t i = 1; i <= an; i++) {
+        uint8_t *row = d[i % 3];
+        const uint8_t *up = d[(i - 1) % 3], *two = d[(i + 1) % 3];
+        row[0] = (uint8_t)i;
+        for (size_t k = 1; k <= bn; k++) {
+            bool same_letter = (a[i - 1] | 0x20) == (uint8_t)b[k - 1];
+            uint8_t best = (uint8_t)(up[k - 1] + !same_letter);
+            if (up[k] + 1 < best)
+                best = (uint8_t)(up[k] + 1);
+            if (row[k - 1] + 1 < best)
+                best = (uint8_t)(row[k - 1] + 1);
+            if (i > 1 && k > 1 && (a[i - 1] | 0x20) == (uint8_t)b[k - 2] &&
+                (a[i - 2] | 0x20) == (uint8_t)b[k - 1] && two[k - 2] + 1 < best)
+                best = (uint8_t)(two[k - 2] + 1);
+            row[k] = best;
+        }
+    }
+    return d[an % 3][bn];
+}
+
+/* The same of at most one. */
 static bool one_apart(const uint8_t *a, size_t an, const char *b, size_t bn)
 {
     size_t i = 0;
@@ -224,16 +250,27 @@ static bool one_apart(const uint8_t *a, size_t an, const char *b, size_t bn)
     return nb == na + 1 && same(ra, na, rb + 1);
 }
 
+/* Two errors are looked for in words of this many letters that start alike. */
+#define TWO_ERRORS_MIN 11
+#define TWO_ERRORS_HEAD 3
+
 uint32_t word_nearly(const uint8_t *word, size_t n)
 {
     size_t count = 0;
     const struct word_row *rows = word_long_rows(&count);
-    if (n < 6 || n > WORD_LETTERS_MAX)
+    if (n < WORD_NEARLY_MIN || n > WORD_LETTERS_MAX)
         return 0;
     for (size_t i = 0; i < count; i++) {
-        size_t row_n = strlen(rows[i].words);
-        if ((word[0] | 0x20) == (uint8_t)rows[i].words[0] && n + 1 >= row_n && n <= row_n + 1 &&
-            one_apart(word, n, rows[i].words, row_n))
+        const char *row = rows[i].words;
+        if ((word[0] | 0x20) != (uint8_t)row[0])
+            continue;
+        size_t row_n = strlen(row);
+        if (n + 2 < row_n || n > row_n + 2)
+            continue;
+        if (n + 1 >= row_n && n <= row_n + 1 && one_apart(word, n, row, row_n))
+            return rows[i].bits;
+        if (row_n >= TWO_ERRORS_MIN && same(word, TWO_ERRORS_HEAD, row) &&
+            distance(word, n, row, row_n) <= 2)
             return rows[i].bits;
     }
     return 0;

@@ -13,6 +13,8 @@ static const struct word_row rows[] = {
     {"burger sofi social citizen credit bank giro pin kaart pas rek track fiscaal rijbewijs post "
      "geboorte date geb verificatie bevestigings one kamer debit betaal security service reken "
      "rekening telefoon tel mobiel passport paspoort identity id birth account card phone mobile "
+     "ne sms verification bevestiging inlog login controle activatie activerings beveiliging "
+     "beveiligings toegang digid veiligheids eenmalige otp den "
      "customer order case ticket invoice klant factuur bestel dossier zaak land ing conto konto "
      "kenteken document vervaldatum wacht mobiele licence license driving number sort chassis",
      WORD_HEAD},
@@ -73,10 +75,12 @@ static const struct word_row rows[] = {
      "beveiligingscode kaartcode cid prufnummer",
      CTX_CVC},
     {"wachtwoord wachtwoorden ww wachtwrd wachtwoort wachtwood wachtwoordje password passwd pw pwd "
-     "passwort passwoord paswoord motdepasse kennwort wachtwoord1 pasword wchtwoord watchwoord "
+     "passwort passwoord paswoord motdepasse passe kennwort wachtwoord1 pasword wchtwoord "
+     "watchwoord "
      "wacthwoord wachtowrd wwoord",
      CTX_PASSWORD},
-    {"tan tancode tannummer otp smscode verificatiecode bevestigingscode inlogcode eenmalige "
+    {"tan tancode tannummer otp smscode verificatiecode logincode digidcode bevestigingscode "
+     "inlogcode eenmalige "
      "beveiligingscode controlecode activeringscode activatiecode verificationcode onetimecode "
      "verificatie authenticatiecode authenticator logincode onetimepassword passcode 2fa "
      "digidcode bestatigungscode verifcode aanmeldcode koppelcode toegangscode",
@@ -146,15 +150,43 @@ static const struct word_row rows[] = {
      "simkaartnummer macadres mac chassisnummer vin framenummer modelnummer typenummer model "
      "apparaatnummer apparaat kilometerstand kmstand verbruik dag nacht hoogtarief laagtarief "
      "seriennummer zahlerstand firmware versie version build uuid guid hash sha sha1 sha256 md5 "
-     "commit token foutcode errorcode foutmelding error code",
+     "commit token foutcode errorcode foutmelding error",
      CNT_DEVICE},
     {"euro eur euros bedrag bedragen saldo prijs kosten cent totaal subtotaal betaald betaling "
      "openstaand openstaande teruggave nettobedrag dollar usd miljoen montant betrag amount price",
      CNT_AMOUNT},
+    {"code codes nummercode", CNT_NUMBER},
     {"klantenservice servicenummer openingstijden helpdesk servicedesk infolijn hoofdnummer "
      "customerservice algemene kundenservice",
      CNT_SERVICE},
     /* ---- helpers ---- */
+    {"at apenstaart apenstaartje apestaartje aapje arobase", WORD_AT},
+    {"amsterdam rotterdam utrecht eindhoven groningen tilburg almere breda nijmegen apeldoorn "
+     "haarlem "
+     "arnhem amersfoort enschede zaanstad hoofddorp zwolle leiden zoetermeer maastricht dordrecht "
+     "ede "
+     "emmen delft venlo deventer helmond hilversum heerlen oss sittard roosendaal purmerend "
+     "schiedam "
+     "spijkenisse leeuwarden alkmaar vlaardingen gouda zaandam hoorn veenendaal katwijk nieuwegein "
+     "zeist assen hardenberg doetinchem terneuzen oosterhout kampen woerden houten weert rijswijk "
+     "middelburg barneveld harderwijk vlissingen goes heerhugowaard beverwijk amstelveen hengelo "
+     "almelo waalwijk wageningen tiel culemborg bussum baarn soest huizen naarden epe putten "
+     "nunspeet "
+     "ermelo meppel hoogeveen sneek drachten heerenveen franeker steenwijk lelystad dronten urk "
+     "volendam edam enkhuizen medemblik schagen heiloo bergen castricum velsen ijmuiden zandvoort "
+     "heemstede haarlemmermeer aalsmeer uithoorn woudenberg leusden bunnik driebergen doorn rhenen "
+     "oldenzaal borne winterswijk zutphen lochem brummen rheden duiven zevenaar elst druten "
+     "wijchen "
+     "cuijk boxmeer uden veghel boxtel vught best veldhoven geldrop valkenswaard roermond kerkrade "
+     "valkenburg geleen brunssum hulst zierikzee brielle hellevoetsluis barendrecht ridderkerk "
+     "papendrecht gorinchem leerdam wassenaar voorburg leidschendam voorschoten lisse hillegom "
+     "noordwijk wervershoof winschoten delfzijl stadskanaal veendam hoogezand bolsward dokkum "
+     "antwerpen gent brugge brussel leuven hasselt mechelen berlin koln hamburg munchen paris lyon "
+     "london denhaag denbosch denhelder gravenhage haag",
+     WORD_PLACE},
+    {"straat laan weg plein gracht kade singel dijk steeg hof pad markt dreef street avenue "
+     "strasse rue",
+     WORD_STREET},
     {"januari jan februari feb febr maart mrt april apr mei juni jun juli jul augustus aug "
      "september "
      "sept sep oktober okt oct october november nov december dec january february march may june "
