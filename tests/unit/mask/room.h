@@ -139,6 +139,15 @@ static inline unsigned occurrences(const char *text, const char *what)
     return n;
 }
 
+static inline unsigned room_count(const struct room *r, const char *what)
+{
+    unsigned n = 0;
+    struct span text = buffer_span(&r->text);
+    for (const char *p; (p = memmem(text.p, text.n, what, strlen(what))) != NULL; n++)
+        text = span_from(text, (size_t)(p - text.p) + strlen(what));
+    return n;
+}
+
 static inline void assert_has(const char *text, const char *what)
 {
     if (!strstr(text, what))
