@@ -6,11 +6,12 @@
  * Use: feed the bytes that are there; the machine says how many it took and what it has.
  *
  *     struct http_request_machine m;
- *     http_request_machine_init(&m, NULL);
+ *     http_request_machine_init(&m);
  *     ...bytes arrive...
  *     r = http_request_head(&m, bytes);          // HTTP_NEED_MORE, HTTP_DONE or HTTP_REFUSED
  *     if (r == HTTP_DONE) use m.head             // spans point into `bytes` (m.head_len long)
- *     r = http_body_feed(&m.body, bytes, &data, &used);  // until HTTP_DONE
+ *     http_body_init(&body, &m.head, 1 << 20);
+ *     r = http_body_feed(&body, rest, &data, &used);  // until HTTP_DONE
  *
  * A refusal names its reason; the connection is answered with http_reason_status() and closed.
  * Ownership: the machine borrows the bytes during a call; head spans are valid as long as the
