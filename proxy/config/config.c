@@ -209,6 +209,38 @@ void config_unref(struct config *config)
     free(s);
 }
 
+/* ---- what a reload cannot change ---- */
+
+static bool differ(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") != 0;
+}
+
+const char *config_needs_restart(const struct config *running, const struct config *next)
+{
+    static const char *const addresses[CONFIG_LISTENERS] = {
+        "listeners.meta.address", "listeners.tools.address", "listeners.admin.address"};
+    for (int k = 0; k < CONFIG_LISTENERS; k++)
+        if (differ(running->listeners[k].address, next->listeners[k].address))
+            return addresses[k];
+    const struct {
+        const char *key;
+        bool differs;
+    } rest[] = {
+        {"store.path", differ(running->store_path, next->store_path)},
+        {"store.size", running->store_size != next->store_size},
+        {"keys.path", differ(running->keys_path, next->keys_path)},
+        {"keys.root", differ(running->keys_root_file, next->keys_root_file)},
+        {"control", differ(running->control_path, next->control_path)},
+        {"threads", running->threads != next->threads},
+        {"memory", running->memory_max != next->memory_max},
+    };
+    for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
+        if (rest[i].differs)
+            return rest[i].key;
+    return NULL;
+}
+
 /* ---- finding things ---- */
 
 const struct config_app *config_app(const struct config *config, struct span name)

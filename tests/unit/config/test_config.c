@@ -663,6 +663,40 @@ static void test_hash(void **state)
     config_unref(d);
 }
 
+static void test_needs_restart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to, *key; /* key NULL: a reload does it */
+    } cases[] = {
+        {"listeners", "# x\nlisteners", NULL},
+        {"webcare: {", "bot: {", NULL},
+        {URL, "https://other.example/", NULL},
+        {"store:", "stop: 1s\nlog: {level: warn}\nstore:", NULL},
+        {"0.0.0.0:8443", "0.0.0.0:8444", "listeners.meta.address"},
+        {"[::1]:9443", "[::1]:9444", "listeners.tools.address"},
+        {"apps:\n",
+         "  admin: {address: \"[::1]:1\", certificate: cert.pem, key: {file: key.pem}}\n"
+         "apps:\n",
+         "listeners.admin.address"},
+        {"path: store", "path: store2", "store.path"},
+        {"64GiB", "65GiB", "store.size"},
+        {"path: keys", "path: keys2", "keys.path"},
+        {"{file: root}", "{file: token}", "keys.root"},
+        {"store:", "control: x\nstore:", "control"},
+        {"store:", "threads: 3\nstore:", "threads"},
+        {"store:", "memory: 1GiB\nstore:", "memory"},
+    };
+    struct config *running = load_replaced("listeners", "listeners");
+    for (size_t i = 0; i < N(cases); i++) {
+        struct config *next = load_replaced(cases[i].from, cases[i].to);
+        const char *key = config_needs_restart(running, next);
+        assert_true(key ? cases[i].key && strcmp(key, cases[i].key) == 0 : !cases[i].key);
+        config_unref(next);
+    }
+    config_unref(running);
+}
+
 static void test_files(void **state)
 {
     (void)state;
@@ -739,7 +773,8 @@ int main(void)
         cmocka_unit_test(test_secrets),        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_no_secret_said), cmocka_unit_test(test_channels),
         cmocka_unit_test(test_limits),         cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_files),          cmocka_unit_test(test_cell),
+        cmocka_unit_test(test_files),          cmocka_unit_test(test_needs_restart),
+        cmocka_unit_test(test_cell),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
