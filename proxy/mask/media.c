@@ -22,7 +22,7 @@ bool media_is_url(struct span text)
 {
     while (text.n && (unsigned char)text.p[0] <= ' ')
         text = span_from(text, 1);
-    size_t colon = find_any(text, ":/\\");
+    size_t colon = find_any(text, ": /\\?#"); /* a scheme holds none of these */
     if (colon < text.n && text.p[colon] == ':')
         text = span_from(text, colon + 1);
     /* readers of addresses take a backslash for a slash, and any number of them */
