@@ -55,6 +55,8 @@ enum store_seal_table { STORE_SEAL_JOURNAL = 64, STORE_SEAL_LEAF = 65 };
 struct store_config {
     const char *path;   /* folder, made with mode 0700 */
     size_t map_size;    /* bytes */
+    size_t preallocate; /* bytes of disk taken at opening, so that a full disk comes as the marks and
+                         * not as a failed commit; 0: none; the map's size in a gateway */
     bool no_sync;       /* negative control in tests only */
     /* Seals a block of the access log or of the intake journal (keyring's record_seal, bound by the
      * gateway; the store knows no keys); `row` is the block's place in its table. Both append to

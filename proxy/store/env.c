@@ -287,11 +287,19 @@ int env_open(struct store *store, struct diag *diag)
         return rc;
     }
     rc = env_load(store, diag);
+    if (!rc)
+        rc = space_preallocate(store, diag);
     if (!rc && fsync(store->folder_fd) != 0)
         rc = errno_diag(store, diag, "the store's folder cannot be synced");
-    if (rc)
+    if (rc) {
         env_close(store);
-    return rc;
+        return rc;
+    }
+    store->space_ms = 0;
+    if (!store->acked_txnid)
+        store->acked_txnid = txn_last_id(store);
+    space_measure(store, true);
+    return 0;
 }
 
 void env_close(struct store *store)

@@ -18,6 +18,8 @@
 
 /* A journal or log block before sealing. */
 #define BLOCK_PLAIN_MAX (STORE_VALUE_MAX - STORE_SEAL_OVERHEAD)
+/* An opened journal or log block. */
+#define READ_PLAIN_MAX (2 * STORE_VALUE_MAX)
 /* Items of one commit: closes the batch early when jobs carry many each. */
 #define COMMIT_ITEMS_MAX 1024
 /* Log leaves of one commit, in bytes: the same for the log. */
@@ -91,7 +93,14 @@ struct store {
     _Atomic uint64_t next_serial, next_subject;
     _Atomic uint64_t reserved_serial, reserved_subject; /* durable */
     _Atomic uint64_t log_size, commits, jobs, bytes_used;
-    _Atomic int state; /* enum store_state */
+    _Atomic uint64_t capacity; /* bytes that map and disk allow */
+    _Atomic int state;         /* enum store_state */
+    size_t acked_txnid;        /* the last commit that was answered for */
+    int64_t retry_ms;          /* full: when the next attempt is due */
+    int64_t broken_ms;         /* when it last broke */
+    bool was_broken;
+    int64_t space_ms; /* when free pages were last counted */
+    uint64_t free_pages;
     uint64_t next_order;
     struct recent recent;
 
@@ -126,7 +135,27 @@ SLUIS_MUST_CHECK int writer_start(struct store *store);
 void writer_stop(struct store *store);
 void writer_want_reserve(struct store *store);
 
+/* space.c */
+void space_measure(struct store *store, bool exact);
+bool space_disk_full(struct store *store);
+bool space_allows(struct store *store, enum store_priority priority);
+SLUIS_MUST_CHECK int space_preallocate(struct store *store, struct diag *diag);
+
+#define FULL_RETRY_MS 1000 /* between attempts while full */
+
+/* recover.c */
+enum failure { FAILURE_JOB, FAILURE_FULL, FAILURE_BROKEN };
+enum failure recover_kind(struct store *store, int rc); /* of an LMDB code */
+/* After a failed commit (jobs answered): reopens, retries or seals as the state asks. */
+void recover_after(struct store *store, enum failure kind);
+/* While full: an attempt each second. */
+void recover_retry(struct store *store);
+/* Why a job may not run now, or 0. */
+int recover_refusal(struct store *store, enum store_priority priority);
+
 /* txn.c */
+void txn_touch(struct store_txn *txn); /* writes a row that is there already */
+size_t txn_last_id(const struct store *store);
 SLUIS_MUST_CHECK int txn_init(struct store_txn *txn, struct store *store);
 void txn_free(struct store_txn *txn);
 SLUIS_MUST_CHECK int txn_begin(struct store_txn *txn); /* an LMDB code */
@@ -152,7 +181,10 @@ void leaves_flush(struct store_txn *txn);
 SLUIS_MUST_CHECK int names_load(struct store *store, MDB_txn *txn);
 
 /* read.c */
-void read_pool_free(struct store *store);
+/* Ends reading: waits until no transaction is in use (at most `ms`, a multiple of 1000; without end
+ * when negative) and frees them. SLUIS_ETIMEOUT. */
+int reads_close(struct store *store, int64_t ms);
+void reads_open(struct store *store);
 struct span span_of_val(MDB_val val);
 MDB_val val_of(const void *p, size_t n);
 /* The reader itself, renewed when its snapshot is older than `least`, or, while it walks, another

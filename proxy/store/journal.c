@@ -145,23 +145,14 @@ void journal_flush(struct store_txn *txn)
 
 /* ---- reading ---- */
 
-static int open_block(struct store_read *read, uint64_t block, struct span sealed)
+static int open_block(struct store *store, uint64_t block, struct span sealed, struct buffer *plain)
 {
-    struct store *store = read->store;
-
-    if (read->have_block && read->block == block)
-        return 0;
-    read->have_block = false;
-    buffer_clear(&read->plain);
-    int rc =
-        store->config.open(store->config.seal_ctx, STORE_SEAL_JOURNAL, block, sealed, &read->plain);
-    if (!rc)
-        rc = read->plain.error;
-    read->block = block;
-    read->have_block = rc == 0;
-    return rc;
+    buffer_clear(plain);
+    int rc = store->config.open(store->config.seal_ctx, STORE_SEAL_JOURNAL, block, sealed, plain);
+    return rc ? rc : plain->error;
 }
 
+/* Into the reader's buffer, which keeps the block of the last look-up. */
 static int load_block(struct store_read *read, uint64_t block)
 {
     uint8_t key[8];
@@ -170,8 +161,13 @@ static int load_block(struct store_read *read, uint64_t block)
     if (read->have_block && read->block == block)
         return 0;
     be64_put(key, block);
+    read->have_block = false;
     int rc = read_get(read, read->store->dbi[DB_JOURNAL], key, sizeof(key), &sealed);
-    return rc ? rc : open_block(read, block, sealed);
+    if (!rc)
+        rc = open_block(read->store, block, sealed, &read->plain);
+    read->block = block;
+    read->have_block = rc == 0;
+    return rc;
 }
 
 /* The block that holds a serial. */
@@ -224,13 +220,13 @@ int store_get_head(struct store_read *read, uint16_t channel, uint64_t subject, 
 }
 
 /* Calls `each` for the items of the open block that stand at `from_order` or later. */
-static int walk_block(struct store_read *read, uint64_t from_order,
+static int walk_block(struct span plain, uint64_t block, uint64_t from_order,
                       int (*each)(void *ctx, const struct store_item *item), void *ctx)
 {
     struct layout_block walk;
     struct store_item item;
 
-    int rc = layout_block_open(buffer_span(&read->plain), read->block, &walk);
+    int rc = layout_block_open(plain, block, &walk);
     if (rc)
         return rc;
     while ((rc = layout_block_next(&walk, &item)) == 1) {
@@ -260,26 +256,27 @@ static int seek_order(MDB_cursor *cursor, uint64_t from_order, MDB_val *k, MDB_v
 int store_each_item(struct store_read *read, uint64_t from_order,
                     int (*each)(void *ctx, const struct store_item *item), void *ctx)
 {
+    struct buffer plain; /* its own: `each` may look things up with the same reader */
     MDB_cursor *cursor;
     MDB_val k, value;
 
     int rc = mdb_cursor_open(read->txn, read->store->dbi[DB_JOURNAL], &cursor);
     if (rc)
         return env_error(rc);
+    buffer_init(&plain, READ_PLAIN_MAX);
     read->walks++;
     rc = seek_order(cursor, from_order, &k, &value);
     int result = 0;
     while (!rc && !result) {
-        if (k.mv_size != 8)
-            result = SLUIS_EIO;
-        else
-            result = open_block(read, be64_get(k.mv_data), span_of_val(value));
+        uint64_t block = k.mv_size == 8 ? be64_get(k.mv_data) : 0;
+        result = block ? open_block(read->store, block, span_of_val(value), &plain) : SLUIS_EIO;
         if (!result)
-            result = walk_block(read, from_order, each, ctx);
+            result = walk_block(buffer_span(&plain), block, from_order, each, ctx);
         if (!result)
             rc = mdb_cursor_get(cursor, &k, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
+    buffer_free(&plain);
     read->walks--;
     if (result)
         return result > 0 ? 0 : result;

@@ -174,6 +174,7 @@ int store_each_leaf(struct store_read *read, uint64_t from_index,
 {
     struct leaf_walk walk = {read, from_index, each, ctx};
     struct store *store = read->store;
+    struct buffer plain;
     MDB_cursor *cursor;
     MDB_val key, value;
 
@@ -181,23 +182,24 @@ int store_each_leaf(struct store_read *read, uint64_t from_index,
     if (rc)
         return env_error(rc);
     read->walks++;
-    read->have_block = false; /* `plain` is the journal's otherwise */
+    buffer_init(&plain, READ_PLAIN_MAX);
     int result = 0;
     rc = seek_block(cursor, from_index, &key, &value);
     while (!rc && !result) {
-        buffer_clear(&read->plain);
+        buffer_clear(&plain);
         uint64_t first = key.mv_size == 8 ? be64_get(key.mv_data) : 0;
         result = key.mv_size == 8 ? store->config.open(store->config.seal_ctx, STORE_SEAL_LEAF,
-                                                       first, span_of_val(value), &read->plain)
+                                                       first, span_of_val(value), &plain)
                                   : SLUIS_EIO;
         if (!result)
-            result = read->plain.error;
+            result = plain.error;
         if (!result)
-            result = walk_block(&walk, first, buffer_span(&read->plain));
+            result = walk_block(&walk, first, buffer_span(&plain));
         if (!result)
             rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
+    buffer_free(&plain);
     read->walks--;
     if (result)
         return result > 0 ? 0 : result;

@@ -2,9 +2,7 @@
 #include "internal.h"
 
 #include <stdlib.h>
-
-/* An opened journal or log block. */
-#define READ_PLAIN_MAX (2 * STORE_VALUE_MAX)
+#include <time.h>
 
 struct span span_of_val(MDB_val val)
 {
@@ -54,6 +52,18 @@ static void read_free(struct store_read *read)
     free(read);
 }
 
+static int closed_error(struct store *store)
+{
+    switch (atomic_load(&store->state)) {
+    case STORE_SEALED:
+        return SLUIS_ESEALED;
+    case STORE_FULL:
+        return SLUIS_EFULL;
+    default:
+        return SLUIS_EIO;
+    }
+}
+
 /* Takes a place; the transaction itself is made or renewed outside the lock. */
 static int take(struct store *store, struct store_read **pooled)
 {
@@ -62,7 +72,7 @@ static int take(struct store *store, struct store_read **pooled)
     *pooled = NULL;
     pthread_mutex_lock(&store->read_lock);
     if (store->reads_closed) {
-        rc = SLUIS_ESEALED;
+        rc = closed_error(store);
     } else if (store->pool) {
         *pooled = store->pool;
         store->pool = store->pool->next;
@@ -147,16 +157,38 @@ int read_freshen(struct store_read *read, size_t least, struct store_read **fres
     return env_error(rc);
 }
 
-void read_pool_free(struct store *store)
+static void free_pool(struct store *store)
 {
-    pthread_mutex_lock(&store->read_lock);
-    while (store->readers_active > 0)
-        pthread_cond_wait(&store->read_idle, &store->read_lock);
     while (store->pool) {
         struct store_read *read = store->pool;
         store->pool = read->next;
         store->readers--;
         read_free(read);
     }
+}
+
+void reads_open(struct store *store)
+{
+    pthread_mutex_lock(&store->read_lock);
+    store->reads_closed = false;
     pthread_mutex_unlock(&store->read_lock);
+}
+
+int reads_close(struct store *store, int64_t ms)
+{
+    struct timespec at;
+    int rc = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    pthread_mutex_lock(&store->read_lock);
+    store->reads_closed = true;
+    while (store->readers_active > 0 && rc == 0)
+        rc = ms < 0 ? pthread_cond_wait(&store->read_idle, &store->read_lock)
+                    : pthread_cond_timedwait(&store->read_idle, &store->read_lock, &at);
+    bool idle = store->readers_active == 0;
+    if (idle)
+        free_pool(store);
+    pthread_mutex_unlock(&store->read_lock);
+    return idle ? 0 : SLUIS_ETIMEOUT;
 }

@@ -19,7 +19,7 @@ static int init_locks(struct store *store)
     if (rc == 0)
         rc = pthread_cond_init(&store->queue_wake, &attr);
     if (rc == 0)
-        rc = pthread_cond_init(&store->read_idle, NULL);
+        rc = pthread_cond_init(&store->read_idle, &attr);
     pthread_condattr_destroy(&attr);
     return rc == 0 ? 0 : SLUIS_ESYS;
 }
@@ -61,7 +61,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     writer_stop(store);
-    read_pool_free(store);
+    (void)reads_close(store, -1);
     env_close(store);
     env_close_folder(store);
     txn_free(&store->txn);
@@ -85,9 +85,10 @@ void store_status(struct store *store, struct store_status *out)
     out->commits = atomic_load(&store->commits);
     out->jobs = atomic_load(&store->jobs);
     out->bytes_used = atomic_load(&store->bytes_used);
-    out->bytes_size = store->config.map_size;
+    out->bytes_size = atomic_load(&store->capacity);
     pthread_mutex_lock(&store->queue_lock);
     out->queued = store->queue.count + store->purges.count;
     pthread_mutex_unlock(&store->queue_lock);
-    out->intake_allowed = out->reads_allowed = true;
+    out->intake_allowed = out->state == STORE_READY && space_allows(store, STORE_INTAKE);
+    out->reads_allowed = out->state == STORE_READY && space_allows(store, STORE_NORMAL);
 }

@@ -159,6 +159,15 @@ static void reserve(struct store_txn *txn, const char *name, uint64_t next, uint
     txn_put(txn, txn->store->dbi[DB_META], name, strlen(name), span_of(bytes, sizeof(bytes)), 0);
 }
 
+void txn_touch(struct store_txn *txn)
+{
+    uint8_t bytes[8];
+
+    be64_put(bytes, txn->reserved_serial);
+    txn_put(txn, txn->store->dbi[DB_META], META_SERIAL, strlen(META_SERIAL),
+            span_of(bytes, sizeof(bytes)), 0);
+}
+
 int txn_flush(struct store_txn *txn)
 {
     struct store *store = txn->store;
@@ -171,6 +180,13 @@ int txn_flush(struct store_txn *txn)
     return txn->error;
 }
 
+size_t txn_last_id(const struct store *store)
+{
+    MDB_envinfo info = {0};
+    (void)mdb_env_info(store->env, &info);
+    return info.me_last_txnid;
+}
+
 int txn_commit(struct store_txn *txn)
 {
     struct store *store = txn->store;
@@ -180,14 +196,15 @@ int txn_commit(struct store_txn *txn)
         txn_abort(txn);
         return rc;
     }
-    size_t txnid = mdb_txn_id(txn->txn);
     rc = mdb_txn_commit(txn->txn);
     txn->txn = NULL;
     if (rc) {
         txn_abort(txn);
         return rc;
     }
-    recent_committed(txn, txnid);
+    /* Not mdb_txn_id: a transaction that changed nothing leaves no trace. */
+    store->acked_txnid = txn_last_id(store);
+    recent_committed(txn, store->acked_txnid);
     store->next_order = txn->next_order + txn->item_count;
     atomic_store(&store->log_size, txn->next_leaf);
     atomic_store(&store->reserved_serial, txn->reserved_serial);

@@ -7,7 +7,10 @@
 #include <time.h>
 
 #include "sluis/base/clock.h"
-#include "sluis/base/log.h"
+
+/* Jobs that may in turn find the map full before the rest of their commit is refused with them:
+ * past the marks this is rare, and each costs a run of all others. */
+#define FULL_RERUNS 3
 
 static struct store_job *job_of(struct mail *mail)
 {
@@ -117,22 +120,24 @@ static int64_t oldest_us(const struct store *store)
     return oldest;
 }
 
-/* 0: without end. Relative, since tests move clock_mono_us. */
-static void wait_us(struct store *store, int64_t us)
+/* True when the time has passed; 0: without end. Relative, since tests move clock_mono_us. */
+static bool wait_us(struct store *store, int64_t us)
 {
     struct timespec at;
+    int rc;
 
     store->waiting = true;
     if (us == 0) {
-        (void)pthread_cond_wait(&store->queue_wake, &store->queue_lock);
+        rc = pthread_cond_wait(&store->queue_wake, &store->queue_lock);
     } else {
         clock_gettime(CLOCK_MONOTONIC, &at);
         int64_t ns = at.tv_nsec + us * 1000;
         at.tv_sec += ns / 1000000000;
         at.tv_nsec = ns % 1000000000;
-        (void)pthread_cond_timedwait(&store->queue_wake, &store->queue_lock, &at);
+        rc = pthread_cond_timedwait(&store->queue_wake, &store->queue_lock, &at);
     }
     store->waiting = false;
+    return rc == ETIMEDOUT;
 }
 
 /* Waits for work and takes a batch; false when the store stops and nothing is left. */
@@ -145,14 +150,15 @@ static bool take_batch(struct store *store, struct store_job **batch, size_t *n)
         if (store->queue.count >= STORE_COMMIT_JOBS || store->stopping || store->reserve_wanted)
             break;
         if (!oldest) {
-            wait_us(store, 0);
+            if (wait_us(store, atomic_load(&store->state) == STORE_FULL ? FULL_RETRY_MS * 1000 : 0))
+                break; /* full: time for another attempt */
             continue;
         }
         int64_t due = oldest + STORE_COMMIT_MS * 1000;
         int64_t left = due - clock_mono_us();
         if (left <= 0)
             break;
-        wait_us(store, left);
+        (void)wait_us(store, left);
     }
     while (*n < STORE_COMMIT_JOBS && store->queue.head)
         batch[(*n)++] = list_take(&store->queue);
@@ -165,30 +171,6 @@ static bool take_batch(struct store *store, struct store_job **batch, size_t *n)
     return more;
 }
 
-enum run_outcome { RUN_WHOLE, RUN_AGAIN };
-
-/* Runs what has no result yet. A job that fails after it has changed something takes the
- * transaction with it: the rest is run again without it. */
-static enum run_outcome run_jobs(struct store_txn *txn, struct store_job **batch, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct store_job *job = batch[i];
-        if (job->result)
-            continue;
-        txn->error = txn->failure = 0;
-        txn->changed = false;
-        int rc = job->run(txn, job);
-        if (rc && !txn->error)
-            txn->error = rc;
-        if (!txn->error)
-            continue;
-        job->result = txn->error;
-        if (txn->changed)
-            return RUN_AGAIN;
-    }
-    return RUN_WHOLE;
-}
-
 static void fail_rest(struct store_job **batch, size_t n, int error)
 {
     for (size_t i = 0; i < n; i++)
@@ -196,33 +178,97 @@ static void fail_rest(struct store_job **batch, size_t n, int error)
             batch[i]->result = error;
 }
 
-/* Leaves each job with its result. */
-static void commit_batch(struct store *store, struct store_job **batch, size_t n)
+/* One job in the transaction at hand; false when the transaction must be thrown away. */
+static bool run_job(struct store_txn *txn, struct store_job *job)
+{
+    txn->error = txn->failure = 0;
+    txn->changed = false;
+    int rc = recover_refusal(txn->store, job->priority);
+    if (!rc) {
+        rc = job->run(txn, job);
+        if (rc && !txn->error)
+            txn->error = rc < 0 ? rc : SLUIS_EINVAL;
+        rc = txn->error;
+    }
+    job->result = rc;
+    return !rc || !txn->changed;
+}
+
+/* Runs what has no result yet, until the transaction has enough: returns how far it came. A job
+ * that fails after it has changed something takes the transaction with it (*spoilt): the others are
+ * then run again without it. */
+static size_t run_jobs(struct store_txn *txn, struct store_job **batch, size_t n, bool *spoilt)
+{
+    size_t i = 0;
+
+    *spoilt = false;
+    for (; i < n && !*spoilt && !txn_is_full(txn); i++)
+        if (!batch[i]->result)
+            *spoilt = !run_job(txn, batch[i]);
+    return i;
+}
+
+/* Gives the first jobs of the batch, at least one, their results; returns how many. *kind tells
+ * what a failure means for the store; the caller deals with it when the jobs are done with. */
+static size_t commit_some(struct store *store, struct store_job **batch, size_t n,
+                          enum failure *kind)
 {
     struct store_txn *txn = &store->txn;
+    unsigned full = 0;
+    bool spoilt;
+    size_t end = n;
 
     for (;;) {
-        int rc = txn_begin(txn);
-        if (rc) {
-            fail_rest(batch, n, env_error(rc));
-            return;
+        int rc = store->env ? txn_begin(txn) : MDB_PANIC;
+        if (!rc) {
+            end = run_jobs(txn, batch, n, &spoilt);
+            int failure = txn->failure;
+            if (spoilt) {
+                txn_abort(txn);
+                *kind = recover_kind(store, failure);
+                if (*kind == FAILURE_JOB || (*kind == FAILURE_FULL && ++full <= FULL_RERUNS))
+                    continue;
+                fail_rest(batch, n, env_error(failure));
+                return n;
+            }
+            txn->error = txn->failure = 0;
+            int error = txn_flush(txn);
+            rc = txn->failure;
+            if (error)
+                txn_abort(txn);
+            else
+                rc = txn_commit(txn);
+            if (error && !rc) {
+                fail_rest(batch, end, error); /* the seal said no */
+                *kind = FAILURE_JOB;
+                return end;
+            }
         }
-        if (run_jobs(txn, batch, n) == RUN_AGAIN) {
-            txn_abort(txn);
-            continue;
-        }
-        txn->error = txn->failure = 0;
-        rc = txn_flush(txn);
-        if (rc) {
-            txn_abort(txn);
-            fail_rest(batch, n, rc);
-            return;
-        }
-        rc = txn_commit(txn);
+        *kind = recover_kind(store, rc);
         if (rc)
-            fail_rest(batch, n, env_error(rc));
-        return;
+            fail_rest(batch, end, *kind == FAILURE_FULL ? SLUIS_EFULL : env_error(rc));
+        return end;
     }
+}
+
+static void commit_batch(struct store *store, struct store_job **batch, size_t n)
+{
+    size_t done = 0;
+
+    do {
+        enum failure kind = FAILURE_JOB;
+        size_t end = done;
+        if (store->env && atomic_load(&store->state) != STORE_SEALED) {
+            end += commit_some(store, batch + done, n - done, &kind);
+        } else {
+            for (; end < n; end++)
+                batch[end]->result = recover_refusal(store, batch[end]->priority);
+        }
+        atomic_fetch_add(&store->jobs, end - done);
+        for (; done < end; done++)
+            batch[done]->done(batch[done]);
+        recover_after(store, kind);
+    } while (done < n);
 }
 
 static void *writer_main(void *arg)
@@ -232,10 +278,10 @@ static void *writer_main(void *arg)
     size_t n;
 
     while (take_batch(store, batch, &n)) {
+        recover_retry(store);
         commit_batch(store, batch, n);
-        atomic_fetch_add(&store->jobs, n);
-        for (size_t i = 0; i < n; i++)
-            batch[i]->done(batch[i]);
+        if (store->env)
+            space_measure(store, false);
     }
     return NULL;
 }
