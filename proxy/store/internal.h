@@ -146,6 +146,8 @@ SLUIS_MUST_CHECK int space_preallocate(struct store *store, struct diag *diag);
 /* recover.c */
 enum failure { FAILURE_JOB, FAILURE_FULL, FAILURE_BROKEN };
 enum failure recover_kind(struct store *store, int rc); /* of an LMDB code */
+/* Shows the state that a failure leads to, before the jobs are answered. */
+void recover_mark(struct store *store, enum failure kind);
 /* After a failed commit (jobs answered): reopens, retries or seals as the state asks. */
 void recover_after(struct store *store, enum failure kind);
 /* While full: an attempt each second. */
@@ -181,8 +183,8 @@ void leaves_flush(struct store_txn *txn);
 SLUIS_MUST_CHECK int names_load(struct store *store, MDB_txn *txn);
 
 /* read.c */
-/* Ends reading: waits until no transaction is in use (at most `ms`, a multiple of 1000; without end
- * when negative) and frees them. SLUIS_ETIMEOUT. */
+/* Ends reading: waits until no transaction is in use (at most `ms`, a multiple of 1000) and
+ * frees them. SLUIS_ETIMEOUT. */
 int reads_close(struct store *store, int64_t ms);
 void reads_open(struct store *store);
 struct span span_of_val(MDB_val val);

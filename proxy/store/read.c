@@ -184,8 +184,7 @@ int reads_close(struct store *store, int64_t ms)
     pthread_mutex_lock(&store->read_lock);
     store->reads_closed = true;
     while (store->readers_active > 0 && rc == 0)
-        rc = ms < 0 ? pthread_cond_wait(&store->read_idle, &store->read_lock)
-                    : pthread_cond_timedwait(&store->read_idle, &store->read_lock, &at);
+        rc = pthread_cond_timedwait(&store->read_idle, &store->read_lock, &at);
     bool idle = store->readers_active == 0;
     if (idle)
         free_pool(store);

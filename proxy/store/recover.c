@@ -126,6 +126,16 @@ static void set_ready(struct store *store)
         LOG(LOG_INFO, "store", "ready", log_u64("txn", store->acked_txnid));
 }
 
+void recover_mark(struct store *store, enum failure kind)
+{
+    if (atomic_load(&store->state) == STORE_SEALED || kind == FAILURE_JOB)
+        return;
+    if (kind == FAILURE_FULL)
+        set_full(store);
+    else
+        atomic_store(&store->state, STORE_BROKEN);
+}
+
 static void on_broken(struct store *store)
 {
     int64_t now = clock_mono_ms();

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "sluis/base/log.h"
+
+#define CLOSE_WAIT_MS 10000
 #define MAP_SIZE_MIN (1024 * 1024)
 
 static int init_locks(struct store *store)
@@ -61,7 +64,11 @@ void store_close(struct store *store)
     if (!store)
         return;
     writer_stop(store);
-    (void)reads_close(store, -1);
+    if (store->env && reads_close(store, CLOSE_WAIT_MS) != 0) {
+        /* A reader was never ended: its transaction would be freed under it. */
+        LOG(LOG_ALARM, "store", "reader_left", log_u64("readers", store->readers_active));
+        return;
+    }
     env_close(store);
     env_close_folder(store);
     txn_free(&store->txn);

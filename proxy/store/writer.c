@@ -178,6 +178,15 @@ static void fail_rest(struct store_job **batch, size_t n, int error)
             batch[i]->result = error;
 }
 
+/* False for an empty batch: it has the reserve to write. */
+static bool all_failed(struct store_job **batch, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!batch[i]->result)
+            return false;
+    return n > 0;
+}
+
 /* One job in the transaction at hand; false when the transaction must be thrown away. */
 static bool run_job(struct store_txn *txn, struct store_job *job)
 {
@@ -231,6 +240,11 @@ static size_t commit_some(struct store *store, struct store_job **batch, size_t 
                 fail_rest(batch, n, env_error(failure));
                 return n;
             }
+            if (all_failed(batch, end)) {
+                txn_abort(txn);
+                *kind = FAILURE_JOB;
+                return end;
+            }
             txn->error = txn->failure = 0;
             int error = txn_flush(txn);
             rc = txn->failure;
@@ -264,6 +278,7 @@ static void commit_batch(struct store *store, struct store_job **batch, size_t n
             for (; end < n; end++)
                 batch[end]->result = recover_refusal(store, batch[end]->priority);
         }
+        recover_mark(store, kind);
         atomic_fetch_add(&store->jobs, end - done);
         for (; done < end; done++)
             batch[done]->done(batch[done]);

@@ -225,6 +225,7 @@ int test_message_check(struct store_read *read, const struct test_message *m)
     if (!line && store_get_item(read, m->serial, &item) != 0)
         line = __LINE__;
     want.previous = item.previous;
+    want.order = item.order;
     if (!line && memcmp(&want, &item, sizeof(item)) != 0)
         line = __LINE__;
     if (!line && store_get_head(read, TEST_CHANNEL, m->subject, &head) != 0)
