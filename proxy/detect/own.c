@@ -131,9 +131,16 @@ static int load_pattern(struct own *o, const char *pattern, struct diag *diag)
         pcre2_set_match_limit(limits, OWN_ABUSE_LIMIT);
         pcre2_set_heap_limit(limits, OWN_HEAP_LIMIT);
         error = 0;
-        if (!survives_abuse(re, pattern, match, limits))
+        /* without the shortcuts that a text with the right letter in the wrong place would defeat
+         */
+        pcre2_code *bare = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
+                                         options | PCRE2_NO_START_OPTIMIZE, &code, &offset, NULL);
+        if (!bare)
+            error = SLUIS_ENOMEM;
+        else if (!survives_abuse(bare, pattern, match, limits))
             error = refuse(diag, o->name,
                            "the pattern takes too long on repeated characters; bound its loops");
+        pcre2_code_free(bare);
     }
     pcre2_match_data_free(match);
     pcre2_match_context_free(limits);
