@@ -64,7 +64,7 @@ enum media_action { MEDIA_WITHHOLD, MEDIA_PASS, MEDIA_REDACT };
 struct policy_route {
     const char *name;
     const struct profile *profile;
-    enum media_action media; /* of POLICY_MEDIA_UNKNOWN; policy_route_media knows more */
+    enum media_action media; /* pass only when every kind passes; by kind: policy_route_media */
 };
 /* NULL when the policy names no such route. */
 const struct policy_route *policy_route(const struct policy *policy, const char *name);

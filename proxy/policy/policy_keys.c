@@ -33,7 +33,8 @@ static const struct yaml_key controller[] = {
 };
 
 static const struct yaml_key detect[] = {
-    {"default", WANT(MAP), "threshold of every type not named here; without: 0.70, bsn 0.50, name and special off"},
+    {"default", WANT(MAP),
+     "threshold of every type not named here; without: 0.70, bsn 0.50, name and special off"},
 };
 
 static const struct yaml_key detect_type[] = {

@@ -188,7 +188,10 @@ static int load_route(const struct loader *l, const struct yaml_node *node, stru
     route->door.profile = policy_profile(l->policy, profile->text);
     if (!route->door.profile)
         return unknown_profile(l, profile);
-    route->door.media = l->policy->media[POLICY_MEDIA_UNKNOWN];
+    route->door.media = MEDIA_PASS;
+    for (size_t k = 0; k < POLICY_MEDIA_KINDS; k++)
+        if (l->policy->media[k] != MEDIA_PASS)
+            route->door.media = MEDIA_WITHHOLD;
     const struct yaml_node *media = yaml_get(node, "media");
     if (!media)
         return 0;

@@ -84,7 +84,7 @@ static void test_contract(void **state)
     assert_string_equal(profile_name(webcare->profile), "webcare");
     assert_string_equal(profile_name(bot->profile), "chatbot");
     assert_null(policy_route(p, "nobody"));
-    assert_int_equal(webcare->media, MEDIA_PASS);
+    assert_int_equal(webcare->media, MEDIA_WITHHOLD); /* documents do not pass */
     assert_int_equal(policy_route_media(p, webcare, POLICY_MEDIA_AUDIO), MEDIA_PASS);
     assert_int_equal(policy_route_media(p, webcare, POLICY_MEDIA_DOCUMENT), MEDIA_WITHHOLD);
     assert_int_equal(policy_route_media(p, bot, POLICY_MEDIA_AUDIO), MEDIA_WITHHOLD);
@@ -150,6 +150,11 @@ static void test_smallest(void **state)
     assert_int_equal(policy_route(p, "r")->media, MEDIA_WITHHOLD);
     assert_int_equal(policy_route_media(p, policy_route(p, "r"), POLICY_MEDIA_AUDIO),
                      MEDIA_WITHHOLD);
+    policy_unref(p);
+    p = load(HEAD "profiles: {a: {}}\nmedia: {unknown: pass, document: pass, audio: pass}\n"
+                  "routes: {r: {profile: a}, s: {profile: a, media: withhold}}\n");
+    assert_int_equal(policy_route(p, "r")->media, MEDIA_PASS);
+    assert_int_equal(policy_route(p, "s")->media, MEDIA_WITHHOLD);
     policy_unref(p);
     policy_unref(NULL);
 }
