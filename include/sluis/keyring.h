@@ -44,15 +44,20 @@
 #define KEYRING_RECORD_OVERHEAD 46 /* header, nonce and tag */
 #define KEYRING_KEY_BYTES 32
 #define KEYRING_INSTALLATION_BYTES 16
-#define KEYRING_CLASS_DAY 0xffff /* time class whose buckets are the days of the dedupe keys */
+#define KEYRING_PASSPHRASE_MIN 12 /* bytes */
+#define KEYRING_CLASS_DAY 0xffff  /* time class whose buckets are the days of the dedupe keys */
 
 struct keyring;
 struct keyring_cache; /* derived interior nodes of one thread; wiped on free and on puncture */
 
 struct keyring_config {
     const char *path; /* folder of the keyring, mode 0700, not the store's */
-    const char
-        *root_file;       /* file with the root key: 32 bytes as 64 hex digits; mode 0400 or 0600 */
+    /* File with the root key: 32 bytes as 64 hex digits; owner this user or root, mode 0400 or
+     * 0600. A systemd credential (below $CREDENTIALS_DIRECTORY) may be 0440 when root owns it. */
+    const char *root_file;
+    /* Instead of root_file (NULL then): the root key is argon2id of this, 256 MB and some 0.7 s;
+     * at least KEYRING_PASSPHRASE_MIN bytes. The gateway stays sealed until it is given one. */
+    struct span passphrase;
     bool make;            /* create what is missing (`sluis keys init`, development) */
     bool any_file_system; /* accept a copy-on-write file system, where old keys may survive */
     /* Test hook: called after each step of a change on disk (file.h: 1..6); non-zero stops there,
@@ -61,7 +66,8 @@ struct keyring_config {
     void *fault_ctx;
 };
 /* SLUIS_ENOENT (no keyring, no root key file), SLUIS_EDENIED (owner, mode, file system),
- * SLUIS_ECRYPTO (wrong root key, damaged), SLUIS_EEXIST (open in another process). */
+ * SLUIS_EINVAL (root key misspelt, passphrase too short), SLUIS_ECRYPTO (wrong root key, damaged),
+ * SLUIS_EEXIST (open in another process). */
 SLUIS_MUST_CHECK int keyring_open(const struct keyring_config *config, struct keyring **out,
                                   struct diag *diag);
 void keyring_close(struct keyring *keyring); /* after its caches were freed */
@@ -74,8 +80,23 @@ struct keyring_status {
     uint64_t cover_nodes; /* keys in the trees */
     bool behind;          /* a puncture in memory did not reach the disk yet */
     bool locked;          /* the slab is locked in memory (no swap) */
+    const char *root;     /* where the root key comes from: "file", "credential", "passphrase" */
 };
 void keyring_status(struct keyring *keyring, struct keyring_status *out);
+
+/* Ties store and keyring together, at start and after punctures: the store remembers (under a MAC)
+ * which installation's keyring it was last used with and its generation. SLUIS_ECRYPTO: the keyring
+ * of another installation, or a changed row. SLUIS_EDENIED: this keyring is older than the one the
+ * store knows, it was restored from a backup and can still open what was destroyed since;
+ * `accept_older` takes it all the same. Commits when something changed: not on event threads. */
+SLUIS_MUST_CHECK int keyring_bind(struct keyring *keyring, struct store *store, bool accept_older,
+                                  struct diag *diag);
+
+/* A new root key (file: a fresh one in the same place; passphrase: the new one given), under which
+ * the current keys are sealed anew; nothing else is re-sealed. The old root key opens nothing any
+ * more. SLUIS_EDENIED for a credential: whoever provides it must. On other errors the old or the
+ * new one opens, and only one of them; a start finds out which. Not on event threads. */
+SLUIS_MUST_CHECK int keyring_rotate_root(struct keyring *keyring, struct span passphrase);
 
 /* ---- destroying keys ---- */
 enum keyring_tree { KEYRING_TIME, KEYRING_SUBJECT, KEYRING_MESSAGE, KEYRING_TREES };

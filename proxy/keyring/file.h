@@ -1,5 +1,5 @@
 /*
- * The keyring on disk: the folder, the root key, two epoch slots and the cover files.
+ * The keyring on disk: the root key, the folder with two epoch slots and the cover files.
  *
  *   FOLDER/epoch        two slots of 4096 bytes, preallocated, only ever overwritten in place
  *   FOLDER/cover.N      the cover of generation N, sealed under epoch key N
@@ -36,10 +36,27 @@ struct keyring_files {
     void *fault_ctx;
 };
 
-/* Reads (or, when `make`, makes) the root key into key[32]. SLUIS_EDENIED for a wrong owner or
- * mode, SLUIS_EINVAL for a wrong spelling. */
-SLUIS_MUST_CHECK int root_read(const char *file, bool make, uint8_t key[TREE_KEY],
-                               struct diag *diag);
+/* Where the root key comes from. A file or systemd credential holds it as 64 hex digits; a
+ * passphrase makes it by argon2id with the salt and the costs in FOLDER/root.kdf: 0  "SLUISKD1"   8
+ * operations, big-endian 32 bits   12  memory in bytes, 64 bits   20  salt, 16 A new root key is
+ * first written to `path`.new, then the epoch slot is written under it, then .new takes the place
+ * of `path`: a start finds the right one of the two after a crash anywhere. */
+#define ROOT_PATH_MAX 1024
+struct root_source {
+    char path[ROOT_PATH_MAX];
+    bool passphrase; /* path is the root.kdf */
+    bool credential; /* below $CREDENTIALS_DIRECTORY: provided, not ours to replace */
+};
+SLUIS_MUST_CHECK int root_source(const struct keyring_config *config, struct root_source *out,
+                                 struct diag *diag);
+/* Reads (or, when `make` and absent, makes) the root key into key[32]; `fresh`: of .new.
+ * SLUIS_EDENIED for a wrong owner or mode, SLUIS_EINVAL for a wrong spelling, SLUIS_ENOENT,
+ * SLUIS_ENOMEM. */
+SLUIS_MUST_CHECK int root_read(const struct root_source *source, bool fresh, bool make,
+                               struct span passphrase, uint8_t key[TREE_KEY], struct diag *diag);
+/* .new takes the place of `path`, or goes. */
+SLUIS_MUST_CHECK int root_promote(const struct root_source *source);
+void root_forget_new(const struct root_source *source);
 
 /* Opens the folder and the newest generation; finishes a change that a crash cut off. `cover` is
  * initialised, its slab holds the root key. With `make`, an absent keyring is made. */

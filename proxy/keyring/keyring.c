@@ -9,6 +9,25 @@ static const unsigned char derive_person[crypto_generichash_blake2b_PERSONALBYTE
 
 #define LABEL_MAX 32 /* labels are our own constants */
 
+/* Opens with the root key, or with the one that a rotation was about to put in its place. */
+static int open_files(struct keyring *keyring, const struct keyring_config *config,
+                      struct diag *diag)
+{
+    uint8_t *root = slab_key(&keyring->cover.slab, SLAB_ROOT);
+    int result = root_read(&keyring->root, false, config->make, config->passphrase, root, diag);
+    if (!result)
+        result = files_open(&keyring->files, config->path, config->make, config->any_file_system,
+                            &keyring->cover, diag);
+    if (!result)
+        root_forget_new(&keyring->root);
+    if (result != SLUIS_ECRYPTO ||
+        root_read(&keyring->root, true, false, config->passphrase, root, NULL) != 0)
+        return result;
+    result = files_open(&keyring->files, config->path, false, config->any_file_system,
+                        &keyring->cover, diag);
+    return result ? result : root_promote(&keyring->root);
+}
+
 int keyring_open(const struct keyring_config *config, struct keyring **out, struct diag *diag)
 {
     if (sodium_init() < 0)
@@ -27,11 +46,9 @@ int keyring_open(const struct keyring_config *config, struct keyring **out, stru
     if (result)
         goto out;
     sodium_memzero(keyring->days, DAY_KEYS * sizeof(*keyring->days));
-    result =
-        root_read(config->root_file, config->make, slab_key(&keyring->cover.slab, SLAB_ROOT), diag);
+    result = root_source(config, &keyring->root, diag);
     if (!result)
-        result = files_open(&keyring->files, config->path, config->make, config->any_file_system,
-                            &keyring->cover, diag);
+        result = open_files(keyring, config, diag);
 out:
     if (result) {
         keyring_close(keyring);
@@ -65,7 +82,45 @@ void keyring_status(struct keyring *keyring, struct keyring_status *out)
     /* locking again what is locked changes nothing, and says whether it could be */
     out->locked =
         mlock(keyring->cover.slab.keys, (size_t)keyring->cover.slab.slots * TREE_KEY) == 0;
+    out->root = keyring->root.credential   ? "credential"
+                : keyring->root.passphrase ? "passphrase"
+                                           : "file";
     pthread_rwlock_unlock(&keyring->lock);
+}
+
+int keyring_rotate_root(struct keyring *keyring, struct span passphrase)
+{
+    uint8_t fresh[TREE_KEY], old[TREE_KEY];
+    if (keyring->root.credential)
+        return SLUIS_EDENIED;
+    if (keyring->root.passphrase != (passphrase.n != 0))
+        return SLUIS_EINVAL;
+    pthread_mutex_lock(&keyring->change);
+    uint8_t *root = slab_key(&keyring->cover.slab, SLAB_ROOT);
+    uint64_t before = keyring->files.generation;
+    root_forget_new(&keyring->root);
+    int result = root_read(&keyring->root, true, true, passphrase, fresh, NULL);
+    if (result)
+        goto out;
+    /* only this room's holders of `change` read the root key */
+    memcpy(old, root, TREE_KEY);
+    memcpy(root, fresh, TREE_KEY);
+    result = files_commit(&keyring->files, &keyring->cover);
+    if (keyring->files.generation == before) {
+        memcpy(root, old, TREE_KEY); /* the slot under the old one still stands */
+        root_forget_new(&keyring->root);
+    } else {
+        int promoted = root_promote(&keyring->root);
+        pthread_rwlock_wrlock(&keyring->lock);
+        keyring->behind = result != 0;
+        pthread_rwlock_unlock(&keyring->lock);
+        result = result ? result : promoted;
+    }
+out:
+    pthread_mutex_unlock(&keyring->change);
+    sodium_memzero(fresh, sizeof(fresh));
+    sodium_memzero(old, sizeof(old));
+    return result;
 }
 
 static bool leaf_allowed(const struct keyring_leaf *leaf)

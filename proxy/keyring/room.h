@@ -24,6 +24,7 @@ struct keyring {
     struct cover cover;
     struct keyring_files files;
     struct day_key *days; /* sodium_malloc, DAY_KEYS */
+    struct root_source root;
     bool behind;
 };
 
