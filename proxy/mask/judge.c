@@ -163,7 +163,8 @@ static int add_found(struct judge *j, const struct judged_text *t, const struct 
 static int with_name(struct judge *j, uint32_t named, struct span *text, size_t *prefix)
 {
     struct span name;
-    if (named == JSON_NONE || doc_of(j)->nodes[named].name_end == 0)
+    if (named == JSON_NONE ||
+        doc_of(j)->nodes[named].name_end == doc_of(j)->nodes[named].name_start)
         return 0;
     int error = json_name(doc_of(j), named, j->arena, &name);
     if (error)

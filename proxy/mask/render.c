@@ -69,8 +69,10 @@ static const struct mask_finding *take(struct render *r, uint32_t start, uint32_
 {
     while (r->cursor < r->count && r->findings[r->cursor].end <= start)
         r->cursor++;
-    const struct mask_finding *first = r->findings + r->cursor;
     *n = 0;
+    if (r->cursor == r->count)
+        return NULL;
+    const struct mask_finding *first = r->findings + r->cursor;
     while (r->cursor < r->count && r->findings[r->cursor].start < end) {
         ++*n;
         r->cursor++;
