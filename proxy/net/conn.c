@@ -5,10 +5,12 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* A TLS record's content: what is written past the bufferevent goes out in one record, so that a
@@ -334,6 +336,14 @@ int conn_write(struct conn *conn, struct span bytes)
 size_t conn_unsent(const struct conn *conn)
 {
     return conn->bev ? evbuffer_get_length(bufferevent_get_output(conn->bev)) : 0;
+}
+
+size_t conn_unacknowledged(const struct conn *conn)
+{
+    int in_kernel = 0;
+    if (conn->fd >= 0 && ioctl(conn->fd, SIOCOUTQ, &in_kernel))
+        in_kernel = 0;
+    return conn_unsent(conn) + (in_kernel > 0 ? (size_t)in_kernel : 0);
 }
 
 void conn_shutdown(struct conn *conn)

@@ -54,6 +54,8 @@ void conn_read(struct conn *conn, bool on);
  * told by `ended`. */
 SLUIS_MUST_CHECK int conn_write(struct conn *conn, struct span bytes);
 size_t conn_unsent(const struct conn *conn);
+/* The same and what the kernel has but the peer has not confirmed. A system call. */
+size_t conn_unacknowledged(const struct conn *conn);
 /* No more will be written (TLS: close_notify): once everything is sent. */
 void conn_shutdown(struct conn *conn);
 /* What was not sent is dropped and the peer told so (RST) when the connection is freed: a cut off

@@ -60,8 +60,7 @@ void server_conn_abort(struct server_conn *sc, unsigned status, const char *reas
     LOG(LOG_DEBUG, "net", "refused", log_word("listener", sc->server->name),
         log_u64("status", status), log_word("reason", reason));
     exchange_gone(sc->ex);
-    if (sc->phase != PHASE_DEAD)
-        refuse(sc, status, reason);
+    refuse(sc, status, reason);
 }
 
 static void refuse_http(struct server_conn *sc, enum http_reason reason)
@@ -110,9 +109,12 @@ static bool send_answer(struct server_conn *sc)
         server_conn_close(sc, "memory");
         return false;
     }
-    sc->unsent_seen = conn_unsent(sc->conn);
-    if (sc->unsent_seen == 0)
+    if (conn_unsent(sc->conn) == 0)
         return sent(sc);
+    /* What a slow reader makes us keep counts like what a fast sender sent. */
+    exchange_account(ex, ex->accounted + conn_unsent(sc->conn));
+    buffer_free(&ex->out);
+    sc->unsent_seen = conn_unacknowledged(sc->conn);
     enter(sc, PHASE_WRITE, sc->server->config.limits.write_ms);
     return false;
 }
@@ -402,12 +404,15 @@ static void body_fired(struct server_conn *sc)
     server_conn_abort(sc, 408, "body_timeout");
 }
 
+/* The peer must take the answer at the same rate that it must send a body. */
 static void write_fired(struct server_conn *sc)
 {
-    size_t unsent = conn_unsent(sc->conn);
-    if (unsent < sc->unsent_seen) {
+    const struct server_limits *limits = &sc->server->config.limits;
+    size_t unsent = conn_unacknowledged(sc->conn);
+    size_t least = (size_t)limits->write_ms * limits->min_rate / 1000;
+    if (unsent < sc->unsent_seen && sc->unsent_seen - unsent >= least) {
         sc->unsent_seen = unsent;
-        deadline_set(sc->server->wheel, &sc->deadline, sc->server->config.limits.write_ms);
+        deadline_set(sc->server->wheel, &sc->deadline, limits->write_ms);
         return;
     }
     server_count(sc->server, COUNT_TIMEOUTS, 1);

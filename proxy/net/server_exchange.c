@@ -146,8 +146,11 @@ void exchange_gone(struct exchange *ex)
         return;
     ex->known = false;
     server_count(server, COUNT_GONE, 1);
+    /* Too late to answer: meanwhile every attempt to is void. */
+    ex->answered = true;
     if (server->config.on_gone)
         server->config.on_gone(ex, server->config.ctx);
+    ex->answered = false;
 }
 
 struct exchange *server_exchange(struct server *server, uint64_t id)
@@ -301,6 +304,8 @@ void exchange_answer(struct exchange *ex, unsigned status, struct span content_t
 
 void exchange_abort(struct exchange *ex, const char *reason)
 {
+    if (ex->answered)
+        return;
     ex->known = false; /* the handler knows */
     server_conn_close(ex->sc, reason);
 }

@@ -4,7 +4,11 @@
  *
  * An exchange is owned by the server. The handler gets a pointer during its call only; what
  * answers later keeps the id and uses server_exchange(id), which gives NULL when the peer has
- * gone or a deadline passed. All on the loop's thread.
+ * gone, a deadline passed or it was answered. After exchange_answer_end or exchange_abort the
+ * exchange is not to be touched. All on the loop's thread.
+ *
+ * A plain or Unix peer that closes only its own direction (or both: that looks the same) is still
+ * answered; a TLS peer that ends its stream is gone.
  *
  *     static void on_request(struct exchange *ex, void *ctx)
  *     {
@@ -29,15 +33,18 @@ struct server_limits { /* 0 takes the default in brackets */
     unsigned connections;             /* per listener, all loops together count separately [20000] */
     unsigned connections_per_address; /* per peer address and loop [0: none; meta comes from few] */
     uint64_t body_max;                /* bytes of a request body in memory [3 MiB] */
-    uint64_t memory_max;              /* bytes of request bodies in flight on this server; above it:
-                                         503 with Retry-After before the body is read [64 MiB] */
+    uint64_t memory_max;              /* bytes of request bodies in flight and of answers that peers
+                                         have not taken, on this server; a body above it: 503 with
+                                         Retry-After before it is read [64 MiB] */
     int handshake_ms;                 /* [10000] */
-    int head_ms;                      /* from the first byte of a head to its end [10000] */
+    int head_ms;                      /* from a head's first byte to its end, and from a new
+                                         connection to its first byte [10000] */
     int body_ms;                      /* for the first 64 KiB, then min_rate counts [15000] */
     unsigned min_rate;                /* bytes a second over a body's life, after 5 s [1024] */
     int idle_ms;                      /* keep-alive without a request [75000] */
     int answer_ms;                    /* for the handler to answer [30000]: 503, close */
-    int write_ms;                     /* for the peer to take an answer: no progress [15000] */
+    int write_ms;                     /* the peer must take an answer at min_rate, looked at in
+                                         periods of this length [15000] */
 };
 
 enum server_peer { SERVER_TLS, SERVER_PLAIN, SERVER_UNIX };
@@ -49,12 +56,14 @@ struct server_config {
     struct tls_context *tls;
     struct server_limits limits;
     /* Head complete, body not read. Return 0 to read the body (up to *body_max, preset to the
-     * limit) or answer now (exchange_answer_*), which refuses the body: nothing more is read than
-     * the drain. May be NULL. */
+     * limit, may be set lower or higher) or answer now (exchange_answer_*), which refuses the
+     * body: nothing more is read than the drain, and the connection closes unless the body had
+     * come with the head. Negative without an answer: 500. May be NULL. */
     int (*on_head)(struct exchange *ex, uint64_t *body_max, void *ctx);
     /* Whole request there. Answer now or keep exchange_id() and answer later. */
     void (*on_request)(struct exchange *ex, void *ctx);
-    /* The exchange was not answered and is going away. May be NULL. */
+    /* The exchange was not answered and is going away; answering has no effect any more. Also
+     * after a deadline, when the server answers 503 itself. Not after exchange_abort. May be NULL. */
     void (*on_gone)(struct exchange *ex, void *ctx);
     void *ctx;
 };
@@ -86,8 +95,9 @@ const char *exchange_peer(const struct exchange *ex);
 void exchange_set_data(struct exchange *ex, void *data);
 void *exchange_data(const struct exchange *ex);
 
-/* Answering: begin, fields, end with the whole body (Content-Length is set; a HEAD request gets
- * none of the body). Exactly once. */
+/* Answering: begin, fields, end with the whole body, at most 128 MiB (Date, Content-Length and,
+ * where it applies, Connection are set here; a HEAD request gets none of the body). Exactly once.
+ * A field with a line break or NUL in it turns the answer into an empty 500. */
 void exchange_answer_begin(struct exchange *ex, unsigned status);
 void exchange_answer_field(struct exchange *ex, struct span name, struct span value);
 void exchange_answer_end(struct exchange *ex, struct span body);

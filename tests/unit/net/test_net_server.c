@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 /* after the headers that it needs */
 #include <cmocka.h>
@@ -780,6 +781,118 @@ static void abort_closes(void **state)
     bed_free(bed);
 }
 
+/* Descriptors run out: callers are turned away, nothing spins, and it recovers. */
+static void out_of_descriptors(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new(SERVER_PLAIN, NULL, NULL);
+    struct rlimit before, low;
+    struct peer *held = open_peer(bed);
+    peer_send(held, GET("/echo"));
+    expect(held, "HTTP/1.1 200", NULL);
+    int fd = dup(0);
+    close(fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    /* Room for the caller's own socket and none for the accepted one. */
+    low = before;
+    low.rlim_cur = (rlim_t)fd + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    struct peer *p = open_peer(bed);
+    (void)peer_read_message(p, text, sizeof(text), false);
+    struct rusage used, later;
+    getrusage(RUSAGE_SELF, &used);
+    sleep_ms(500);
+    getrusage(RUSAGE_SELF, &later);
+    assert_true(later.ru_utime.tv_sec * 1000 + later.ru_utime.tv_usec / 1000 -
+                    used.ru_utime.tv_sec * 1000 - used.ru_utime.tv_usec / 1000 <
+                200);
+    peer_send(held, GET("/echo"));
+    expect(held, "HTTP/1.1 200", NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    peer_close(p);
+    sleep_ms(200);
+    p = open_peer(bed);
+    peer_send(p, GET("/echo"));
+    expect(p, "HTTP/1.1 200", NULL);
+    peer_close(p);
+    peer_close(held);
+    bed_free(bed);
+}
+
+/* A new context serves new connections; those that are open go on with theirs. */
+struct tls_mail {
+    struct mail mail;
+    struct server *server;
+    struct tls_context *tls;
+};
+
+static void on_set_tls(struct mail *mail)
+{
+    struct tls_mail *m = (struct tls_mail *)mail;
+    server_set_tls(m->server, m->tls);
+}
+
+static void new_certificate(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new(SERVER_TLS, NULL, NULL);
+    struct tls_server_config config = {.certificate = certs.wrong, .key_file = certs.wrong_key};
+    struct diag diag;
+    struct tls_mail m = {.server = bed->server};
+    struct peer_tls tls = {.ca = certs.ca};
+    struct peer *p = open_peer(bed);
+    assert_int_equal(tls_server_new(&config, &m.tls, &diag), 0);
+    loop_post(bed->loop, &m.mail, on_set_tls);
+    sleep_ms(100);
+    tls_unref(m.tls);
+    peer_send(p, GET("/echo"));
+    expect(p, "HTTP/1.1 200", NULL);
+    assert_null(peer_open(server_port(bed->server), &tls)); /* another name now */
+    peer_close(p);
+    bed_free(bed);
+}
+
+/* What a handler tries when its exchange is gone has no effect. */
+static void answer_when_gone(struct exchange *ex, void *ctx)
+{
+    struct bed *bed = ctx;
+    atomic_fetch_add(&bed->gone, 1);
+    assert_null(server_exchange(exchange_server(ex), exchange_id(ex)));
+    exchange_answer(ex, 200, SPAN_EMPTY, SPAN("too late"));
+    exchange_abort(ex, "test");
+}
+
+static void answered_too_late(void **state)
+{
+    (void)state;
+    struct bed bed = {0};
+    struct diag diag;
+    struct server_config config = {.name = "test",
+                                   .address = "127.0.0.1:0",
+                                   .kind = SERVER_PLAIN,
+                                   .limits = {.answer_ms = 200},
+                                   .on_request = on_request,
+                                   .on_gone = answer_when_gone,
+                                   .ctx = &bed};
+    assert_int_equal(loop_new(&bed.loop, 0), 0);
+    assert_int_equal(server_new(bed.loop, &config, &bed.server, &diag), 0);
+    assert_int_equal(loop_start(bed.loop), 0);
+    struct peer *p = peer_open(server_port(bed.server), NULL),
+                *q = peer_open(server_port(bed.server), NULL);
+    peer_send(p, GET("/never"));
+    expect_end(p, "HTTP/1.1 503", "answer_timeout");
+    peer_send(q, GET("/never"));
+    sleep_ms(50);
+    peer_reset(q);
+    sleep_ms(100);
+    assert_int_equal(atomic_load(&bed.gone), 2);
+    peer_close(p);
+    loop_stop(bed.loop);
+    loop_join(bed.loop);
+    server_free(bed.server);
+    loop_free(bed.loop);
+}
+
 struct drain_mail {
     struct mail mail;
     struct server *server;
@@ -914,6 +1027,9 @@ int main(void)
         cmocka_unit_test(peer_gone),
         cmocka_unit_test(half_close),
         cmocka_unit_test(abort_closes),
+        cmocka_unit_test(out_of_descriptors),
+        cmocka_unit_test(new_certificate),
+        cmocka_unit_test(answered_too_late),
         cmocka_unit_test(draining),
         cmocka_unit_test(unix_socket),
         cmocka_unit_test(stop_while_busy),
