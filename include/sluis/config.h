@@ -119,9 +119,10 @@ void config_cell_free(struct config_cell *cell);
 struct config *config_acquire(struct config_cell *cell);         /* the caller unrefs */
 void config_swap(struct config_cell *cell, struct config *next); /* takes the reference */
 
-/* The key of the first setting that differs between two snapshots and that a reload cannot change
+/* The key of the first setting that differs between two snapshots and that only a restart can
+ * change
  * ("store.path"), NULL when there is none: addresses of listeners, store, keys, control, threads
- * and memory. What a reload finds here goes to the log; the rest of `next` takes effect. */
+ * and memory. For whoever reloads, to refuse `next` with it. */
 const char *config_needs_restart(const struct config *running, const struct config *next);
 
 /* NULL when there is none. By WABA: the first channel of the app with it. */
