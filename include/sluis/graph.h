@@ -10,9 +10,18 @@
 #include "sluis/keyring.h"
 #include "sluis/net/server.h"
 #include "sluis/store.h"
+#include "sluis/subject.h"
 #include "sluis/upstream.h"
 
 struct graph;
+
+struct graph_sent {
+    uint16_t channel;
+    struct span contact, user_id; /* either may be empty */
+    struct span text;             /* decoded UTF-8 of body or caption */
+    int64_t at_ms;
+    uint64_t serial;
+};
 struct graph_deps {
     struct store *store;
     struct keyring *keyring;
@@ -20,7 +29,12 @@ struct graph_deps {
     struct access *access;
     struct resolver *resolver;
     struct loop **loops;
+    struct subject_resolver **subjects; /* one per loop, shared with the meta face */
     unsigned loop_count;
+    /* A message was committed and handed to Meta: for the conversation's window. Any thread; must
+     * copy. May be NULL. */
+    void (*on_sent)(void *ctx, const struct graph_sent *sent);
+    void *on_sent_ctx;
 };
 SLUIS_MUST_CHECK int graph_new(const struct graph_deps *deps, struct graph **out);
 void graph_free(struct graph *graph);

@@ -33,6 +33,10 @@ SLUIS_MUST_CHECK int subject_resolver_new(struct store *store, struct keyring *k
                                           struct subject_resolver **out);
 void subject_resolver_free(struct subject_resolver *resolver);
 
+/* Which of `n` threads owns a contact: its resolver is the one to use. The identifier is the phone number,
+ * or the BSUID where there is none. */
+unsigned subject_owner(struct span phone, struct span user_id, unsigned n);
+
 struct subject {
     uint64_t serial;
     uint8_t hashes[2][STORE_HASH_BYTES]; /* identifiers to be written in the message's job */

@@ -10,6 +10,7 @@
 #include "sluis/keyring.h"
 #include "sluis/net/server.h"
 #include "sluis/store.h"
+#include "sluis/subject.h"
 
 struct webhook;
 struct webhook_deps {
@@ -18,6 +19,7 @@ struct webhook_deps {
     struct config_cell *config;
     struct deliver *deliver;
     struct loop **loops;
+    struct subject_resolver **subjects; /* one per loop, shared with the tools face */
     unsigned loop_count;
 };
 SLUIS_MUST_CHECK int webhook_new(const struct webhook_deps *deps, struct webhook **out);
@@ -27,5 +29,16 @@ void *webhook_context(struct webhook *webhook, unsigned index);
 int webhook_on_head(struct exchange *ex, uint64_t *body_max, void *ctx);
 void webhook_on_request(struct exchange *ex, void *ctx);
 void webhook_on_gone(struct exchange *ex, void *ctx);
+
+/* A message that a tool sent to a contact and that was committed: it takes part in the conversation's
+ * window ("Wat is uw BSN?"). Any thread; copies. */
+struct webhook_sent {
+    uint16_t channel;
+    struct span contact, user_id; /* either may be empty */
+    struct span text;             /* decoded UTF-8 */
+    int64_t at_ms;
+    uint64_t serial;
+};
+void webhook_note_sent(struct webhook *webhook, const struct webhook_sent *sent);
 
 #endif

@@ -124,13 +124,8 @@ static int add_unit(void *ctx, const struct mask_unit *unit)
  * make two subjects of one person. */
 static struct intake_thread *owner_of(struct webhook *w, const struct mask_unit *unit)
 {
-    struct span key = unit->contact.n   ? unit->contact
-                      : unit->user_id.n ? unit->user_id
-                                        : unit->entry_id;
-    uint64_t h = 0xcbf29ce484222325ull; /* FNV-1a: spreads, needs no secret */
-    for (size_t i = 0; i < key.n; i++)
-        h = (h ^ (unsigned char)key.p[i]) * 0x100000001b3ull;
-    return &w->threads[(h >> 32) % w->deps.loop_count];
+    struct span other = unit->user_id.n ? unit->user_id : unit->entry_id;
+    return &w->threads[subject_owner(unit->contact, other, w->deps.loop_count)];
 }
 
 static void on_owner(struct mail *mail)

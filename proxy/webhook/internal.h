@@ -86,7 +86,7 @@ struct intake_thread { /* one per event loop */
     struct signature_cache *signatures;
     struct detect_scratch *scratch;
     struct keyring_cache *keys;
-    struct subject_resolver *subjects;
+    struct subject_resolver *subjects; /* the gateway's */
     struct window_table *windows;
     struct arena arena; /* of the item at hand; reset after each */
 };

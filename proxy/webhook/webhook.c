@@ -46,8 +46,7 @@ static int thread_open(struct webhook *w, unsigned index)
         r = detect_scratch_new(&t->scratch);
     if (r == 0)
         r = keyring_cache_new(w->deps.keyring, &t->keys);
-    if (r == 0)
-        r = subject_resolver_new(w->deps.store, w->deps.keyring, &t->subjects);
+    t->subjects = w->deps.subjects[index];
     if (r == 0)
         r = window_table_new(&t->windows);
     return r;
@@ -85,8 +84,6 @@ void webhook_free(struct webhook *w)
         detect_scratch_free(t->scratch);
         if (t->keys)
             keyring_cache_free(t->keys);
-        if (t->subjects)
-            subject_resolver_free(t->subjects);
         window_table_free(t->windows);
         arena_free(&t->arena);
     }

@@ -1,0 +1,45 @@
+/*
+ * The admin face: health, metrics and what `sluis` commands ask of the running gateway. Two doors with
+ * one table of endpoints: the admin listener (TLS; health and metrics only, until persons can log
+ * in) and the control socket (Unix, mode 0600: who may open it is the operator).
+ *
+ * Runs on a loop of its own, because its handlers may wait for the store.
+ */
+#ifndef SLUIS_ADMIN_H
+#define SLUIS_ADMIN_H
+
+#include "sluis/access.h"
+#include "sluis/audit.h"
+#include "sluis/config.h"
+#include "sluis/deliver.h"
+#include "sluis/keyring.h"
+#include "sluis/net/server.h"
+#include "sluis/store.h"
+
+struct admin;
+struct admin_deps {
+    struct store *store;
+    struct keyring *keyring;
+    struct config_cell *config;
+    struct access *access;
+    struct deliver *deliver;
+    struct resolver *resolver;
+    struct loop *loop;
+    /* New configuration in force, or a diagnosis. May block. */
+    int (*reload)(void *ctx, struct diag *diag);
+    /* Asks Meta where each channel's callback points; writes a JSON array of findings. May block; not
+     * on event threads. */
+    int (*check_meta)(void *ctx, struct buffer *out);
+    void *ctx;
+};
+SLUIS_MUST_CHECK int admin_new(const struct admin_deps *deps, struct admin **out);
+void admin_free(struct admin *admin);
+
+/* Handlers; ctx from admin_context. `control`: the Unix socket, where every endpoint is open. */
+void *admin_context(struct admin *admin, bool control);
+void admin_on_request(struct exchange *ex, void *ctx);
+
+/* Writes one leaf of the access log and waits until it is durable. Not on event threads. */
+SLUIS_MUST_CHECK int admin_record(struct store *store, const struct audit_event *event);
+
+#endif

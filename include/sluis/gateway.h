@@ -1,0 +1,14 @@
+/*
+ * The gateway: every room wired together, started in order, reloaded whole, stopped in a stated time.
+ */
+#ifndef SLUIS_GATEWAY_H
+#define SLUIS_GATEWAY_H
+
+#include "sluis/base/diag.h"
+#include "sluis/base/error.h"
+
+/* Runs until SIGTERM or SIGINT. SIGHUP reloads. Returns the exit code: 0 stopped in order, 1 could
+ * not start (the reason is on standard error). Blocks; the calling thread takes the signals. */
+int gateway_run(const char *config_file);
+
+#endif

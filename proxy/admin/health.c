@@ -1,0 +1,177 @@
+/* livez, readyz, metrics, status, reload. */
+#include "internal.h"
+
+#include "sluis/base/counters.h"
+
+#include <stdio.h>
+
+#define ROUTES_SHOWN_MAX 4096
+
+static const char *state_word(enum store_state state)
+{
+    static const char *const words[] = {"ready", "full", "broken", "sealed"};
+    return words[state];
+}
+
+void admin_livez(struct admin_request *r)
+{
+    exchange_answer(r->ex, 200, SPAN("text/plain"), SPAN("ok\n"));
+}
+
+static void answer_ready(struct admin_request *r, bool meta, bool tools)
+{
+    struct store_status s;
+    store_status(r->admin->deps.store, &s);
+    const char *why = NULL;
+    if (s.state != STORE_READY)
+        why = state_word(s.state);
+    else if (meta && !s.intake_allowed)
+        why = "intake stopped: store over 90 %";
+    else if (tools && !s.reads_allowed)
+        why = "reads stopped: store over 95 %";
+    char text[128];
+    int n = snprintf(text, sizeof(text), "%s%s\n", why ? "not ready: " : "ok", why ? why : "");
+    exchange_answer(r->ex, why ? 503 : 200, SPAN("text/plain"), span_of(text, (size_t)n));
+}
+
+void admin_readyz(struct admin_request *r)
+{
+    answer_ready(r, true, true);
+}
+
+void admin_readyz_meta(struct admin_request *r)
+{
+    answer_ready(r, true, false);
+}
+
+void admin_readyz_tools(struct admin_request *r)
+{
+    answer_ready(r, false, true);
+}
+
+static void gauge(struct buffer *out, const char *name, const char *help, uint64_t value)
+{
+    buffer_addf(out, "# HELP sluis_%s %s\n# TYPE sluis_%s gauge\nsluis_%s %llu\n", name, help, name,
+                name, (unsigned long long)value);
+}
+
+static void route_gauges(struct admin_request *r, struct buffer *out)
+{
+    struct deliver_route_status *rows =
+        arena_try(r->arena, ROUTES_SHOWN_MAX * sizeof(struct deliver_route_status));
+    if (!rows)
+        return;
+    int n = deliver_status(r->admin->deps.deliver, rows, ROUTES_SHOWN_MAX);
+    struct config *config = config_acquire(r->admin->deps.config);
+    static const char *const names[] = {"waiting", "parked", "expired", "in_flight", "paused"};
+    for (unsigned g = 0; g < sizeof(names) / sizeof(names[0]); g++) {
+        buffer_addf(out, "# HELP sluis_route_%s Deliveries of a route: %s\n", names[g], names[g]);
+        buffer_addf(out, "# TYPE sluis_route_%s gauge\n", names[g]);
+        for (int i = 0; i < n; i++) {
+            const uint64_t values[] = {rows[i].waiting, rows[i].parked, rows[i].expired,
+                                       rows[i].in_flight, rows[i].paused};
+            char name[2 * CONFIG_NAME_MAX + 2];
+            admin_route_name(config, rows[i].route, name);
+            buffer_addf(out, "sluis_route_%s{route=\"%s\"} %llu\n", names[g], name,
+                        (unsigned long long)values[g]);
+        }
+    }
+    config_unref(config);
+}
+
+void admin_metrics(struct admin_request *r)
+{
+    struct buffer out;
+    struct store_status s;
+    buffer_init(&out, ADMIN_ANSWER_MAX);
+    store_status(r->admin->deps.store, &s);
+    counters_write(&out);
+    gauge(&out, "store_ready", "1 when the store takes and gives", s.state == STORE_READY);
+    gauge(&out, "store_bytes_used", "Bytes of the store in use", s.bytes_used);
+    gauge(&out, "store_bytes_size", "Bytes of the store in all", s.bytes_size);
+    gauge(&out, "store_queued_jobs", "Jobs waiting for the writer", s.queued);
+    gauge(&out, "store_commits", "Commits since start", s.commits);
+    gauge(&out, "log_leaves", "Leaves of the access log", s.log_size);
+    route_gauges(r, &out);
+    if (out.error)
+        admin_error(r, 500, "too_large", "the answer does not fit");
+    else
+        exchange_answer(r->ex, 200, SPAN("text/plain; version=0.0.4"), buffer_span(&out));
+    buffer_free(&out);
+}
+
+static void add_channels(struct buffer *out, const struct config *config)
+{
+    buffer_add(out, SPAN(",\"channels\":["));
+    for (size_t i = 0; i < config->channel_count; i++) {
+        const struct config_channel *c = &config->channels[i];
+        if (i)
+            buffer_add_char(out, ',');
+        buffer_add(out, SPAN("{\"name\":"));
+        json_quote(out, span_str(c->name));
+        buffer_add(out, SPAN(",\"policy\":"));
+        json_quote(out, span_str(policy_name(c->policy)));
+        buffer_addf(out, ",\"policy_hash\":\"%.16s\",\"media\":\"%s\",\"routes\":%zu}",
+                    policy_hash(c->policy), c->media_pass ? "pass" : "withhold", c->route_count);
+    }
+    buffer_add_char(out, ']');
+}
+
+void admin_status(struct admin_request *r)
+{
+    struct buffer out;
+    struct store_status s;
+    store_status(r->admin->deps.store, &s);
+    struct config *config = config_acquire(r->admin->deps.config);
+    buffer_init(&out, ADMIN_ANSWER_MAX);
+    buffer_addf(&out, "{\"version\":\"%s\",\"config_hash\":\"%.16s\"", SLUIS_VERSION, config->hash);
+    buffer_addf(&out, ",\"store\":{\"state\":\"%s\",\"intake\":%s,\"reads\":%s",
+                state_word(s.state), s.intake_allowed ? "true" : "false",
+                s.reads_allowed ? "true" : "false");
+    buffer_addf(&out, ",\"used\":%llu,\"size\":%llu,\"queued\":%llu,\"commits\":%llu}",
+                (unsigned long long)s.bytes_used, (unsigned long long)s.bytes_size,
+                (unsigned long long)s.queued, (unsigned long long)s.commits);
+    buffer_addf(&out, ",\"log\":{\"leaves\":%llu}", (unsigned long long)s.log_size);
+    buffer_add(&out, SPAN(",\"pictures\":\"withheld: no picture worker in this version\""));
+    add_channels(&out, config);
+    struct deliver_route_status *rows =
+        arena_try(r->arena, ROUTES_SHOWN_MAX * sizeof(struct deliver_route_status));
+    int n = rows ? deliver_status(r->admin->deps.deliver, rows, ROUTES_SHOWN_MAX) : 0;
+    buffer_add(&out, SPAN(",\"routes\":["));
+    for (int i = 0; i < n; i++) {
+        const struct deliver_route_status *d = &rows[i];
+        char name[2 * CONFIG_NAME_MAX + 2];
+        admin_route_name(config, d->route, name);
+        buffer_addf(&out, "%s{\"name\":\"%s\",\"state\":\"%s\"", i ? "," : "", name,
+                    d->paused ? "paused" : "active");
+        if (d->paused_by)
+            buffer_addf(&out, ",\"paused_by\":\"%s\"", d->paused_by);
+        buffer_addf(&out,
+                    ",\"waiting\":%llu,\"in_flight\":%llu,\"parked\":%llu,\"expired\":%llu,"
+                    "\"delivered\":%llu}",
+                    (unsigned long long)d->waiting, (unsigned long long)d->in_flight,
+                    (unsigned long long)d->parked, (unsigned long long)d->expired,
+                    (unsigned long long)d->delivered);
+    }
+    buffer_add(&out, SPAN("]}"));
+    config_unref(config);
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
+void admin_reload(struct admin_request *r)
+{
+    struct diag diag = {.text = ""};
+    char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
+    struct buffer out;
+    if (r->admin->deps.reload(r->admin->deps.ctx, &diag) != 0) {
+        admin_error(r, 422, "not_reloaded", diag_line(&diag, line, sizeof(line)));
+        return;
+    }
+    struct config *config = config_acquire(r->admin->deps.config);
+    buffer_init(&out, 1024);
+    buffer_addf(&out, "{\"reloaded\":true,\"config_hash\":\"%.16s\"}", config->hash);
+    config_unref(config);
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}

@@ -1,0 +1,67 @@
+/* The admin room's own shapes: a request with its parsed body, and the handlers of the table. */
+#ifndef SLUIS_ADMIN_INTERNAL_H
+#define SLUIS_ADMIN_INTERNAL_H
+
+#include "sluis/admin.h"
+#include "sluis/base/clock.h"
+#include "sluis/base/json.h"
+#include "sluis/base/log.h"
+
+#define ADMIN_ANSWER_MAX (16u * 1024 * 1024) /* bytes of one answer */
+#define ADMIN_LOG_PAGE 1000u                 /* leaves in one page */
+#define ADMIN_BODY_MAX (64u * 1024)
+
+struct admin_side {
+    struct admin *admin;
+    bool control;
+};
+
+struct admin {
+    struct admin_deps deps;
+    struct admin_side open, control;
+    struct doctor *doctor;
+};
+
+struct admin_request {
+    struct admin *admin;
+    struct exchange *ex;
+    struct span id;       /* the {id} of the path, or empty */
+    struct json_doc body; /* count 0 when there is none */
+    struct arena *arena;
+    struct http_parameter query[HTTP_PARAMETERS_MAX];
+    unsigned query_count;
+};
+
+/* Answers: a JSON document, or an error {"error":{"code":word,"message":text}}. */
+void admin_json(struct admin_request *r, unsigned status, struct buffer *body);
+void admin_error(struct admin_request *r, unsigned status, const char *code, const char *text);
+/* The text of a member of the body; empty when absent or not a string. */
+struct span admin_text(struct admin_request *r, const char *member);
+struct span admin_query(const struct admin_request *r, const char *name);
+/* "channel/route" of a route number, or "" */
+void admin_route_name(const struct config *config, uint16_t id, char out[2 * CONFIG_NAME_MAX + 2]);
+/* The number of "channel/route" (or of a route name that only one channel has); 0 when unknown. */
+uint16_t admin_route_id(const struct config *config, struct span name);
+
+void admin_livez(struct admin_request *r);
+void admin_readyz(struct admin_request *r);
+void admin_readyz_meta(struct admin_request *r);
+void admin_readyz_tools(struct admin_request *r);
+void admin_metrics(struct admin_request *r);
+void admin_status(struct admin_request *r);
+void admin_reload(struct admin_request *r);
+void admin_tokens_list(struct admin_request *r);
+void admin_tokens_add(struct admin_request *r);
+void admin_tokens_revoke(struct admin_request *r);
+void admin_queue_list(struct admin_request *r);
+void admin_queue_retry(struct admin_request *r);
+void admin_queue_drop(struct admin_request *r);
+void admin_quarantine_list(struct admin_request *r);
+void admin_log_list(struct admin_request *r);
+void admin_doctor_route(struct admin_request *r);
+void admin_doctor_meta(struct admin_request *r);
+
+int doctor_new(struct admin *admin, struct doctor **out);
+void doctor_free(struct doctor *doctor);
+
+#endif

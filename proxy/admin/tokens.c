@@ -1,0 +1,154 @@
+/* Tokens of tools: add (shown once), list, revoke. */
+#include "internal.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+static bool good_name(struct span name)
+{
+    if (name.n == 0 || name.n >= sizeof(((struct principal *)0)->name))
+        return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_' || c == '.'))
+            return false;
+    }
+    return true;
+}
+
+static int record(struct admin_request *r, const char *name, uint64_t id, const char *outcome)
+{
+    const struct audit_event event = {.at_ms = clock_wall_ms(),
+                                      .action = AUDIT_TOKEN,
+                                      .actor = "operator",
+                                      .claimed = name,
+                                      .object = id,
+                                      .outcome = outcome};
+    return admin_record(r->admin->deps.store, &event);
+}
+
+/* "channels": ["burgerzaken", ...]; NULL or the name that is not there. */
+static const char *take_channels(struct admin_request *r, const struct config *config,
+                                 struct principal *p)
+{
+    uint32_t list = json_get(&r->body, 0, SPAN("channels"));
+    for (uint32_t i = json_first(&r->body, list); i != JSON_NONE; i = json_next(&r->body, i)) {
+        struct span text;
+        if (p->channel_count == ACCESS_CHANNELS_MAX)
+            return "channels: too many";
+        if (json_string(&r->body, i, r->arena, &text) != 0)
+            return "channels: a list of names was expected";
+        char *name = arena_try_str(r->arena, text);
+        const struct config_channel *channel = name ? config_channel(config, name) : NULL;
+        if (!channel)
+            return "channels: no such channel in the configuration";
+        p->channels[p->channel_count++] = channel->id;
+    }
+    return p->channel_count ? NULL : "channels: at least one is needed";
+}
+
+void admin_tokens_add(struct admin_request *r)
+{
+    struct principal p = {.id = 0};
+    struct span name = admin_text(r, "name"), route = admin_text(r, "route");
+    uint64_t expires = 0;
+    struct config *config = config_acquire(r->admin->deps.config);
+    const char *wrong = good_name(name) ? take_channels(r, config, &p)
+                                        : "name: letters, digits, '-', '_' and '.' (1 to 63)";
+    if (!wrong && route.n && (p.route = admin_route_id(config, route)) == 0)
+        wrong = "route: no such route, or more than one channel has it (say channel/route)";
+    uint32_t at = json_get(&r->body, 0, SPAN("expires_ms"));
+    if (!wrong && at != JSON_NONE && json_u64(&r->body, at, &expires) != 0)
+        wrong = "expires_ms: a number was expected";
+    config_unref(config);
+    if (wrong) {
+        admin_error(r, 400, "token", wrong);
+        return;
+    }
+    memcpy(p.name, name.p, name.n);
+    p.expires_ms = (int64_t)expires;
+    p.created_ms = clock_wall_ms();
+    char text[ACCESS_TOKEN_TEXT];
+    uint64_t id = 0;
+    int result = record(r, p.name, 0, "asked");
+    if (result == 0)
+        result = access_token_add(r->admin->deps.access, &p, text, &id);
+    if (result == 0)
+        result = record(r, p.name, id, "added");
+    if (result != 0) {
+        admin_error(r, 503, error_word(result), "the token could not be stored");
+    } else {
+        struct buffer out;
+        buffer_init(&out, 1024);
+        buffer_addf(&out, "{\"id\":%llu,\"name\":\"%s\",\"token\":\"%s\"}", (unsigned long long)id,
+                    p.name, text);
+        admin_json(r, 201, &out);
+        buffer_free(&out);
+    }
+    sodium_memzero(text, sizeof(text));
+}
+
+struct listing {
+    struct buffer out;
+    const struct config *config;
+    unsigned n;
+};
+
+static int add_row(void *ctx, const struct principal *p)
+{
+    struct listing *l = ctx;
+    buffer_addf(&l->out, "%s{\"id\":%llu,\"name\":\"%s\",\"channels\":[", l->n++ ? "," : "",
+                (unsigned long long)p->id, p->name);
+    for (unsigned i = 0; i < p->channel_count; i++) {
+        const struct config_channel *c = config_channel_by_id(l->config, p->channels[i]);
+        buffer_addf(&l->out, "%s\"%s\"", i ? "," : "", c ? c->name : "?");
+    }
+    char created[CLOCK_RFC3339_SIZE], expires[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(p->created_ms, created);
+    clock_rfc3339(p->expires_ms, expires);
+    buffer_addf(&l->out, "],\"created\":\"%s\",\"expires\":%s%s%s,\"revoked\":%s}", created,
+                p->expires_ms ? "\"" : "", p->expires_ms ? expires : "null",
+                p->expires_ms ? "\"" : "", p->revoked ? "true" : "false");
+    return 0;
+}
+
+void admin_tokens_list(struct admin_request *r)
+{
+    struct listing l = {.config = config_acquire(r->admin->deps.config)};
+    buffer_init(&l.out, ADMIN_ANSWER_MAX);
+    buffer_add(&l.out, SPAN("{\"tokens\":["));
+    int result = access_each(r->admin->deps.access, add_row, &l);
+    buffer_add(&l.out, SPAN("]}"));
+    config_unref((struct config *)l.config);
+    if (result < 0)
+        admin_error(r, 503, error_word(result), "the tokens could not be read");
+    else
+        admin_json(r, 200, &l.out);
+    buffer_free(&l.out);
+}
+
+void admin_tokens_revoke(struct admin_request *r)
+{
+    uint64_t id = 0;
+    if (span_u64(r->id, &id) != 0) {
+        admin_error(r, 400, "token", "the id of a token is a number: see `sluis token list`");
+        return;
+    }
+    int result = access_token_revoke(r->admin->deps.access, id);
+    if (result == SLUIS_ENOENT) {
+        admin_error(r, 404, "not_found", "no such token");
+        return;
+    }
+    if (result == 0)
+        result = record(r, NULL, id, "revoked");
+    if (result != 0) {
+        admin_error(r, 503, error_word(result), "the token could not be revoked");
+        return;
+    }
+    struct buffer out;
+    buffer_init(&out, 256);
+    buffer_addf(&out, "{\"id\":%llu,\"revoked\":true}", (unsigned long long)id);
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}

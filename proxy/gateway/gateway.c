@@ -1,0 +1,289 @@
+/* Start, signals, stop. */
+#include "internal.h"
+
+#include "sluis/base/clock.h"
+
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define FILES_WANTED 65536 /* connections, both ways */
+
+/* No core dumps, no reading by other processes of the same user, as many descriptors as allowed. */
+static void harden(void)
+{
+    struct rlimit none = {0, 0}, files;
+    prctl(PR_SET_DUMPABLE, 0);
+    setrlimit(RLIMIT_CORE, &none);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_WANTED) {
+        files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, set, NULL); /* threads started later inherit it */
+}
+
+static int open_ledger(struct gateway *gw, const struct config *config, struct diag *diag)
+{
+    const struct keyring_config keys = {.path = config->keys_path,
+                                        .root_file = config->keys_root_file};
+    int r = keyring_open(&keys, &gw->keyring, diag);
+    if (r == 0 && (r = block_seal_open(&gw->seal, gw->keyring)) != 0)
+        diag_set(diag, NULL, 0, 0, "keyring: %s", error_word(r));
+    if (r != 0)
+        return r;
+    const struct store_config store = {.path = config->store_path,
+                                       .map_size = config->store_size,
+                                       .seal = block_seal_put,
+                                       .open = block_seal_get,
+                                       .seal_ctx = &gw->seal};
+    return store_open(&store, &gw->store, diag);
+}
+
+static int open_loops(struct gateway *gw, const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned n = config->threads ? config->threads : cores > 0 ? (unsigned)cores : 1;
+    gw->loop_count = n > GATEWAY_THREADS_MAX ? GATEWAY_THREADS_MAX : n;
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < gw->loop_count; i++)
+        r = loop_new(&gw->loops[i], i);
+    return r ? r : loop_new(&gw->admin_loop, gw->loop_count);
+}
+
+/* The faces do not know each other: what the tools face sent goes to the meta face's windows here.
+ */
+static void on_sent(void *ctx, const struct graph_sent *s)
+{
+    const struct webhook_sent sent = {s->channel, s->contact, s->user_id,
+                                      s->text,    s->at_ms,   s->serial};
+    webhook_note_sent(ctx, &sent);
+}
+
+static int open_services(struct gateway *gw, const struct config *config)
+{
+    int r = access_open(gw->store, gw->keyring, &gw->access);
+    if (r == 0)
+        r = resolver_new(&gw->resolver);
+    for (unsigned i = 0; r == 0 && i < gw->loop_count; i++)
+        r = subject_resolver_new(gw->store, gw->keyring, &gw->subjects[i]);
+    const struct deliver_deps deliver = {.store = gw->store,
+                                         .keyring = gw->keyring,
+                                         .config = gw->cell,
+                                         .resolver = gw->resolver,
+                                         .loops = gw->loops,
+                                         .loop_count = gw->loop_count,
+                                         .memory_max = config->memory_max / 4,
+                                         .media_base = config->public_url};
+    if (r == 0)
+        r = deliver_new(&deliver, &gw->deliver);
+    const struct webhook_deps webhook = {.store = gw->store,
+                                         .keyring = gw->keyring,
+                                         .config = gw->cell,
+                                         .deliver = gw->deliver,
+                                         .loops = gw->loops,
+                                         .subjects = gw->subjects,
+                                         .loop_count = gw->loop_count};
+    if (r == 0)
+        r = webhook_new(&webhook, &gw->webhook);
+    const struct graph_deps graph = {.store = gw->store,
+                                     .keyring = gw->keyring,
+                                     .config = gw->cell,
+                                     .access = gw->access,
+                                     .resolver = gw->resolver,
+                                     .loops = gw->loops,
+                                     .subjects = gw->subjects,
+                                     .loop_count = gw->loop_count,
+                                     .on_sent = on_sent,
+                                     .on_sent_ctx = gw->webhook};
+    if (r == 0)
+        r = graph_new(&graph, &gw->graph);
+    const struct admin_deps admin = {.store = gw->store,
+                                     .keyring = gw->keyring,
+                                     .config = gw->cell,
+                                     .access = gw->access,
+                                     .deliver = gw->deliver,
+                                     .resolver = gw->resolver,
+                                     .loop = gw->admin_loop,
+                                     .reload = gateway_reload,
+                                     .check_meta = meta_check_now,
+                                     .ctx = gw};
+    return r ? r : admin_new(&admin, &gw->admin);
+}
+
+static int record(struct gateway *gw, enum audit_action action, const char *outcome)
+{
+    struct config *config = config_acquire(gw->cell);
+    const struct audit_event event = {.at_ms = clock_wall_ms(),
+                                      .action = action,
+                                      .actor = "gateway",
+                                      .claimed = "sluis-" SLUIS_VERSION,
+                                      .policy_hash = config->hash,
+                                      .outcome = outcome};
+    int r = admin_record(gw->store, &event);
+    config_unref(config);
+    return r;
+}
+
+static int start_loops(struct gateway *gw)
+{
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < gw->loop_count; i++)
+        r = loop_start(gw->loops[i]);
+    if (r == 0)
+        r = loop_start(gw->admin_loop);
+    gw->loops_started = r == 0;
+    return r;
+}
+
+static int say(struct diag *diag, const char *what, int r)
+{
+    if (r != 0 && !diag->text[0])
+        diag_set(diag, NULL, 0, 0, "%s: %s", what, error_word(r));
+    return r;
+}
+
+static int start(struct gateway *gw, struct diag *diag)
+{
+    struct config *config = NULL;
+    int r = config_load(gw->config_file, &config, diag);
+    if (r != 0)
+        return r;
+    log_configure(config->log_level, config->log_form, STDERR_FILENO);
+    r = open_ledger(gw, config, diag);
+    if (r == 0)
+        r = reload_prepare(gw, config, diag);
+    if (r == 0)
+        r = say(diag, "configuration", config_cell_new(config, &gw->cell));
+    if (r != 0) {
+        config_unref(config);
+        return r;
+    }
+    r = say(diag, "event loops", open_loops(gw, config));
+    if (r == 0)
+        r = say(diag, "services", open_services(gw, config));
+    if (r == 0)
+        r = listen_open(gw, config, diag);
+    if (r == 0)
+        r = say(diag, "the access log", record(gw, AUDIT_START, "started"));
+    if (r == 0)
+        r = say(diag, "the check of Meta's callback", meta_check_start(gw));
+    if (r == 0)
+        r = say(diag, "threads", start_loops(gw));
+    if (r == 0)
+        deliver_start(gw->deliver);
+    return r;
+}
+
+static void join_loops(struct gateway *gw)
+{
+    if (!gw->loops_started)
+        return;
+    for (unsigned i = 0; i < gw->loop_count; i++)
+        loop_stop(gw->loops[i]);
+    loop_stop(gw->admin_loop);
+    for (unsigned i = 0; i < gw->loop_count; i++)
+        loop_join(gw->loops[i]);
+    loop_join(gw->admin_loop);
+}
+
+/* Takes what was started down again, in reverse; also after a start that failed half-way. */
+static void end(struct gateway *gw)
+{
+    join_loops(gw);
+    listen_close(gw);
+    if (gw->store)
+        store_close(gw->store); /* finishes jobs: their completions go to mailboxes */
+    admin_free(gw->admin);
+    graph_free(gw->graph);
+    webhook_free(gw->webhook);
+    deliver_free(gw->deliver);
+    if (gw->check_timer)
+        loop_timer_free(gw->check_timer);
+    if (gw->checker)
+        upstream_free(gw->checker);
+    for (unsigned i = 0; i < gw->loop_count; i++)
+        if (gw->loops[i])
+            loop_free(gw->loops[i]);
+    if (gw->admin_loop)
+        loop_free(gw->admin_loop);
+    for (unsigned i = 0; i < gw->loop_count; i++)
+        if (gw->subjects[i])
+            subject_resolver_free(gw->subjects[i]);
+    if (gw->resolver)
+        resolver_free(gw->resolver);
+    if (gw->access)
+        access_close(gw->access);
+    block_seal_close(&gw->seal);
+    if (gw->keyring)
+        keyring_close(gw->keyring);
+    if (gw->cell)
+        config_cell_free(gw->cell);
+}
+
+/* Intake ends, what is under way is finished, outcomes are written: within `stop` of the file. */
+static void stop(struct gateway *gw)
+{
+    struct config *config = config_acquire(gw->cell);
+    int64_t ms = config->stop_s * 1000;
+    config_unref(config);
+    LOG(LOG_INFO, "gateway", "stopping", log_i64("within_ms", ms));
+    listen_drain(gw);
+    deliver_stop(gw->deliver, ms);
+    int r = record(gw, AUDIT_STOP, "stopped");
+    LOG(r == 0 ? LOG_INFO : LOG_ERROR, "gateway", "stopped", log_error(r));
+}
+
+static void wait_for_signals(struct gateway *gw, const sigset_t *set)
+{
+    int number;
+    while (sigwait(set, &number) == 0) {
+        struct diag diag = {.text = ""};
+        if (number != SIGHUP)
+            return;
+        gateway_reload(gw, &diag); /* logs what came of it */
+    }
+}
+
+int gateway_run(const char *config_file)
+{
+    struct diag diag = {.text = ""};
+    sigset_t signals;
+    int code = 1;
+    harden();
+    block_signals(&signals);
+    if (sodium_init() < 0)
+        return 1;
+    struct gateway *gw = calloc(1, sizeof(*gw));
+    if (!gw)
+        return 1;
+    gw->config_file = config_file;
+    pthread_mutex_init(&gw->reload_lock, NULL);
+    if (start(gw, &diag) == 0) {
+        LOG(LOG_INFO, "gateway", "ready", log_u64("threads", gw->loop_count),
+            log_word("version", SLUIS_VERSION));
+        wait_for_signals(gw, &signals);
+        stop(gw);
+        code = 0;
+    } else {
+        char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
+        fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
+    }
+    end(gw);
+    pthread_mutex_destroy(&gw->reload_lock);
+    free(gw);
+    return code;
+}

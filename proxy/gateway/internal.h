@@ -1,0 +1,80 @@
+/* The wired gateway. Made and ended by gateway.c on the main thread. */
+#ifndef SLUIS_GATEWAY_INTERNAL_H
+#define SLUIS_GATEWAY_INTERNAL_H
+
+#include "sluis/access.h"
+#include "sluis/admin.h"
+#include "sluis/base/log.h"
+#include "sluis/config.h"
+#include "sluis/deliver.h"
+#include "sluis/gateway.h"
+#include "sluis/graph.h"
+#include "sluis/keyring.h"
+#include "sluis/net/resolver.h"
+#include "sluis/net/server.h"
+#include "sluis/retention.h"
+#include "sluis/store.h"
+#include "sluis/subject.h"
+#include "sluis/upstream.h"
+#include "sluis/webhook.h"
+
+#include <pthread.h>
+
+#define GATEWAY_THREADS_MAX 64
+
+/* Blocks of the journal and the log are sealed on the writer thread and opened on any. */
+struct block_seal {
+    struct keyring_cache *writer, *readers;
+    pthread_mutex_t lock; /* readers */
+};
+
+struct gateway {
+    struct config_cell *cell;
+    struct keyring *keyring;
+    struct block_seal seal;
+    struct store *store;
+    struct access *access;
+    struct resolver *resolver;
+    struct loop *loops[GATEWAY_THREADS_MAX];
+    unsigned loop_count;
+    struct subject_resolver *subjects[GATEWAY_THREADS_MAX];
+    struct loop *admin_loop;
+    struct deliver *deliver;
+    struct webhook *webhook;
+    struct graph *graph;
+    struct admin *admin;
+    struct upstream *checker; /* on admin's loop: asks Meta where callbacks point */
+    struct loop_timer *check_timer;
+    struct tls_context *tls[CONFIG_LISTENERS];
+    struct server *servers[CONFIG_LISTENERS][GATEWAY_THREADS_MAX];
+    struct server *control;
+    pthread_mutex_t reload_lock;
+    const char *config_file;
+    bool loops_started;
+};
+
+/* seal.c */
+int block_seal_open(struct block_seal *seal, struct keyring *keyring);
+void block_seal_close(struct block_seal *seal);
+int block_seal_put(void *ctx, uint8_t table, uint64_t row, struct span plain, struct buffer *out);
+int block_seal_get(void *ctx, uint8_t table, uint64_t row, struct span sealed, struct buffer *out);
+
+/* listen.c */
+int listen_contexts(const struct config *config, struct tls_context *out[CONFIG_LISTENERS],
+                    struct diag *diag);
+int listen_open(struct gateway *gw, const struct config *config, struct diag *diag);
+void listen_drain(struct gateway *gw);
+void listen_close(struct gateway *gw);
+/* New connections get these; takes the references. */
+void listen_set_contexts(struct gateway *gw, struct tls_context *contexts[CONFIG_LISTENERS]);
+
+/* reload.c */
+/* Numbers for channels, routes and classes; the snapshot is not yet shared. */
+int reload_prepare(struct gateway *gw, struct config *config, struct diag *diag);
+int gateway_reload(void *ctx, struct diag *diag);
+
+/* meta_check.c */
+int meta_check_start(struct gateway *gw);
+int meta_check_now(void *ctx, struct buffer *out);
+
+#endif

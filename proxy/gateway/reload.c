@@ -1,0 +1,108 @@
+/* Reload: everything new is built aside; it is in force whole or not at all. */
+#include "internal.h"
+
+#include "sluis/base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int number(struct gateway *gw, enum store_name_kind kind, const char *name, uint16_t *out,
+                  struct diag *diag)
+{
+    int r = store_name_id(gw->store, kind, span_str(name), out);
+    if (r != 0)
+        diag_set(diag, NULL, 0, 0, "no number for \"%s\" in the store: %s", name, error_word(r));
+    return r;
+}
+
+int reload_prepare(struct gateway *gw, struct config *config, struct diag *diag)
+{
+    int r = 0;
+    for (size_t c = 0; r == 0 && c < config->channel_count; c++) {
+        struct config_channel *channel = &config->channels[c];
+        r = number(gw, STORE_NAME_CHANNEL, channel->name, &channel->id, diag);
+        for (size_t i = 0; r == 0 && i < channel->route_count; i++) {
+            char name[2 * CONFIG_NAME_MAX + 2];
+            snprintf(name, sizeof(name), "%s/%s", channel->name, channel->routes[i].name);
+            r = number(gw, STORE_NAME_ROUTE, name, &channel->routes[i].id, diag);
+        }
+        if (r == 0 && (r = retention_prepare(gw->store, channel->policy)) != 0)
+            diag_set(diag, NULL, 0, 0, "no retention classes for policy \"%s\": %s",
+                     policy_name(channel->policy), error_word(r));
+    }
+    return r;
+}
+
+/* What only a restart can change. NULL or its name. */
+static const char *needs_restart(const struct config *a, const struct config *b)
+{
+    static const char *const names[CONFIG_LISTENERS] = {[CONFIG_META] = "listeners.meta.address",
+                                                        [CONFIG_TOOLS] = "listeners.tools.address",
+                                                        [CONFIG_ADMIN] = "listeners.admin.address"};
+    for (unsigned i = 0; i < CONFIG_LISTENERS; i++) {
+        if (a->listeners[i].present != b->listeners[i].present ||
+            (a->listeners[i].present &&
+             strcmp(a->listeners[i].address, b->listeners[i].address) != 0))
+            return names[i];
+    }
+    if (strcmp(a->store_path, b->store_path) != 0)
+        return "store.path";
+    if (a->store_size != b->store_size)
+        return "store.size";
+    if (strcmp(a->keys_path, b->keys_path) != 0)
+        return "keys.path";
+    if (a->threads != b->threads)
+        return "threads";
+    return NULL;
+}
+
+static int record(struct gateway *gw, const struct config *config, const char *outcome)
+{
+    const struct audit_event event = {.at_ms = clock_wall_ms(),
+                                      .action = AUDIT_RELOAD,
+                                      .actor = "gateway",
+                                      .claimed = "sluis-" SLUIS_VERSION,
+                                      .policy_hash = config->hash,
+                                      .outcome = outcome};
+    return admin_record(gw->store, &event);
+}
+
+int gateway_reload(void *ctx, struct diag *diag)
+{
+    struct gateway *gw = ctx;
+    struct config *next = NULL;
+    struct tls_context *contexts[CONFIG_LISTENERS];
+    pthread_mutex_lock(&gw->reload_lock);
+    struct config *now = config_acquire(gw->cell);
+    int r = config_load(gw->config_file, &next, diag);
+    const char *fixed = r == 0 ? needs_restart(now, next) : NULL;
+    if (fixed) {
+        diag_set(diag, gw->config_file, 0, 0, "%s cannot change while running: restart", fixed);
+        r = SLUIS_EINVAL;
+    }
+    if (r == 0)
+        r = reload_prepare(gw, next, diag);
+    if (r == 0 && (r = listen_contexts(next, contexts, diag)) == 0) {
+        r = record(gw, next, "reloaded");
+        if (r != 0) {
+            diag_set(diag, NULL, 0, 0, "the access log refuses: %s", error_word(r));
+            for (unsigned i = 0; i < CONFIG_LISTENERS; i++)
+                tls_unref(contexts[i]);
+        }
+    }
+    if (r == 0) { /* from here on nothing fails */
+        log_configure(next->log_level, next->log_form, 2);
+        config_swap(gw->cell, next);
+        listen_set_contexts(gw, contexts);
+        deliver_reload(gw->deliver);
+        LOG(LOG_INFO, "gateway", "reloaded", log_word("file", gw->config_file));
+    } else {
+        if (next)
+            config_unref(next);
+        LOG(LOG_ERROR, "gateway", "not_reloaded", log_word("reason", diag->text),
+            log_word("file", diag->file), log_u64("line", diag->line));
+    }
+    config_unref(now);
+    pthread_mutex_unlock(&gw->reload_lock);
+    return r;
+}
