@@ -16,7 +16,7 @@
 #define CHECK_WAIT_S 20
 #define CHECK_ANSWER_MAX (256u * 1024)
 
-enum finding { CHECK_OURS, CHECK_FOREIGN, CHECK_UNKNOWN };
+enum callback { CHECK_OURS, CHECK_FOREIGN, CHECK_UNKNOWN };
 static const char *const finding_words[] = {"ours", "foreign", "unknown"};
 
 struct check {
@@ -24,7 +24,7 @@ struct check {
     struct gateway *gw;
     struct config *config;
     size_t channel;
-    enum finding *findings; /* per channel */
+    enum callback *findings; /* per channel */
     size_t n;
     bool waited; /* somebody waits on `ready` and frees */
     bool done;
@@ -42,13 +42,13 @@ static bool is_ours(const struct config *config, const struct config_channel *ch
     return n > 0 && (size_t)n < sizeof(want) && span_is(callback, want);
 }
 
-static enum finding judge_answer(const struct config *config, const struct config_channel *channel,
+static enum callback judge_answer(const struct config *config, const struct config_channel *channel,
                                  struct span body)
 {
     struct arena arena;
     struct json_doc doc;
     struct span callback;
-    enum finding found = CHECK_UNKNOWN;
+    enum callback found = CHECK_UNKNOWN;
     arena_init(&arena, 4 * CHECK_ANSWER_MAX);
     if (config->public_url && json_scan(&doc, body, &arena, NULL) == 0) {
         static const char *const paths[] = {"webhook_configuration.phone_number",
@@ -71,7 +71,7 @@ static void on_answer(const struct upstream_answer *answer, void *ctx)
 {
     struct check *c = ctx;
     const struct config_channel *channel = &c->config->channels[c->channel];
-    enum finding found = CHECK_UNKNOWN;
+    enum callback found = CHECK_UNKNOWN;
     if (answer->outcome == UPSTREAM_ANSWERED && answer->status == 200)
         found = judge_answer(c->config, channel, answer->body);
     c->findings[c->channel] = found;

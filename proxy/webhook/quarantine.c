@@ -97,7 +97,8 @@ static int prepare(struct quarantine_job *q, struct intake_thread *t, const stru
 {
     struct webhook *w = t->webhook;
     int64_t now = clock_wall_ms();
-    const struct retention_rule rule = {false, QUARANTINE_KEEP_S, false, "quarantine"};
+    const struct retention_rule rule = {
+        .keep_s = QUARANTINE_KEEP_S, .ground = "quarantine", .selection = ""};
     struct retention_place place;
     int r = retention_place(w->deps.store, &rule, RETENTION_QUARANTINE, now, now, &place);
     if (r != 0)

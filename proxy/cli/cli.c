@@ -1,0 +1,294 @@
+/* The table of commands, the parser of command lines, the help. */
+#include "internal.h"
+
+#include "sluis/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define O_CONFIG                                                                                   \
+    {                                                                                              \
+        "--config", 'c', "FILE", false, "configuration (default " CLI_CONFIG ")"                   \
+    }
+#define O_SOCKET                                                                                   \
+    {                                                                                              \
+        "--socket", 's', "PATH", false, "control socket instead of the configuration's"            \
+    }
+#define O_JSON                                                                                     \
+    {                                                                                              \
+        "--json", 'j', NULL, false, "machine-readable output"                                      \
+    }
+
+static int run_scan(const struct cli_call *call)
+{
+    (void)call; /* scan reads its own options: see cli_main */
+    return CLI_USAGE;
+}
+
+static const struct cli_command commands[] = {
+    {"serve", "", "run the gateway", "sluis serve -c /etc/sluis/sluis.yaml", cmd_serve, {O_CONFIG}},
+    {"check",
+     "",
+     "validate configuration and policies; file:line:column on error",
+     "sluis check -c sluis.yaml",
+     cmd_check,
+     {O_CONFIG, O_JSON}},
+    {"scan",
+     "",
+     "detect and mask text from standard input",
+     "echo 'mijn rekening is NL91 ABNA 0417 1643 00' | sluis scan",
+     run_scan,
+     {{0}}},
+    {"status",
+     "",
+     "what the running gateway is doing",
+     "sluis status --json",
+     cmd_status,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"reload",
+     "",
+     "read configuration and policies anew, all or nothing",
+     "sluis reload",
+     cmd_reload,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"doctor",
+     "",
+     "find out what is wrong: gateway, routes, Meta's callback",
+     "sluis doctor --route burgerzaken/webcare",
+     cmd_doctor,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--route", 'r', "NAME", false, "send a signed test message to this route"},
+      {"--meta", 'm', NULL, false, "ask Meta where each channel's callback points"}}},
+    {"token add",
+     "",
+     "make a token for a tool; it is shown once",
+     "sluis token add --name chatwoot --channel burgerzaken --route burgerzaken/webcare",
+     cmd_token_add,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--name", 'n', "NAME", false, "name of the tool, for the access log"},
+      {"--channel", 'C', "NAME", true, "channel it may use (repeat for more)"},
+      {"--route", 'r', "NAME", false, "route on which this tool receives"},
+      {"--expires", 'e', "DAYS", false, "valid for so many days (default: until revoked)"}}},
+    {"token list",
+     "",
+     "tokens and what they may use",
+     "sluis token list",
+     cmd_token_list,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"token revoke",
+     "ID",
+     "make a token useless at once",
+     "sluis token revoke 3",
+     cmd_token_revoke,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"queue list",
+     "",
+     "deliveries waiting, parked or expired, and quarantine",
+     "sluis queue list",
+     cmd_queue_list,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"queue retry",
+     "ROUTE [SERIAL]",
+     "try again now; without SERIAL the whole route, which it resumes",
+     "sluis queue retry burgerzaken/webcare",
+     cmd_queue_retry,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"queue drop",
+     "ROUTE SERIAL",
+     "give up one delivery, on record",
+     "sluis queue drop burgerzaken/webcare 4711 --dry-run",
+     cmd_queue_drop,
+     {O_CONFIG, O_SOCKET, O_JSON, {"--dry-run", 'd', NULL, false, "say what would be dropped"}}},
+    {"audit list",
+     "",
+     "the access log, a JSON line per leaf (reading it is logged)",
+     "sluis audit list --from 0 | jq .leaf.action",
+     cmd_audit_list,
+     {O_CONFIG, O_SOCKET, {"--from", 'f', "INDEX", false, "first leaf (default 0)"}}},
+    {"keys init",
+     "",
+     "make the keyring of a new installation",
+     "sluis keys init -c sluis.yaml",
+     cmd_keys_init,
+     {O_CONFIG}},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+/* Commands of the contract that come with later versions: named, so that nobody thinks of a typing
+ * error. */
+static const char *const later[] = {
+    "image",
+    "policy",
+    "role",
+    "person",
+    "consent",
+    "subject",
+    "history",
+    "purge",
+    "backup",
+    "restore",
+    "audit export",
+    "audit checkpoint",
+    "audit reconcile",
+    "keys status",
+    "keys rotate",
+    "keys unseal",
+    "keys clock-accept",
+};
+
+static void print_command(FILE *out, const struct cli_command *c)
+{
+    fprintf(out, "usage: sluis %s%s%s [options]\n\n%s\n", c->name, c->usage[0] ? " " : "", c->usage,
+            c->help);
+    if (c->options[0].name)
+        fprintf(out, "\noptions\n");
+    for (unsigned i = 0; i < CLI_OPTIONS_MAX && c->options[i].name; i++) {
+        const struct cli_option *o = &c->options[i];
+        char left[64];
+        snprintf(left, sizeof(left), "-%c, %s%s%s", o->letter, o->name, o->value ? " " : "",
+                 o->value ? o->value : "");
+        fprintf(out, "  %-24s %s\n", left, o->help);
+    }
+    fprintf(out, "\nexample\n  %s\n", c->example);
+}
+
+static void print_all(FILE *out)
+{
+    fprintf(out, "Sluis " SLUIS_VERSION ", privacy gateway for the WhatsApp Business Cloud API\n\n"
+                 "usage: sluis COMMAND [options]      sluis COMMAND --help\n\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        char left[64];
+        snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].usage);
+        fprintf(out, "  %-28s %s\n", left, commands[i].help);
+    }
+    fprintf(out, "\nexit codes: 0 done, 1 refused or failed, 2 usage\n");
+}
+
+const char *cli_value(const struct cli_call *call, const char *name, unsigned nth)
+{
+    for (unsigned i = 0; i < call->given_count; i++)
+        if (strcmp(call->given[i].option->name, name) == 0 && nth-- == 0)
+            return call->given[i].value ? call->given[i].value : "";
+    return NULL;
+}
+
+bool cli_has(const struct cli_call *call, const char *name)
+{
+    return cli_value(call, name, 0) != NULL;
+}
+
+int cli_usage(const struct cli_call *call, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "sluis %s: ", call->command->name);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nsee: sluis %s --help\n", call->command->name);
+    return CLI_USAGE;
+}
+
+static const struct cli_option *find_option(const struct cli_command *c, const char *text)
+{
+    for (unsigned i = 0; i < CLI_OPTIONS_MAX && c->options[i].name; i++) {
+        const struct cli_option *o = &c->options[i];
+        if (strcmp(text, o->name) == 0 ||
+            (text[0] == '-' && text[1] == o->letter && o->letter && !text[2]))
+            return o;
+    }
+    return NULL;
+}
+
+static int parse(struct cli_call *call, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (argv[i][0] != '-' || !argv[i][1]) {
+            if (call->word_count == CLI_WORDS_MAX)
+                return cli_usage(call, "too many words");
+            call->words[call->word_count++] = argv[i];
+            continue;
+        }
+        const struct cli_option *o = find_option(call->command, argv[i]);
+        if (!o)
+            return cli_usage(call, "unknown option %s", argv[i]);
+        if (!o->repeated && cli_has(call, o->name))
+            return cli_usage(call, "%s is given twice", o->name);
+        if (o->value && i + 1 == argc)
+            return cli_usage(call, "%s needs a %s", o->name, o->value);
+        if (call->given_count == sizeof(call->given) / sizeof(call->given[0]))
+            return cli_usage(call, "too many options");
+        call->given[call->given_count].option = o;
+        call->given[call->given_count++].value = o->value ? argv[++i] : NULL;
+    }
+    return CLI_DONE;
+}
+
+/* How many of the words are this command's name; 0 when it is another. */
+static int name_words(const char *name, int argc, char **argv)
+{
+    struct span rest = span_str(name);
+    int n = 0;
+    while (rest.n) {
+        size_t end = span_find(rest, ' ');
+        if (n == argc || !span_is(span_sub(rest, 0, end), argv[n]))
+            return 0;
+        rest = span_from(rest, end + 1);
+        n++;
+    }
+    return n;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+static int unknown(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+        if (name_words(later[i], argc, argv)) {
+            fprintf(stderr, "sluis %s: not available in this version\n", later[i]);
+            return CLI_USAGE;
+        }
+    }
+    fprintf(stderr, "sluis: unknown command %s\nsee: sluis --help\n", argv[0]);
+    return CLI_USAGE;
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_all(stderr);
+        return CLI_USAGE;
+    }
+    if (is_help(argv[1])) {
+        print_all(stdout);
+        return CLI_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+        printf("sluis " SLUIS_VERSION "\n");
+        return CLI_DONE;
+    }
+    if (strcmp(argv[1], "scan") == 0)
+        return cmd_scan(argc - 1, argv + 1);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        int n = name_words(commands[i].name, argc - 1, argv + 1);
+        if (!n)
+            continue;
+        for (int k = 1 + n; k < argc; k++) {
+            if (is_help(argv[k])) {
+                print_command(stdout, &commands[i]);
+                return CLI_DONE;
+            }
+        }
+        struct cli_call call = {.command = &commands[i]};
+        int r = parse(&call, argc - 1 - n, argv + 1 + n);
+        return r ? r : commands[i].run(&call);
+    }
+    return unknown(argc - 1, argv + 1);
+}

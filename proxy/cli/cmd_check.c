@@ -1,0 +1,47 @@
+/* `sluis check`: what `serve` would say, without serving. */
+#include "internal.h"
+
+#include "sluis/config.h"
+
+#include <stdio.h>
+
+static void say_error(const struct cli_call *call, const struct diag *d)
+{
+    char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
+    if (!cli_has(call, "--json")) {
+        fprintf(stderr, "%s\n", diag_line(d, line, sizeof(line)));
+        return;
+    }
+    struct buffer out;
+    buffer_init(&out, 16 * 1024);
+    buffer_add(&out, SPAN("{\"valid\":false,\"file\":"));
+    json_quote(&out, span_str(d->file));
+    buffer_addf(&out, ",\"line\":%u,\"column\":%u,\"message\":", d->line, d->column);
+    json_quote(&out, span_str(d->text));
+    printf("%.*s}\n", (int)out.n, out.p);
+    buffer_free(&out);
+}
+
+int cmd_check(const struct cli_call *call)
+{
+    const char *file = cli_value(call, "--config", 0);
+    struct config *config;
+    struct diag diag = {.text = ""};
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    if (config_load(file ? file : CLI_CONFIG, &config, &diag) != 0) {
+        say_error(call, &diag);
+        return CLI_FAILED;
+    }
+    size_t routes = 0;
+    for (size_t i = 0; i < config->channel_count; i++)
+        routes += config->channels[i].route_count;
+    if (cli_has(call, "--json"))
+        printf("{\"valid\":true,\"apps\":%zu,\"channels\":%zu,\"routes\":%zu,\"hash\":\"%.16s\"}\n",
+               config->app_count, config->channel_count, routes, config->hash);
+    else
+        printf("%s: valid: %zu apps, %zu channels, %zu routes\n", config->file, config->app_count,
+               config->channel_count, routes);
+    config_unref(config);
+    return CLI_DONE;
+}

@@ -1,0 +1,81 @@
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int ask_route(const struct cli_call *call, const char *route)
+{
+    struct control_answer a;
+    struct buffer body;
+    char result[64], status[16], ms[16], advice[512];
+    buffer_init(&body, 4096);
+    buffer_add(&body, SPAN("{\"route\":"));
+    json_quote(&body, span_str(route));
+    buffer_add_char(&body, '}');
+    int r = control_call(call, HTTP_POST, "/sluis/v1/doctor/route", buffer_span(&body), &a);
+    buffer_free(&body);
+    if (r != 0)
+        return r;
+    print_member(&a, 0, "status", status, sizeof(status));
+    if (!print_json(call, &a))
+        printf("route %s: %s, status %s, %s ms\n  %s\n", route,
+               print_member(&a, 0, "result", result, sizeof(result)), status,
+               print_member(&a, 0, "ms", ms, sizeof(ms)),
+               print_member(&a, 0, "advice", advice, sizeof(advice)));
+    control_free(&a);
+    return status[0] == '2' ? CLI_DONE : CLI_FAILED;
+}
+
+static int ask_meta(const struct cli_call *call)
+{
+    static const char *const meanings[][2] = {
+        {"ours", "points at this gateway"},
+        {"foreign", "points ELSEWHERE: messages go round the gateway"},
+        {"unknown", "could not be read (token, network, or no public_url in the configuration)"}};
+    struct control_answer a;
+    int worst = CLI_DONE;
+    if (control_call(call, HTTP_POST, "/sluis/v1/doctor/meta", SPAN_EMPTY, &a) != 0)
+        return CLI_FAILED;
+    bool json = print_json(call, &a);
+    uint32_t list = json_get(&a.json, 0, SPAN("channels"));
+    for (uint32_t c = json_first(&a.json, list); c != JSON_NONE; c = json_next(&a.json, c)) {
+        char name[80], found[16];
+        print_member(&a, c, "channel", name, sizeof(name));
+        print_member(&a, c, "callback", found, sizeof(found));
+        for (size_t i = 0; i < 3; i++)
+            if (strcmp(found, meanings[i][0]) == 0 && !json)
+                printf("channel %s: the callback %s\n", name, meanings[i][1]);
+        if (strcmp(found, "ours") != 0)
+            worst = CLI_FAILED;
+    }
+    control_free(&a);
+    return worst;
+}
+
+static int ask_health(const struct cli_call *call)
+{
+    static const char *const paths[] = {"/readyz/meta", "/readyz/tools"};
+    int worst = CLI_DONE;
+    for (size_t i = 0; i < 2; i++) {
+        struct control_answer a;
+        if (control_call(call, HTTP_GET, paths[i], SPAN_EMPTY, &a) != 0) {
+            worst = CLI_FAILED;
+            continue;
+        }
+        printf("%s: %.*s", paths[i] + 1, (int)a.text.n, a.text.p);
+        control_free(&a);
+    }
+    return worst;
+}
+
+int cmd_doctor(const struct cli_call *call)
+{
+    const char *route = cli_value(call, "--route", 0);
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    if (route)
+        return ask_route(call, route);
+    if (cli_has(call, "--meta"))
+        return ask_meta(call);
+    return ask_health(call);
+}

@@ -1,0 +1,91 @@
+#include "internal.h"
+
+#include <stdio.h>
+
+static void print_rows(const struct control_answer *a)
+{
+    char route[160], serial[32], state[16], attempts[16], status[16], at[40];
+    uint32_t list = json_get(&a->json, 0, SPAN("deliveries"));
+    printf("%-32s %-12s %-8s %-8s %-6s %s\n", "route", "serial", "state", "attempts", "status",
+           "next or last");
+    for (uint32_t r = json_first(&a->json, list); r != JSON_NONE; r = json_next(&a->json, r))
+        printf("%-32s %-12s %-8s %-8s %-6s %s\n", print_member(a, r, "route", route, sizeof(route)),
+               print_member(a, r, "serial", serial, sizeof(serial)),
+               print_member(a, r, "state", state, sizeof(state)),
+               print_member(a, r, "attempts", attempts, sizeof(attempts)),
+               print_member(a, r, "last_status", status, sizeof(status)),
+               print_member(a, r, "at", at, sizeof(at)));
+}
+
+static void print_quarantine(const struct control_answer *a)
+{
+    char app[80], reason[80], bytes[32];
+    uint32_t list = json_get(&a->json, 0, SPAN("quarantine"));
+    for (uint32_t r = json_first(&a->json, list); r != JSON_NONE; r = json_next(&a->json, r))
+        printf("quarantine: app %s, %s, %s bytes\n", print_member(a, r, "app", app, sizeof(app)),
+               print_member(a, r, "reason", reason, sizeof(reason)),
+               print_member(a, r, "bytes", bytes, sizeof(bytes)));
+}
+
+int cmd_queue_list(const struct cli_call *call)
+{
+    struct control_answer deliveries, quarantine;
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    if (control_call(call, HTTP_GET, "/sluis/v1/queue", SPAN_EMPTY, &deliveries) != 0)
+        return CLI_FAILED;
+    if (control_call(call, HTTP_GET, "/sluis/v1/quarantine", SPAN_EMPTY, &quarantine) != 0) {
+        control_free(&deliveries);
+        return CLI_FAILED;
+    }
+    if (print_json(call, &deliveries)) {
+        print_json(call, &quarantine);
+    } else {
+        print_rows(&deliveries);
+        print_quarantine(&quarantine);
+    }
+    control_free(&deliveries);
+    control_free(&quarantine);
+    return CLI_DONE;
+}
+
+static int act(const struct cli_call *call, const char *target, const char *said)
+{
+    struct control_answer a;
+    struct buffer body;
+    uint64_t serial = 0;
+    if (call->word_count > 1 && span_u64(span_str(call->words[1]), &serial) != 0)
+        return cli_usage(call, "SERIAL: a number from `sluis queue list`");
+    buffer_init(&body, 4096);
+    buffer_add(&body, SPAN("{\"route\":"));
+    json_quote(&body, span_str(call->words[0]));
+    if (serial)
+        buffer_addf(&body, ",\"serial\":%llu", (unsigned long long)serial);
+    buffer_add_char(&body, '}');
+    int r = control_call(call, HTTP_POST, target, buffer_span(&body), &a);
+    buffer_free(&body);
+    if (r != 0)
+        return r;
+    if (!print_json(call, &a))
+        printf("%s\n", said);
+    control_free(&a);
+    return CLI_DONE;
+}
+
+int cmd_queue_retry(const struct cli_call *call)
+{
+    if (call->word_count < 1 || call->word_count > 2)
+        return cli_usage(call, "ROUTE is needed, SERIAL is optional");
+    return act(call, "/sluis/v1/queue/retry", "trying again");
+}
+
+int cmd_queue_drop(const struct cli_call *call)
+{
+    if (call->word_count != 2)
+        return cli_usage(call, "ROUTE and SERIAL are needed");
+    if (cli_has(call, "--dry-run")) {
+        printf("would drop delivery %s of route %s\n", call->words[1], call->words[0]);
+        return CLI_DONE;
+    }
+    return act(call, "/sluis/v1/queue/drop", "dropped");
+}

@@ -1,0 +1,11 @@
+#include "internal.h"
+
+#include "sluis/gateway.h"
+
+int cmd_serve(const struct cli_call *call)
+{
+    const char *file = cli_value(call, "--config", 0);
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    return gateway_run(file ? file : CLI_CONFIG);
+}

@@ -1,0 +1,173 @@
+/* One request to the running gateway over its Unix socket, through the same codec as everything. */
+#include "internal.h"
+
+#include "sluis/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CONTROL_TIMEOUT_S 120 /* a reload or a check of Meta may take its time */
+
+static int socket_path(const struct cli_call *call, char *out, size_t size)
+{
+    const char *given = cli_value(call, "--socket", 0);
+    if (given) {
+        snprintf(out, size, "%s", given);
+        return 0;
+    }
+    const char *file = cli_value(call, "--config", 0);
+    struct config *config;
+    struct diag diag = {.text = ""};
+    char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
+    if (config_load(file ? file : CLI_CONFIG, &config, &diag) != 0) {
+        fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
+        return CLI_FAILED;
+    }
+    snprintf(out, size, "%s", config->control_path);
+    config_unref(config);
+    return 0;
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval wait = {.tv_sec = CONTROL_TIMEOUT_S};
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        fprintf(stderr, "sluis: %s: too long for a socket\n", path);
+        return -1;
+    }
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+        return fd;
+    }
+    fprintf(stderr, "sluis: %s: %s\nIs the gateway running? (`sluis serve`)\n", path,
+            strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int send_all(int fd, struct span text)
+{
+    while (text.n) {
+        ssize_t n = send(fd, text.p, text.n, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return CLI_FAILED;
+        text = span_from(text, (size_t)n);
+    }
+    return 0;
+}
+
+static void write_request(struct buffer *out, enum http_method method, const char *target,
+                          struct span body)
+{
+    http_write_request_line(out, method, span_str(target));
+    http_write_field(out, SPAN("Host"), SPAN("sluis"));
+    http_write_field(out, SPAN("Connection"), SPAN("close"));
+    if (method != HTTP_GET) {
+        http_write_field(out, SPAN("Content-Type"), SPAN("application/json"));
+        http_write_field_u64(out, SPAN("Content-Length"), body.n);
+    }
+    http_write_end(out);
+    buffer_add(out, body);
+}
+
+/* Reads to the end of the connection: the gateway was asked to close it. */
+static int read_all(int fd, struct buffer *in)
+{
+    for (;;) {
+        char *at = buffer_reserve(in, 16 * 1024);
+        ssize_t n = at ? recv(fd, at, 16 * 1024, 0) : -1;
+        if (n < 0 && at && errno == EINTR)
+            continue;
+        if (n < 0)
+            return CLI_FAILED;
+        if (n == 0)
+            return 0;
+        in->n += (size_t)n;
+    }
+}
+
+static int parse_answer(struct buffer *in, struct control_answer *out)
+{
+    struct http_answer_machine m;
+    struct http_body_machine body;
+    size_t skip = 0, used;
+    http_answer_machine_init(&m, false, true);
+    if (http_answer_head(&m, buffer_span(in), &skip) != HTTP_DONE)
+        return CLI_FAILED;
+    out->status = m.head.status;
+    struct span rest = span_from(buffer_span(in), m.head_len), data;
+    http_body_init(&body, &m.head, CLI_ANSWER_MAX);
+    enum http_result r = m.head.framing == HTTP_NO_BODY ? HTTP_DONE : HTTP_NEED_MORE;
+    while (r == HTTP_NEED_MORE && rest.n) {
+        r = http_body_feed(&body, rest, &data, &used);
+        buffer_add(&out->text, data);
+        rest = span_from(rest, used);
+    }
+    if (r == HTTP_NEED_MORE)
+        r = http_body_closed(&body);
+    return r == HTTP_DONE && !out->text.error ? 0 : CLI_FAILED;
+}
+
+void control_free(struct control_answer *a)
+{
+    buffer_free(&a->text);
+    arena_free(&a->arena);
+}
+
+/* The gateway's refusals carry {"error":{"message":...}}. */
+static int tell_refusal(const struct cli_call *call, struct control_answer *a)
+{
+    struct span text = SPAN("refused");
+    uint32_t node = json_path(&a->json, 0, "error.message");
+    if (a->json.count && node != JSON_NONE && json_string(&a->json, node, &a->arena, &text) != 0)
+        text = SPAN("refused");
+    fprintf(stderr, "sluis %s: %.*s\n", call->command->name, (int)text.n, text.p);
+    return CLI_FAILED;
+}
+
+int control_call(const struct cli_call *call, enum http_method method, const char *target,
+                 struct span body, struct control_answer *out)
+{
+    char path[512];
+    struct buffer wire;
+    memset(out, 0, sizeof(*out));
+    buffer_init(&out->text, CLI_ANSWER_MAX);
+    arena_init(&out->arena, 4 * CLI_ANSWER_MAX);
+    buffer_init(&wire, CLI_ANSWER_MAX + HTTP_ANSWER_HEAD_MAX);
+    int r = socket_path(call, path, sizeof(path));
+    int fd = r == 0 ? connect_to(path) : -1;
+    if (fd < 0) {
+        control_free(out);
+        return CLI_FAILED;
+    }
+    write_request(&wire, method, target, body);
+    r = send_all(fd, buffer_span(&wire));
+    buffer_clear(&wire);
+    if (r == 0)
+        r = read_all(fd, &wire);
+    if (r == 0)
+        r = parse_answer(&wire, out);
+    close(fd);
+    buffer_free(&wire);
+    if (r != 0) {
+        fprintf(stderr, "sluis: the gateway gave no whole answer\n");
+    } else {
+        if (json_scan(&out->json, buffer_span(&out->text), &out->arena, NULL) != 0)
+            out->json.count = 0;
+        if (out->status >= 300)
+            r = tell_refusal(call, out);
+    }
+    if (r != 0)
+        control_free(out);
+    return r;
+}

@@ -1,0 +1,92 @@
+/*
+ * The cli room's own shapes: a command is a row (cli.c), its options are rows, `--help` is made of
+ * both. Data goes to standard output, talk to standard error.
+ */
+#ifndef SLUIS_CLI_INTERNAL_H
+#define SLUIS_CLI_INTERNAL_H
+
+#include "sluis/base/arena.h"
+#include "sluis/base/buffer.h"
+#include "sluis/base/json.h"
+#include "sluis/net/http.h"
+
+#define CLI_CONFIG "/etc/sluis/sluis.yaml"
+#define CLI_OPTIONS_MAX 12
+#define CLI_WORDS_MAX 8
+#define CLI_ANSWER_MAX (32u * 1024 * 1024) /* bytes of an answer from the gateway */
+
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+struct cli_option {
+    const char *name;  /* "--channel" */
+    char letter;       /* 'c' for -c, 0 when none */
+    const char *value; /* "NAME" when it takes one, NULL for a switch */
+    bool repeated;
+    const char *help;
+};
+
+struct cli_command;
+struct cli_call { /* a parsed command line */
+    const struct cli_command *command;
+    const char *words[CLI_WORDS_MAX]; /* what is not an option, after the command's own words */
+    unsigned word_count;
+    struct {
+        const struct cli_option *option;
+        const char *value;
+    } given[CLI_OPTIONS_MAX * 4];
+    unsigned given_count;
+};
+
+struct cli_command {
+    const char *name;  /* "token add" */
+    const char *usage; /* words after the name: "ID" */
+    const char *help;
+    const char *example;
+    int (*run)(const struct cli_call *call);
+    struct cli_option options[CLI_OPTIONS_MAX];
+};
+
+/* The value of an option, or NULL; with `nth` for repeated ones (0 first). */
+const char *cli_value(const struct cli_call *call, const char *name, unsigned nth);
+bool cli_has(const struct cli_call *call, const char *name);
+int cli_usage(const struct cli_call *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- control.c: the running gateway ---- */
+struct control_answer {
+    unsigned status;
+    struct buffer text;
+    struct arena arena;
+    struct json_doc json; /* count 0 when the answer is not JSON */
+};
+/* Sends one request over the control socket and reads the answer. Errors are told on standard
+ * error: CLI_FAILED (no gateway, refused: the gateway's own message) or 0. */
+int control_call(const struct cli_call *call, enum http_method method, const char *target,
+                 struct span body, struct control_answer *out);
+void control_free(struct control_answer *answer);
+
+/* ---- print.c ---- */
+/* The decoded text of a member (numbers, true, null as spelled) into out; returns out. */
+const char *print_member(const struct control_answer *a, uint32_t object, const char *member,
+                         char *out, size_t size);
+/* With --json: the answer as it is; true when that was done. */
+bool print_json(const struct cli_call *call, const struct control_answer *answer);
+
+int cmd_serve(const struct cli_call *call);
+int cmd_check(const struct cli_call *call);
+int cmd_status(const struct cli_call *call);
+int cmd_reload(const struct cli_call *call);
+int cmd_token_add(const struct cli_call *call);
+int cmd_token_list(const struct cli_call *call);
+int cmd_token_revoke(const struct cli_call *call);
+int cmd_queue_list(const struct cli_call *call);
+int cmd_queue_retry(const struct cli_call *call);
+int cmd_queue_drop(const struct cli_call *call);
+int cmd_audit_list(const struct cli_call *call);
+int cmd_doctor(const struct cli_call *call);
+int cmd_keys_init(const struct cli_call *call);
+
+/* cmd_scan.c */
+int cmd_scan(int argc, char **argv);
+
+#endif
