@@ -274,8 +274,10 @@ int cli_main(int argc, char **argv)
         printf("sluis " SLUIS_VERSION "\n");
         return CLI_DONE;
     }
+#ifdef SLUIS_HAS_SCAN
     if (strcmp(argv[1], "scan") == 0)
         return cmd_scan(argc - 1, argv + 1);
+#endif
     for (size_t i = 0; i < COMMANDS; i++) {
         int n = name_words(commands[i].name, argc - 1, argv + 1);
         if (!n)

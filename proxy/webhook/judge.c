@@ -522,8 +522,7 @@ static void on_note(struct mail *mail)
         struct window *window = window_get(t->windows, n->channel, subject.serial);
         if (window)
             window_add(t->windows, window, text, false, n->at_ms, n->serial);
-        if (subject.new_hashes)
-            subject_settled(t->subjects, &subject, SLUIS_ENOENT);
+        subject_settled(t->subjects, &subject, subject.new_hashes ? SLUIS_ENOENT : 0);
     }
     sodium_memzero(n->bytes, n->contact + n->user_id + n->text);
     free(n);

@@ -1,0 +1,282 @@
+/*
+ * The Graph client: one pooled HTTP client per base address and loop, the channel's own token, and
+ * the truth about what left. The only file that knows Meta's hosts.
+ */
+#include "sluis/upstream.h"
+
+#include "sluis/base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define UPSTREAM_CLIENTS_MAX 64        /* distinct base addresses and media hosts */
+#define UPSTREAM_ANSWER_MAX (1u << 20) /* unless the request says otherwise */
+#define UPSTREAM_ANSWER_MS 30000
+/* lookaside refuses user agents it does not know; this one is accepted (whatsapp section 4). */
+#define UPSTREAM_USER_AGENT "node"
+
+/* Where Meta serves Graph and media from. A leading dot: any name below it. */
+static const char *const meta_hosts[] = {".facebook.com", ".fbsbx.com", ".fbcdn.net",
+                                         ".whatsapp.net"};
+
+struct upstream_client {
+    char origin[320];
+    char *ca_file;
+    struct tls_context *tls;
+    struct client *client;
+};
+
+struct upstream {
+    struct loop *loop;
+    struct resolver *resolver;
+    struct upstream_client clients[UPSTREAM_CLIENTS_MAX];
+    unsigned count;
+};
+
+struct call {
+    struct upstream *upstream;
+    struct client *client;
+    struct client_url url;
+    struct buffer target, authorization, content_type, body;
+    enum http_method method;
+    uint64_t answer_max;
+    bool repeatable, repeated;
+    void (*done)(const struct upstream_answer *answer, void *ctx);
+    void *ctx;
+};
+
+static bool host_is_metas(const char *host)
+{
+    size_t n = strlen(host);
+    for (size_t i = 0; i < sizeof(meta_hosts) / sizeof(meta_hosts[0]); i++) {
+        size_t m = strlen(meta_hosts[i]);
+        if (n > m && strcasecmp(host + n - m, meta_hosts[i]) == 0)
+            return true;
+        if (strcasecmp(host, meta_hosts[i] + 1) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool upstream_is_meta_url(struct span text)
+{
+    struct client_url url;
+    return client_url_parse(text, &url) == 0 && host_is_metas(url.host);
+}
+
+int upstream_new(struct loop *loop, struct resolver *resolver, struct upstream **out)
+{
+    *out = calloc(1, sizeof(**out));
+    if (!*out)
+        return SLUIS_ENOMEM;
+    (*out)->loop = loop;
+    (*out)->resolver = resolver;
+    return 0;
+}
+
+void upstream_free(struct upstream *u)
+{
+    if (!u)
+        return;
+    for (unsigned i = 0; i < u->count; i++) {
+        client_free(u->clients[i].client);
+        tls_unref(u->clients[i].tls);
+        free(u->clients[i].ca_file);
+    }
+    free(u);
+}
+
+static bool same_ca(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static int open_client(struct upstream *u, struct upstream_client *c,
+                       const struct config_upstream *facts, const struct client_url *url)
+{
+    struct diag diag = {.text = ""};
+    const struct tls_client_config tls = {.ca_file = facts->ca_file};
+    int r = url->https ? tls_client_new(&tls, &c->tls, &diag) : 0;
+    if (r != 0)
+        LOG(LOG_ERROR, "upstream", "tls", log_error(r));
+    if (r == 0 && u->resolver)
+        r = resolver_add(u->resolver, url->host, facts->private_allowed);
+    const struct client_config config = {.tls = c->tls,
+                                         .resolver = u->resolver,
+                                         .user_agent = UPSTREAM_USER_AGENT,
+                                         .answer_ms = UPSTREAM_ANSWER_MS};
+    if (r == 0)
+        r = client_new(u->loop, &config, &c->client);
+    if (r == 0 && facts->ca_file && !(c->ca_file = strdup(facts->ca_file)))
+        r = SLUIS_ENOMEM;
+    return r;
+}
+
+/* One client per (scheme, authority, CA). */
+static int client_for(struct upstream *u, const struct config_upstream *facts,
+                      const struct client_url *url, struct client **out)
+{
+    char origin[320];
+    int n =
+        snprintf(origin, sizeof(origin), "%s://%s", url->https ? "https" : "http", url->authority);
+    if (n < 0 || (size_t)n >= sizeof(origin))
+        return SLUIS_ELIMIT;
+    for (unsigned i = 0; i < u->count; i++) {
+        struct upstream_client *c = &u->clients[i];
+        if (strcmp(c->origin, origin) == 0 && same_ca(c->ca_file, facts->ca_file)) {
+            *out = c->client;
+            return 0;
+        }
+    }
+    if (u->count == UPSTREAM_CLIENTS_MAX)
+        return SLUIS_ELIMIT;
+    struct upstream_client *c = &u->clients[u->count];
+    memset(c, 0, sizeof(*c));
+    int r = open_client(u, c, facts, url);
+    if (r != 0) {
+        if (c->client)
+            client_free(c->client);
+        tls_unref(c->tls);
+        free(c->ca_file);
+        return r;
+    }
+    memcpy(c->origin, origin, (size_t)n + 1);
+    u->count++;
+    *out = c->client;
+    return 0;
+}
+
+static void call_free(struct call *c)
+{
+    buffer_free(&c->target);
+    buffer_free(&c->authorization); /* wiped: it holds the token */
+    buffer_free(&c->content_type);
+    buffer_free(&c->body);
+    free(c);
+}
+
+static int send_call(struct call *c, bool fresh);
+
+static void on_answer(const struct client_answer *a, void *ctx)
+{
+    struct call *c = ctx;
+    if (a->error != 0 && a->stale && c->repeatable && !c->repeated) {
+        c->repeated = true;
+        if (send_call(c, true) == 0)
+            return;
+    }
+    struct upstream_answer answer = {.outcome = UPSTREAM_ANSWERED};
+    if (a->error != 0) {
+        answer.outcome = a->sent ? UPSTREAM_UNKNOWN : UPSTREAM_NOT_SENT;
+        LOG(LOG_WARN, "upstream", "no_answer", log_word("failure", client_failure_word(a->failure)),
+            log_u64("sent", a->sent));
+    } else {
+        answer.status = a->head->status;
+        answer.head = a->head;
+        answer.content_type = http_field(a->head, SPAN("Content-Type"));
+        answer.body = a->body;
+    }
+    c->done(&answer, c->ctx);
+    call_free(c);
+}
+
+static int send_call(struct call *c, bool fresh)
+{
+    struct http_field fields[2];
+    unsigned n = 0;
+    fields[n++] = (struct http_field){SPAN("Authorization"), buffer_span(&c->authorization)};
+    if (c->content_type.n)
+        fields[n++] = (struct http_field){SPAN("Content-Type"), buffer_span(&c->content_type)};
+    const struct client_request request = {.method = c->method,
+                                           .url = &c->url,
+                                           .target = buffer_span(&c->target),
+                                           .fields = fields,
+                                           .field_count = n,
+                                           .body = buffer_span(&c->body),
+                                           .answer_max = c->answer_max,
+                                           .fresh_connection = fresh,
+                                           .done = on_answer,
+                                           .ctx = c};
+    uint64_t id;
+    return client_send(c->client, &request, &id);
+}
+
+static struct call *call_new(struct upstream *u, const struct config_channel *channel,
+                             struct span target, struct span content_type, struct span body)
+{
+    struct call *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->upstream = u;
+    buffer_init(&c->target, 64 * 1024);
+    buffer_init(&c->authorization, CONFIG_SECRET_MAX + 16);
+    buffer_init(&c->content_type, 1024);
+    buffer_init(&c->body, 128u * 1024 * 1024);
+    buffer_add(&c->target, target);
+    buffer_add(&c->authorization, SPAN("Bearer "));
+    buffer_add(&c->authorization, channel->upstream.access_token);
+    buffer_add(&c->content_type, content_type);
+    buffer_add(&c->body, body);
+    if (c->target.error || c->authorization.error || c->content_type.error || c->body.error) {
+        call_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+int upstream_send(struct upstream *u, const struct upstream_request *request)
+{
+    const struct config_upstream *facts = &request->channel->upstream;
+    struct call *c =
+        call_new(u, request->channel, request->target, request->content_type, request->body);
+    if (!c)
+        return SLUIS_ENOMEM;
+    c->method = request->method;
+    c->answer_max = request->answer_max ? request->answer_max : UPSTREAM_ANSWER_MAX;
+    c->repeatable = request->repeatable;
+    c->done = request->done;
+    c->ctx = request->ctx;
+    int r = client_url_parse(span_str(facts->base_url), &c->url);
+    if (r == 0)
+        r = client_for(u, facts, &c->url, &c->client);
+    if (r == 0)
+        r = send_call(c, false);
+    if (r != 0)
+        call_free(c);
+    return r;
+}
+
+int upstream_media(struct upstream *u, const struct config_channel *channel, struct span url,
+                   uint64_t answer_max, void (*done)(const struct upstream_answer *, void *),
+                   void *ctx)
+{
+    const struct config_upstream *facts = &channel->upstream;
+    struct client_url parsed, base;
+    int r = client_url_parse(url, &parsed);
+    if (r == 0)
+        r = client_url_parse(span_str(facts->base_url), &base);
+    if (r != 0)
+        return r;
+    /* The token goes to Meta's hosts only, over TLS; in tests Meta is where the base address says.
+     */
+    bool same_as_base = strcmp(parsed.authority, base.authority) == 0;
+    if (!parsed.https || !(host_is_metas(parsed.host) || same_as_base))
+        return SLUIS_EDENIED;
+    struct call *c = call_new(u, channel, span_str(parsed.target), SPAN_EMPTY, SPAN_EMPTY);
+    if (!c)
+        return SLUIS_ENOMEM;
+    c->url = parsed;
+    c->method = HTTP_GET;
+    c->answer_max = answer_max;
+    c->repeatable = true;
+    c->done = done;
+    c->ctx = ctx;
+    r = client_for(u, facts, &parsed, &c->client);
+    if (r == 0)
+        r = send_call(c, false);
+    if (r != 0)
+        call_free(c);
+    return r;
+}
