@@ -1,0 +1,107 @@
+/* The own error codes and how a refusal looks: Meta's shape, so that tools' libraries parse it. */
+#include "internal.h"
+
+static const struct graph_code codes[E_COUNT] = {
+    [E_TOKEN] = {900001, 401, "token", "Het toegangstoken is niet geldig.",
+                 "The access token is not valid.", false},
+    [E_OBJECT] = {900002, 403, "object", "Dit object bestaat niet of hoort niet bij dit token.",
+                  "This object does not exist or does not belong to this token.", false},
+    [E_ENDPOINT] = {900003, 403, "endpoint", "Deze aanroep staat niet op de toegestane lijst.",
+                    "This call is not on the allow-list.", false},
+    [E_PARAMETER] = {900004, 400, "parameter", "Deze parameter is niet toegestaan.",
+                     "This parameter is not allowed.", false},
+    [E_BODY] = {900005, 400, "body", "De inhoud van de aanroep is niet leesbaar als JSON.",
+                "The body of the call is not readable as JSON.", false},
+    [E_CONTENT] = {900006, 403, "content",
+                   "Het bericht bevat gegevens die volgens het beleid niet verstuurd mogen worden.",
+                   "The message holds data that policy does not allow to be sent.", false},
+    [E_MEDIA] = {900007, 403, "media", "Dit kanaal geeft geen bijlagen door.",
+                 "This channel does not pass attachments.", false},
+    [E_LINK] =
+        {900008, 403, "link",
+         "Een bijlage als link wordt niet verstuurd: WhatsApp zou haar zelf ophalen, buiten de "
+         "controle om. Upload de bijlage.",
+         "An attachment by link is not sent: WhatsApp would fetch it itself, uninspected. "
+         "Upload the attachment.",
+         false},
+    [E_UNKNOWN_OUTCOME] =
+        {900009, 504, "unknown_outcome",
+         "Onbekend of het bericht is verstuurd: WhatsApp gaf geen antwoord. "
+         "Niet vanzelf herhalen.",
+         "Not known whether the message was sent: no answer from WhatsApp. Do not "
+         "repeat automatically.",
+         false},
+    [E_UNREACHABLE] = {900010, 502, "unreachable",
+                       "WhatsApp is niet bereikbaar; er is niets verstuurd.",
+                       "WhatsApp cannot be reached; nothing was sent.", true},
+    [E_STORE] = {900011, 503, "store",
+                 "De aanroep kan nu niet worden vastgelegd; er is niets verstuurd.",
+                 "The call cannot be recorded now; nothing was sent.", true},
+    [E_UNJUDGED] = {900012, 403, "unjudged",
+                    "Het bericht kon niet worden gecontroleerd; er is niets verstuurd.",
+                    "The message could not be inspected; nothing was sent.", false},
+    [E_TOO_LARGE] = {900013, 413, "too_large", "De aanroep is te groot.", "The call is too large.",
+                     false},
+    [E_OAUTH] = {900014, 403, "oauth", "Aanmelden bij Meta gaat niet door Sluis.",
+                 "Logging in at Meta does not go through Sluis.", false},
+    [E_BUSY] = {900015, 503, "busy", "Te veel aanroepen tegelijk; probeer het zo weer.",
+                "Too many calls at once; try again shortly.", true},
+    [E_METHOD] = {900016, 405, "method", "Deze methode is hier niet toegestaan.",
+                  "This method is not allowed here.", false},
+    [E_RECIPIENT] = {900017, 400, "recipient", "De ontvanger ontbreekt of is niet leesbaar.",
+                     "The recipient is missing or not readable.", false},
+    [E_REPLY] = {900018, 502, "reply", "Het antwoord van WhatsApp is niet leesbaar.",
+                 "WhatsApp's answer is not readable.", false},
+    [E_ACTOR] = {900019, 400, "actor",
+                 "X-Sluis-Actor: 1 tot 64 letters, cijfers, punt, streepje, apenstaart.",
+                 "X-Sluis-Actor: 1 to 64 letters, digits, dot, dash, at sign.", false},
+};
+
+const struct graph_code *graph_codes(size_t *n)
+{
+    *n = E_COUNT;
+    return codes;
+}
+
+static void write_error(struct buffer *out, const struct graph_code *c, const char *detail)
+{
+    struct buffer text;
+    buffer_init(&text, 4096);
+    buffer_addf(&text, "(#%u) %s", c->code, c->nl);
+    if (detail)
+        buffer_addf(&text, " (%s)", detail);
+    buffer_add(out, SPAN("{\"error\":{\"message\":"));
+    json_quote(out, buffer_span(&text));
+    buffer_addf(out, ",\"type\":\"OAuthException\",\"code\":%u", c->code);
+    buffer_add(out, SPAN(",\"error_data\":{\"messaging_product\":\"whatsapp\",\"details\":"));
+    json_quote(out, span_str(c->en));
+    buffer_addf(out, "},\"is_transient\":%s,\"fbtrace_id\":\"sluis\"}}",
+                c->retry ? "true" : "false");
+    buffer_free(&text);
+}
+
+void refuse(struct graph *graph, struct exchange *ex, enum graph_error error, const char *detail)
+{
+    const struct graph_code *c = &codes[error];
+    struct buffer out;
+    buffer_init(&out, 16 * 1024);
+    write_error(&out, c, detail);
+    graph_count(graph, error == E_TOKEN ? G_TOKEN_REFUSED : G_REFUSED);
+    exchange_answer_begin(ex, c->status);
+    exchange_answer_field(ex, SPAN("Content-Type"), SPAN("application/json; charset=utf-8"));
+    if (c->retry)
+        exchange_answer_field(ex, SPAN("Retry-After"), SPAN("5"));
+    if (error == E_TOKEN)
+        exchange_answer_field(ex, SPAN("WWW-Authenticate"), SPAN("Bearer"));
+    exchange_answer_end(ex, buffer_span(&out));
+    buffer_free(&out);
+}
+
+void call_refuse(struct call *call, enum graph_error error, const char *detail)
+{
+    struct exchange *ex = call_exchange(call);
+    if (ex)
+        refuse(call->thread->graph, ex, error, detail);
+    call_record(call, AUDIT_REFUSE, codes[error].word, codes[error].code, 0, 0, 0);
+    call_free(call);
+}

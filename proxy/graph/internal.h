@@ -1,0 +1,186 @@
+/*
+ * The graph room's own shapes.
+ *
+ *   request -> token -> endpoint (path, method) -> parameters by name -> handler
+ *   send:   JSON -> judge -> policy -> intent committed -> rebuilt request -> Meta -> outcome ->
+ * reply
+ *
+ * A call belongs to the thread that read the request, save between call_to_owner and its way back,
+ * when the thread that owns the contact has it.
+ */
+#ifndef SLUIS_GRAPH_INTERNAL_H
+#define SLUIS_GRAPH_INTERNAL_H
+
+#include "sluis/audit.h"
+#include "sluis/base/clock.h"
+#include "sluis/base/counters.h"
+#include "sluis/base/encode.h"
+#include "sluis/base/json.h"
+#include "sluis/base/log.h"
+#include "sluis/graph.h"
+#include "sluis/mask.h"
+#include "sluis/retention.h"
+
+#include <stddef.h>
+
+#define GRAPH_JSON_MAX (1u * 1024 * 1024)    /* body of a JSON call */
+#define GRAPH_UPLOAD_MAX (16u * 1024 * 1024) /* body of an upload, in memory in this version */
+#define GRAPH_REPLY_MAX (4u * 1024 * 1024)   /* Meta's JSON answers */
+#define GRAPH_MEDIA_MAX (100u * 1024 * 1024) /* media bytes: Meta's own limit */
+#define GRAPH_ARENA_MAX (48u * 1024 * 1024)
+#define GRAPH_VERSION_DEFAULT "v24.0" /* for calls without a version */
+#define GRAPH_ACTOR_MAX 64            /* X-Sluis-Actor */
+#define GRAPH_ID_MAX 32               /* digits of an object id */
+#define GRAPH_CALLS_MAX 4096          /* calls under way per thread; above it 503 */
+
+enum graph_error { /* rows of the code table, in its order */
+                   E_TOKEN,
+                   E_OBJECT,
+                   E_ENDPOINT,
+                   E_PARAMETER,
+                   E_BODY,
+                   E_CONTENT,
+                   E_MEDIA,
+                   E_LINK,
+                   E_UNKNOWN_OUTCOME,
+                   E_UNREACHABLE,
+                   E_STORE,
+                   E_UNJUDGED,
+                   E_TOO_LARGE,
+                   E_OAUTH,
+                   E_BUSY,
+                   E_METHOD,
+                   E_RECIPIENT,
+                   E_REPLY,
+                   E_ACTOR,
+                   E_COUNT
+};
+
+enum graph_counter {
+    G_CALLS,
+    G_TOKEN_REFUSED,
+    G_REFUSED,
+    G_SENT,
+    G_SEND_FAILED,
+    G_SEND_UNKNOWN,
+    G_MASKED,
+    G_CONTENT_REFUSED,
+    G_SETUP_ANSWERED,
+    G_FORWARDED,
+    G_UNJUDGED,
+    G_COUNT
+};
+
+struct graph_thread {
+    struct graph *graph;
+    unsigned index;
+    struct loop *loop;
+    struct upstream *upstream;
+    struct detect_scratch *scratch;
+    struct keyring_cache *keys;
+    struct subject_resolver *subjects; /* the gateway's */
+    unsigned calls;
+};
+
+struct graph {
+    struct graph_deps deps;
+    struct graph_thread *threads;
+    struct counter *counters;
+};
+
+static inline void graph_count(struct graph *g, enum graph_counter c)
+{
+    counter_add(&g->counters[c], 1);
+}
+
+/* What an object in a path is. */
+enum object { OBJECT_NONE, OBJECT_PHONE, OBJECT_WABA, OBJECT_MEDIA };
+
+struct call;
+struct endpoint {
+    enum http_method method;
+    enum object object;
+    const char *edge;              /* "messages", or "" for the object itself */
+    const char *const *parameters; /* allowed in the query beside access_token; NULL-terminated */
+    uint64_t body_max;
+    bool sends_media; /* refused on the head where media is withheld */
+    void (*handle)(struct call *call);
+};
+
+struct call {
+    struct mail mail; /* first */
+    struct graph_thread *thread;
+    struct server *server;
+    uint64_t exchange;
+    struct config *config;
+    const struct config_channel *channel;
+    const struct config_route *route; /* the tool's own, or NULL */
+    struct principal principal;
+    const struct endpoint *endpoint;
+    char id[GRAPH_ID_MAX + 1];
+    char version[16];
+    char host[256];
+    char actor[GRAPH_ACTOR_MAX + 1];
+    char content_type[256];
+    bool token_in_query;
+    struct buffer token; /* the tool's own, for paging links; wiped */
+    struct http_parameter parameters[HTTP_PARAMETERS_MAX];
+    unsigned parameter_count;
+    char decoded[4096];
+    struct arena arena;
+    struct buffer body, rebuilt;
+    struct json_doc doc;
+    struct judged judged;
+    struct send *send; /* send.c */
+};
+
+/* ---- codes.c ---- */
+/* Answers with a refusal in Meta's error shape, counted, and for known principals recorded. */
+void refuse(struct graph *graph, struct exchange *ex, enum graph_error error, const char *detail);
+void call_refuse(struct call *call, enum graph_error error, const char *detail); /* ends the call */
+
+/* ---- endpoints.c ---- */
+/* The endpoint of a method and path, its channel looked up; NULL and *error. */
+const struct endpoint *endpoint_find(const struct config *config, const struct principal *principal,
+                                     enum http_method method, const struct http_path *path,
+                                     struct call *call, enum graph_error *error);
+/* The first parameter that is not allowed by name, or given twice; NULL when all are fine. */
+const char *endpoint_bad_parameter(const struct endpoint *endpoint,
+                                   const struct http_parameter *list, unsigned n);
+
+/* ---- graph.c ---- */
+void call_free(struct call *call);
+struct exchange *call_exchange(struct call *call); /* NULL: the tool has gone */
+/* One leaf about this call, not waited for. */
+void call_record(struct call *call, enum audit_action action, const char *outcome, uint32_t code,
+                 uint64_t object, uint64_t subject, uint32_t masked);
+struct span call_parameter(const struct call *call, const char *name);
+
+/* ---- reply.c ---- */
+/* Meta's answer, rebuilt: links to the gateway's own, content judged, identifiers per profile. Ends
+ * the call. */
+void reply_forward(struct call *call, const struct upstream_answer *answer);
+
+/* ---- handlers ---- */
+void handle_messages(struct call *call);
+void handle_forward(struct call *call); /* GET: rebuilt and forwarded */
+void handle_media_get(struct call *call);
+void handle_media_bytes(struct call *call);
+void handle_media_delete(struct call *call);
+void handle_media_upload(struct call *call);
+void handle_setup(struct call *call);
+void handle_subscribed_get(struct call *call);
+void handle_phone_post(struct call *call);
+/* Endpoints without a channel: /oauth/..., /debug_token, our own media bytes. True when answered.
+ */
+bool setup_special(struct graph *graph, struct exchange *ex, const struct http_path *path,
+                   const struct principal *principal);
+
+/* Sends a rebuilt request to Meta; the reply goes through reply_forward. */
+void forward(struct call *call, enum http_method method, struct span target, struct span type,
+             struct span body, uint64_t answer_max,
+             void (*done)(const struct upstream_answer *answer, void *ctx));
+/* "/v24.0/ID[/EDGE]?..." from parsed facts. */
+void forward_target(const struct call *call, struct buffer *out);
+
+#endif

@@ -1,0 +1,213 @@
+/*
+ * Meta's answers on their way to a tool: addresses of Meta's become the gateway's own, content is
+ * judged and masked for the tool's profile, nothing is relayed as it came.
+ */
+#include "internal.h"
+
+#include "sluis/net/client.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+#define EDITS_MAX 4
+
+/* Fields of Meta's head that a tool may see: limits. */
+static const char *const passed_fields[] = {"Retry-After", "X-App-Usage",
+                                            "X-Business-Use-Case-Usage"};
+
+static void base_url(const struct call *call, struct buffer *out)
+{
+    if (call->config->public_url) {
+        buffer_add_str(out, call->config->public_url);
+    } else {
+        buffer_add(out, SPAN("https://"));
+        buffer_add_str(out, call->host);
+    }
+}
+
+/* A paging link: Meta's path and the parameters this endpoint allows, on our own address. Meta's
+ * own carries the real token. */
+static int own_link(const struct call *call, struct span link, struct buffer *out)
+{
+    struct client_url url;
+    char decoded[8192];
+    struct http_parameter list[HTTP_PARAMETERS_MAX];
+    unsigned n = 0;
+    if (client_url_parse(link, &url) != 0)
+        return SLUIS_EINVAL;
+    struct span target = span_str(url.target);
+    size_t mark = span_find(target, '?');
+    if (http_query_split(span_from(target, mark + 1), decoded, sizeof(decoded), list, &n) != 0)
+        return SLUIS_EINVAL;
+    base_url(call, out);
+    buffer_addf(out, "/%s/%s", call->version, call->id);
+    if (call->endpoint->edge[0])
+        buffer_addf(out, "/%s", call->endpoint->edge);
+    char separator = '?';
+    for (unsigned i = 0; i < n; i++) {
+        const struct http_parameter one = list[i];
+        if (span_is(one.name, "access_token") || endpoint_bad_parameter(call->endpoint, &one, 1))
+            continue;
+        buffer_add_char(out, separator);
+        http_percent_encode(out, one.name);
+        buffer_add_char(out, '=');
+        http_percent_encode(out, one.value);
+        separator = '&';
+    }
+    if (call->token_in_query) { /* such a tool follows the link as it stands (Chatwoot) */
+        buffer_add_char(out, separator);
+        buffer_add(out, SPAN("access_token="));
+        http_percent_encode(out, buffer_span(&call->token));
+    }
+    sodium_memzero(decoded, sizeof(decoded));
+    return out->error;
+}
+
+struct rewriting {
+    struct json_edit edits[EDITS_MAX];
+    size_t n;
+};
+
+static int edit_string(struct call *call, const struct json_doc *doc, uint32_t node,
+                       struct span text, struct rewriting *w)
+{
+    const struct json_node *v = json_node(doc, node);
+    struct buffer quoted;
+    struct span kept;
+    buffer_init(&quoted, 64 * 1024);
+    json_quote(&quoted, text);
+    int r = quoted.error ? quoted.error : arena_try_copy(&call->arena, buffer_span(&quoted), &kept);
+    buffer_free(&quoted);
+    if (r == 0)
+        w->edits[w->n++] = (struct json_edit){v->start, v->end, kept};
+    return r;
+}
+
+static int rewrite_paging(struct call *call, const struct json_doc *doc, struct rewriting *w)
+{
+    static const char *const paths[] = {"paging.previous", "paging.next"};
+    uint32_t nodes[2];
+    for (unsigned i = 0; i < 2; i++)
+        nodes[i] = json_path(doc, 0, paths[i]);
+    bool swapped = nodes[0] != JSON_NONE && nodes[1] != JSON_NONE && nodes[1] < nodes[0];
+    for (unsigned i = 0; i < 2; i++) { /* edits in document order */
+        uint32_t node = nodes[swapped ? 1 - i : i];
+        struct span link;
+        struct buffer own;
+        if (node == JSON_NONE)
+            continue;
+        int r = json_string(doc, node, &call->arena, &link);
+        buffer_init(&own, 32 * 1024);
+        if (r == 0)
+            r = own_link(call, link, &own);
+        if (r == 0)
+            r = edit_string(call, doc, node, buffer_span(&own), w);
+        buffer_free(&own);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The answer to GET /{media-id}: its address becomes ours (whatsapp 0.1). */
+static int rewrite_media(struct call *call, const struct json_doc *doc, struct rewriting *w)
+{
+    uint32_t node = json_get(doc, 0, SPAN("url"));
+    if (node == JSON_NONE || call->endpoint->object != OBJECT_MEDIA)
+        return 0;
+    struct buffer own;
+    buffer_init(&own, 4096);
+    base_url(call, &own);
+    buffer_addf(&own, "/sluis/media/%s", call->id);
+    int r = own.error ? own.error : edit_string(call, doc, node, buffer_span(&own), w);
+    buffer_free(&own);
+    return r;
+}
+
+static const struct profile *reader_profile(const struct call *call)
+{
+    return call->route ? call->route->policy->profile
+                       : policy_storage_profile(call->channel->policy);
+}
+
+static int render(struct call *call, const struct json_doc *doc, struct buffer *out)
+{
+    struct judged judged;
+    uint8_t hash_key[KEYRING_KEY_BYTES], alias_key[KEYRING_KEY_BYTES];
+    char label[2 * CONFIG_NAME_MAX + 32];
+    struct keyring *keyring = call->thread->graph->deps.keyring;
+    const struct judge_input input = {.doc = doc,
+                                      .table = MASK_TABLE_REPLY,
+                                      .policy = call->channel->policy,
+                                      .scratch = call->thread->scratch,
+                                      .at_ms = clock_wall_ms()};
+    snprintf(label, sizeof(label), "hash/%s", call->channel->name);
+    keyring_derive(keyring, label, hash_key);
+    snprintf(label, sizeof(label), "alias/%s/%s", call->channel->name,
+             call->route ? call->route->name : "");
+    keyring_derive(keyring, label, alias_key);
+    const struct mask_reader reader = {.profile = reader_profile(call),
+                                       .policy = call->channel->policy,
+                                       .media = MEDIA_PASS, /* addresses are ours by now */
+                                       .hash_key = hash_key,
+                                       .alias_key = call->route ? alias_key : NULL};
+    int r = mask_judge(&input, &call->arena, &judged);
+    if (r == 0)
+        r = mask_render(doc, 0, MASK_TABLE_REPLY, &judged, &reader, &call->arena, out);
+    sodium_memzero(hash_key, sizeof(hash_key));
+    sodium_memzero(alias_key, sizeof(alias_key));
+    return r ? r : out->error;
+}
+
+static int rebuild(struct call *call, struct span body, struct buffer *out)
+{
+    struct json_doc doc;
+    struct rewriting w = {.n = 0};
+    struct buffer own;
+    int r = json_scan(&doc, body, &call->arena, NULL);
+    if (r == 0)
+        r = rewrite_paging(call, &doc, &w);
+    if (r == 0 && w.n == 0)
+        r = rewrite_media(call, &doc, &w);
+    if (r != 0)
+        return r;
+    buffer_init(&own, GRAPH_REPLY_MAX * 6);
+    r = json_emit(&own, body, 0, (uint32_t)body.n, w.edits, w.n);
+    if (r == 0)
+        r = json_scan(&doc, buffer_span(&own), &call->arena, NULL);
+    if (r == 0)
+        r = render(call, &doc, out);
+    buffer_free(&own);
+    return r;
+}
+
+void reply_forward(struct call *call, const struct upstream_answer *answer)
+{
+    struct buffer out;
+    struct exchange *ex = call_exchange(call);
+    if (answer->outcome != UPSTREAM_ANSWERED) {
+        call_refuse(call, E_UNREACHABLE, NULL);
+        return;
+    }
+    buffer_init(&out, GRAPH_REPLY_MAX * 6);
+    int r = answer->body.n ? rebuild(call, answer->body, &out) : 0;
+    if (r != 0) {
+        LOG(LOG_WARN, "graph", "reply_not_readable", log_u64("status", answer->status),
+            log_error(r));
+        call_refuse(call, E_REPLY, NULL);
+    } else {
+        if (ex) {
+            exchange_answer_begin(ex, answer->status);
+            exchange_answer_field(ex, SPAN("Content-Type"), SPAN("application/json"));
+            for (size_t i = 0; i < sizeof(passed_fields) / sizeof(passed_fields[0]); i++) {
+                struct span name = span_str(passed_fields[i]);
+                struct span value = http_field(answer->head, name);
+                if (value.n)
+                    exchange_answer_field(ex, name, value);
+            }
+            exchange_answer_end(ex, buffer_span(&out));
+        }
+        call_free(call);
+    }
+    buffer_free(&out);
+}
