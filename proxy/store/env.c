@@ -266,6 +266,29 @@ static int env_load(struct store *store, struct diag *diag)
     return 0;
 }
 
+/* Reading past the end of a mapped file kills the process. LMDB may leave its last pages unwritten
+ * when nothing refers to them, so a short file is no error in itself: it is made as long as LMDB
+ * counts, and a page that ought to have had content is then found to be no page (MDB_CORRUPTED). */
+static int fit_length(struct store *store)
+{
+    mdb_filehandle_t fd;
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat st;
+
+    int rc = mdb_env_info(store->env, &info);
+    if (!rc)
+        rc = mdb_env_stat(store->env, &stat);
+    if (!rc)
+        rc = mdb_env_get_fd(store->env, &fd);
+    if (rc)
+        return rc;
+    off_t want = (off_t)((info.me_last_pgno + 1) * stat.ms_psize);
+    if (fstat(fd, &st) != 0 || (st.st_size < want && ftruncate(fd, want) != 0))
+        return errno;
+    return 0;
+}
+
 int env_open(struct store *store, struct diag *diag)
 {
     /* MDB_NOMEMINIT stays off: unused parts of pages would carry heap memory to the disk. */
@@ -286,7 +309,8 @@ int env_open(struct store *store, struct diag *diag)
         env_close(store);
         return rc;
     }
-    rc = env_load(store, diag);
+    rc = fit_length(store);
+    rc = rc ? lmdb_diag(store, diag, "the store cannot be read", rc) : env_load(store, diag);
     if (!rc)
         rc = space_preallocate(store, diag);
     if (!rc && fsync(store->folder_fd) != 0)
