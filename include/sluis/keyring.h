@@ -98,6 +98,54 @@ SLUIS_MUST_CHECK int keyring_bind(struct keyring *keyring, struct store *store, 
  * new one opens, and only one of them; a start finds out which. Not on event threads. */
 SLUIS_MUST_CHECK int keyring_rotate_root(struct keyring *keyring, struct span passphrase);
 
+/* ---- backups of the keyring ---- */
+/*
+ * A backup holds the keys of its moment, sealed to a recovery public key whose secret is kept
+ * elsewhere (X25519, libsodium's sealed box). It can open what is destroyed later, so every backup
+ * is numbered and registered in the store before it leaves, with the day by which it must be gone.
+ * The register is a sealed row a backup in the store's settings.
+ *
+ *   0   "SLUISKB1"   8   number (4)   12  generation (8)   20  installation (16)
+ *   36  made, ms since 1970 (8)       44  recovery public key (32)
+ *   76  backup key in a sealed box (80)   156  nonce (24)   180  sealed cover and tag
+ * XChaCha20-Poly1305 under the backup key, associated data = bytes 0..155.
+ */
+#define KEYRING_RECOVERY_KEY 32
+#define KEYRING_BACKUP_KEEP_MAX_S (366ll * 24 * 3600) /* a keyring backup undoes erasure: a year   \
+                                                       */
+struct keyring_backup {
+    uint32_t number;
+    uint64_t generation;
+    int64_t made_ms, expires_ms;
+    int64_t gone_ms; /* when a person confirmed that it is destroyed; 0 not yet */
+};
+void keyring_recovery_make(uint8_t public_key[KEYRING_RECOVERY_KEY],
+                           uint8_t secret_key[KEYRING_RECOVERY_KEY]);
+/* Registers a backup (durable), then appends it to `out`. Not on event threads. SLUIS_EINVAL
+ * (keep_s not in 1 .. KEYRING_BACKUP_KEEP_MAX_S), or the store's error. */
+SLUIS_MUST_CHECK int keyring_backup_make(struct keyring *keyring, struct store *store,
+                                         const uint8_t public_key[KEYRING_RECOVERY_KEY],
+                                         int64_t keep_s, int64_t now_ms, struct buffer *out,
+                                         struct keyring_backup *made);
+/* A person says that backup `number` has been destroyed everywhere. SLUIS_ENOENT. */
+SLUIS_MUST_CHECK int keyring_backup_gone(struct keyring *keyring, struct store *store,
+                                         uint32_t number, int64_t now_ms);
+/* Every registered backup by number; `each` returns 0 to go on. SLUIS_ECRYPTO when a row does not
+ * open: then nothing certain can be said about backups. */
+SLUIS_MUST_CHECK int
+keyring_backup_each(struct keyring *keyring, struct store *store,
+                    int (*each)(void *ctx, const struct keyring_backup *backup), void *ctx);
+/* For certificates: when what was destroyed in `generation` is destroyed in every registered backup
+ * too: 0 it is now, otherwise the latest day by which a living backup must be gone. */
+SLUIS_MUST_CHECK int keyring_backup_clear(struct keyring *keyring, struct store *store,
+                                          uint64_t generation, int64_t now_ms, int64_t *clear_ms);
+/* Makes a keyring out of a backup, in a folder that has none, under the root key of `config` (made
+ * when absent). SLUIS_EEXIST, SLUIS_ECRYPTO (another recovery key, damaged), SLUIS_EINVAL (no
+ * backup). keyring_bind then says whether the store knows a newer one. */
+SLUIS_MUST_CHECK int keyring_restore(const struct keyring_config *config, struct span backup,
+                                     const uint8_t secret_key[KEYRING_RECOVERY_KEY],
+                                     struct keyring **out, struct diag *diag);
+
 /* ---- destroying keys ---- */
 enum keyring_tree { KEYRING_TIME, KEYRING_SUBJECT, KEYRING_MESSAGE, KEYRING_TREES };
 struct keyring_leaf {

@@ -144,9 +144,8 @@ static int cover_file_write(struct keyring_files *files, const struct cover *cov
                             uint64_t generation)
 {
     char name[NAME_MAX_COVER];
-    /* the plain cover holds every key: guarded memory, sized for the worst case of marks */
-    size_t most = 2 * TREE_KEY + (size_t)cover->slab.used * (TREE_KEY + 1) + KEYRING_TREES +
-                  (size_t)cover->inner_used * (TREE_ARITY + 1);
+    size_t most = cover_most(cover);
+    /* the plain cover holds every key: guarded memory */
     uint8_t *memory = sodium_malloc(HEAD_SIZE + NONCE + most + TAG);
     if (!memory)
         return SLUIS_ENOMEM;
@@ -308,16 +307,20 @@ static int folder_check(struct keyring_files *files, const char *path, bool any_
 }
 
 /* A new keyring: slots preallocated, then generation 1. */
-static int files_make(struct keyring_files *files, struct cover *cover)
+static int files_make(struct keyring_files *files, struct cover *cover,
+                      const struct files_seed *seed)
 {
     uint8_t zero[SLOT_SIZE * SLOTS] = {0};
-    randombytes_buf(files->installation, sizeof(files->installation));
-    files->generation = 0;
+    if (seed)
+        memcpy(files->installation, seed->installation, sizeof(files->installation));
+    else
+        randombytes_buf(files->installation, sizeof(files->installation));
+    files->generation = seed ? seed->generation - 1 : 0;
     int result = pwrite_all(files->epoch, zero, sizeof(zero), 0);
     if (!result && (fsync(files->epoch) != 0 || fsync(files->folder) != 0))
         result = SLUIS_EIO;
     if (!result)
-        result = cover_make(cover);
+        result = seed ? cover_read(cover, seed->cover) : cover_make(cover);
     return result ? result : files_commit(files, cover);
 }
 
@@ -374,10 +377,11 @@ static int files_load(struct keyring_files *files, struct cover *cover, struct d
     return SLUIS_ECRYPTO;
 }
 
-int files_open(struct keyring_files *files, const char *path, bool make, bool any_file_system,
-               struct cover *cover, struct diag *diag)
+int files_open(struct keyring_files *files, const struct keyring_config *config, bool make,
+               const struct files_seed *seed, struct cover *cover, struct diag *diag)
 {
     struct stat st;
+    const char *path = config->path;
     files->folder = files->epoch = -1;
     if (make && mkdir(path, 0700) != 0 && errno != EEXIST) {
         diag_set(diag, path, 0, 0, "cannot make the keyring folder: %s", strerror(errno));
@@ -388,7 +392,7 @@ int files_open(struct keyring_files *files, const char *path, bool make, bool an
         diag_set(diag, path, 0, 0, "cannot open the keyring folder: %s", strerror(errno));
         return errno == ENOENT ? SLUIS_ENOENT : SLUIS_ESYS;
     }
-    int result = folder_check(files, path, any_file_system, diag);
+    int result = folder_check(files, path, config->any_file_system, diag);
     if (result)
         goto out;
     files->epoch = openat(files->folder, "epoch",
@@ -406,10 +410,14 @@ int files_open(struct keyring_files *files, const char *path, bool make, bool an
         goto out;
     }
     result = st.st_size < SLOT_SIZE * SLOTS ? SLUIS_ENOENT : files_load(files, cover, diag, path);
-    if (result == SLUIS_ENOENT) {
+    if (seed && result != SLUIS_ENOENT) {
+        diag_set(diag, path, 0, 0, "there is a keyring here already");
+        result = SLUIS_EEXIST;
+    } else if (result == SLUIS_ENOENT && !make) {
         diag_set(diag, path, 0, 0, "the keyring was never made (sluis keys init makes one)");
-        result = make ? files_make(files, cover) : SLUIS_ENOENT;
-        if (make && result)
+    } else if (result == SLUIS_ENOENT) {
+        result = files_make(files, cover, seed);
+        if (result)
             diag_set(diag, path, 0, 0, "cannot make the keyring");
     }
 out:

@@ -58,10 +58,19 @@ SLUIS_MUST_CHECK int root_read(const struct root_source *source, bool fresh, boo
 SLUIS_MUST_CHECK int root_promote(const struct root_source *source);
 void root_forget_new(const struct root_source *source);
 
+/* A keyring to be made from a backup: the cover as cover_write wrote it. */
+struct files_seed {
+    uint8_t installation[KEYRING_INSTALLATION];
+    uint64_t generation; /* at least 1 */
+    struct span cover;
+};
+
 /* Opens the folder and the newest generation; finishes a change that a crash cut off. `cover` is
- * initialised, its slab holds the root key. With `make`, an absent keyring is made. */
-SLUIS_MUST_CHECK int files_open(struct keyring_files *files, const char *path, bool make,
-                                bool any_file_system, struct cover *cover, struct diag *diag);
+ * initialised, its slab holds the root key. With `make`, an absent keyring is made, out of `seed`
+ * when that is not NULL; a seed never takes the place of a keyring (SLUIS_EEXIST). */
+SLUIS_MUST_CHECK int files_open(struct keyring_files *files, const struct keyring_config *config,
+                                bool make, const struct files_seed *seed, struct cover *cover,
+                                struct diag *diag);
 /* Writes the cover as the next generation, under a new epoch key. */
 SLUIS_MUST_CHECK int files_commit(struct keyring_files *files, struct cover *cover);
 void files_close(struct keyring_files *files);

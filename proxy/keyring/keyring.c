@@ -11,24 +11,23 @@ static const unsigned char derive_person[crypto_generichash_blake2b_PERSONALBYTE
 
 /* Opens with the root key, or with the one that a rotation was about to put in its place. */
 static int open_files(struct keyring *keyring, const struct keyring_config *config,
-                      struct diag *diag)
+                      const struct files_seed *seed, struct diag *diag)
 {
     uint8_t *root = slab_key(&keyring->cover.slab, SLAB_ROOT);
     int result = root_read(&keyring->root, false, config->make, config->passphrase, root, diag);
     if (!result)
-        result = files_open(&keyring->files, config->path, config->make, config->any_file_system,
-                            &keyring->cover, diag);
+        result = files_open(&keyring->files, config, config->make, seed, &keyring->cover, diag);
     if (!result)
         root_forget_new(&keyring->root);
-    if (result != SLUIS_ECRYPTO ||
+    if (result != SLUIS_ECRYPTO || seed ||
         root_read(&keyring->root, true, false, config->passphrase, root, NULL) != 0)
         return result;
-    result = files_open(&keyring->files, config->path, false, config->any_file_system,
-                        &keyring->cover, diag);
+    result = files_open(&keyring->files, config, false, NULL, &keyring->cover, diag);
     return result ? result : root_promote(&keyring->root);
 }
 
-int keyring_open(const struct keyring_config *config, struct keyring **out, struct diag *diag)
+int keyring_start(const struct keyring_config *config, const struct files_seed *seed,
+                  struct keyring **out, struct diag *diag)
 {
     if (sodium_init() < 0)
         return SLUIS_ESYS;
@@ -48,14 +47,20 @@ int keyring_open(const struct keyring_config *config, struct keyring **out, stru
     sodium_memzero(keyring->days, DAY_KEYS * sizeof(*keyring->days));
     result = root_source(config, &keyring->root, diag);
     if (!result)
-        result = open_files(keyring, config, diag);
+        result = open_files(keyring, config, seed, diag);
 out:
     if (result) {
         keyring_close(keyring);
         return result;
     }
+    keyring->generation = keyring->files.generation;
     *out = keyring;
     return 0;
+}
+
+int keyring_open(const struct keyring_config *config, struct keyring **out, struct diag *diag)
+{
+    return keyring_start(config, NULL, out, diag);
 }
 
 void keyring_close(struct keyring *keyring)
@@ -76,7 +81,7 @@ void keyring_status(struct keyring *keyring, struct keyring_status *out)
 {
     pthread_rwlock_rdlock(&keyring->lock);
     memcpy(out->installation, keyring->files.installation, sizeof(out->installation));
-    out->generation = keyring->files.generation;
+    out->generation = keyring->generation;
     out->cover_nodes = keyring->cover.live;
     out->behind = keyring->behind;
     /* locking again what is locked changes nothing, and says whether it could be */
@@ -113,6 +118,7 @@ int keyring_rotate_root(struct keyring *keyring, struct span passphrase)
         int promoted = root_promote(&keyring->root);
         pthread_rwlock_wrlock(&keyring->lock);
         keyring->behind = result != 0;
+        keyring->generation = keyring->files.generation;
         pthread_rwlock_unlock(&keyring->lock);
         result = result ? result : promoted;
     }
@@ -165,11 +171,10 @@ int keyring_puncture(struct keyring *keyring, const struct keyring_leaf *leaves,
      * other threads go on sealing. */
     if (keyring->behind && !result) {
         result = files_commit(&keyring->files, &keyring->cover);
-        if (!result) {
-            pthread_rwlock_wrlock(&keyring->lock);
-            keyring->behind = false;
-            pthread_rwlock_unlock(&keyring->lock);
-        }
+        pthread_rwlock_wrlock(&keyring->lock);
+        keyring->behind = result != 0;
+        keyring->generation = keyring->files.generation;
+        pthread_rwlock_unlock(&keyring->lock);
     }
     pthread_mutex_unlock(&keyring->change);
     return result;

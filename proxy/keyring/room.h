@@ -26,6 +26,7 @@ struct keyring {
     struct day_key *days; /* sodium_malloc, DAY_KEYS */
     struct root_source root;
     bool behind;
+    uint64_t generation; /* on disk; under `lock`, where files.generation is under `change` */
 };
 
 /* Direct-mapped leaf caches. Time: few classes, few live buckets. Subject: one per conversation
@@ -59,6 +60,9 @@ struct keyring_cache {
     unsigned nonces_left;
 };
 
+SLUIS_MUST_CHECK int keyring_start(const struct keyring_config *config,
+                                   const struct files_seed *seed, struct keyring **out,
+                                   struct diag *diag);
 void cache_wipe(struct keyring_cache *cache);
 
 #endif

@@ -298,6 +298,12 @@ void cover_write(const struct cover *cover, struct buffer *out)
         ref_write(cover, cover->roots[t], out);
 }
 
+size_t cover_most(const struct cover *cover)
+{
+    return 2 * TREE_KEY + (size_t)cover->slab.used * (TREE_KEY + 1) + KEYRING_TREES +
+           (size_t)cover->inner_used * (TREE_ARITY + 1);
+}
+
 static int key_read(struct span *text, uint8_t *key)
 {
     if (text->n < TREE_KEY)

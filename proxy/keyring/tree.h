@@ -84,6 +84,7 @@ SLUIS_MUST_CHECK int cover_puncture(struct cover *cover, const struct keyring_le
 /* The cover in depth-first order: index key, derivation key, then per tree 0 (dead), 1 and the key
  * (live), or 2 and four children. */
 void cover_write(const struct cover *cover, struct buffer *out);
+size_t cover_most(const struct cover *cover); /* bytes that cover_write may write, at most */
 /* Refuses with SLUIS_EINVAL whatever cover_write would not have written. */
 SLUIS_MUST_CHECK int cover_read(struct cover *cover, struct span text);
 
