@@ -2,6 +2,7 @@
  * detect, decoded; findings come back as raw byte ranges of the unit's text. */
 #include "inner.h"
 #include "paths.h"
+#include "vcard.h"
 
 #define FINDINGS_FIRST 64    /* on the stack; a text with more is judged again with room for all */
 #define LIST_FIRST 8         /* findings of a unit: most have none */
@@ -229,6 +230,11 @@ static int judge_string(struct judge *j, uint32_t node, const struct place *plac
     struct judged_text t = {.text = json_inner(doc, node), .raw_start = doc->nodes[node].start + 1};
     if (doc->nodes[node].flags & JSON_ESCAPED) {
         int error = inner_decode(doc, node, j->arena, &t.text, &t.map);
+        if (error)
+            return error;
+    }
+    if (place->row && place->row->flags & PATH_VCARD) {
+        int error = vcard_unfold(j->arena, &t.text, &t.map);
         if (error)
             return error;
     }

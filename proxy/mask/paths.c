@@ -68,7 +68,7 @@ LIST(card_org, NAMED("company"), NAMED("department"), NAMED("title"));
 LIST(card_url, CONTENT("url"), CONTENT("type"));
 LIST(card, MEMBERS("name", card_name), NAMED("birthday"), MEMBERS("phones", card_phone),
      MEMBERS("emails", card_email), MEMBERS("addresses", card_address), MEMBERS("org", card_org),
-     MEMBERS("urls", card_url), CONTENT("vcard"), STRUCTURE("origin"));
+     MEMBERS("urls", card_url), FLAGGED("vcard", PATH_VCARD), STRUCTURE("origin"));
 
 LIST(error_data, CONTENT("details"), STRUCTURE("messaging_product"));
 LIST(error, STRUCTURE("code"), CONTENT("title"), CONTENT("message"),

@@ -13,6 +13,7 @@ enum path_flag {
     PATH_MEDIA = 2,        /* an object that describes media */
     PATH_MESSAGE = 4,      /* a message: its texts are judged with the conversation's window */
     PATH_CONTACT_NAME = 8, /* who the contact is: hidden where the profile hides the contact */
+    PATH_VCARD = 32,       /* folded lines, pictures */
     PATH_PHONES = 16,      /* every run of digits as long as a phone number is one */
 };
 

@@ -5,12 +5,14 @@
 #include "media.h"
 #include "paths.h"
 #include "replace.h"
+#include "vcard.h"
 #include "window.h"
 
 #define EDITS_FIRST 16
 #define OUT_MAX                                                                                    \
     (64u * 1024 * 1024) /* of one replaced value; the caller's buffer caps the whole               \
                          */
+#define CUT UINT16_MAX  /* type of a range that no profile shows: media inside a contact card */
 #define MARK "sluis"    /* our own member at the top of a delivered unit */
 
 struct render {
@@ -84,6 +86,8 @@ static const struct mask_finding *take(struct render *r, uint32_t start, uint32_
 
 static struct mask_rule rule_of(const struct render *r, unsigned type)
 {
+    if (type == CUT)
+        return (struct mask_rule){.action = MASK_REDACT};
     struct mask_rule rule = profile_rule(r->reader->profile, type);
     if (rule.action == MASK_KEEP && type == DETECT_PHONE && r->hides)
         rule.action = MASK_REDACT; /* a number in a text gives the contact away as well */
@@ -103,6 +107,10 @@ static void add_mask(struct render *r, struct mask_rule rule, unsigned type, uin
                      uint32_t end)
 {
     struct span raw = span_sub(r->doc->text, start, end), value;
+    if (type == CUT) {
+        buffer_add(&r->text, media_line(SPAN("image"), false));
+        return;
+    }
     struct buffer mask;
     char *text = arena_try(r->arena, raw.n);
     uint32_t *map = arena_try(r->arena, (raw.n + 1) * sizeof *map);
@@ -164,12 +172,51 @@ static void render_number(struct render *r, uint32_t node, bool content)
     }
 }
 
-static void render_string(struct render *r, uint32_t node, bool content)
+/* The findings of a contact card together with the media in it, which are cut whatever the profile:
+ * a picture in a card is never inspected. */
+static const struct mask_finding *with_card_media(struct render *r, uint32_t node,
+                                                  const struct mask_finding *f, size_t *n)
+{
+    struct span text = json_inner(r->doc, node);
+    const uint32_t *map = NULL;
+    uint32_t base = r->doc->nodes[node].start + 1;
+    size_t at = 0, start, end, cuts = 0, out = 0, next = 0;
+    if (inner_decode(r->doc, node, r->arena, &text, &map) != 0 ||
+        vcard_unfold(r->arena, &text, &map) != 0) {
+        set_error(r, SLUIS_ENOMEM);
+        return f;
+    }
+    while (vcard_media(text, &at, &start, &end))
+        cuts++;
+    if (cuts == 0)
+        return f;
+    struct mask_finding *list = arena_try(r->arena, (*n + cuts) * sizeof *list);
+    if (!list) {
+        set_error(r, SLUIS_ENOMEM);
+        return f;
+    }
+    for (at = 0; vcard_media(text, &at, &start, &end);) {
+        struct mask_finding cut = {base + map[start], base + map[end], CUT, 0};
+        while (next < *n && f[next].start < cut.start)
+            list[out++] = f[next++];
+        list[out++] = cut;
+        while (next < *n && f[next].end <= cut.end)
+            next++; /* inside what is cut */
+    }
+    while (next < *n)
+        list[out++] = f[next++];
+    *n = out;
+    return list;
+}
+
+static void render_string(struct render *r, uint32_t node, const struct path_row *row, bool content)
 {
     const struct json_node *v = &r->doc->nodes[node];
     size_t n;
     uint32_t start = v->start + 1, end = v->end - 1;
     const struct mask_finding *f = take(r, v->start, v->end, &n);
+    if (row && row->flags & PATH_VCARD)
+        f = with_card_media(r, node, f, &n);
     bool unjudged = content && r->reader->unjudged && end > start;
     if (!unjudged && node != r->marked && shows_all(r, f, n))
         return;
@@ -189,7 +236,7 @@ static void render_identifier(struct render *r, uint32_t node)
     bool string = v->kind == JSON_STRING;
     if (!r->hides || r->table == MASK_TABLE_SEND || (string && id.n == 2)) {
         if (string)
-            render_string(r, node, false);
+            render_string(r, node, NULL, false);
         else
             render_number(r, node, false);
         return;
@@ -239,7 +286,7 @@ static void render_inner(struct render *r, uint32_t node)
     size_t n;
     int error = inner_open(r->doc, node, r->arena, &inner);
     if (error == SLUIS_EINVAL) {
-        render_string(r, node, true);
+        render_string(r, node, NULL, true);
         return;
     }
     struct render sub = {.doc = &inner.doc,
@@ -511,7 +558,7 @@ static void render_leaf(struct render *r, uint32_t node, const struct path_row *
         buffer_add_str(&r->text, "]\"");
         edit_text(r, v->start, v->end);
     } else if (v->kind == JSON_STRING) {
-        render_string(r, node, content);
+        render_string(r, node, row, content);
     } else {
         render_number(r, node, content);
     }

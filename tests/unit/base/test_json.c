@@ -207,6 +207,7 @@ static void test_reading(void **state)
     node = json_get(&doc, 0, SPAN("pl"));
     assert_int_equal(json_string(&doc, node, &arena, &s), 0);
     assert_true(s.p > doc.text.p && s.p < doc.text.p + doc.text.n); /* not copied */
+    assert_int_equal(json_node(&doc, node)->flags, 0);
     node = json_get(&doc, 0, SPAN("lone"));
     assert_true(json_node(&doc, node)->flags & JSON_LONE_SURROGATE);
     assert_int_equal(json_string(&doc, node, &arena, &s), 0);
@@ -217,6 +218,30 @@ static void test_reading(void **state)
     assert_int_equal(json_get(&doc, JSON_NONE, SPAN("a")), JSON_NONE);
     assert_int_equal(json_string(&doc, 0, &arena, &s), SLUIS_EINVAL);
     arena_free(&arena);
+}
+
+/* What a flag says of a string decides whether it is decoded and escaped. */
+static void test_flags(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint8_t flags;
+    } rows[] = {
+        {"\"abcdefgh ~\"", 0},
+        {"\"abcdefgh\x7f\"", JSON_NON_ASCII},
+        {"\"\xc3\xa9 12345678\"", JSON_NON_ASCII},
+        {"\"\\/\"", JSON_ESCAPED},
+        {"\"\\ud83d\\udc4d\"", JSON_ESCAPED},
+        {"\"\\ud83d\"", JSON_ESCAPED | JSON_LONE_SURROGATE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct json_doc doc;
+        struct arena arena;
+        assert_int_equal(scan(&doc, &arena, span_str(rows[i].text)), 0);
+        assert_int_equal(doc.nodes[0].flags, rows[i].flags);
+        arena_free(&arena);
+    }
 }
 
 static void test_decode_map(void **state)
@@ -331,8 +356,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classes),    cmocka_unit_test(test_large_objects),
         cmocka_unit_test(test_limits),     cmocka_unit_test(test_reading),
-        cmocka_unit_test(test_decode_map), cmocka_unit_test(test_emit),
-        cmocka_unit_test(test_escape),     cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_flags),      cmocka_unit_test(test_decode_map),
+        cmocka_unit_test(test_emit),       cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

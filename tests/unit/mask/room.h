@@ -27,6 +27,7 @@ static const char room_policy[] =
     "  partly:  {default: redact, iban: {partial: {last: 4}}, pan: block, email: hash, phone: "
     "keep}\n"
     "  alias:   {default: redact, contact: alias}\n"
+    "  hidden:  {default: redact, phone: keep, contact: alias}\n"
     "originals: [{keep: 24h, ground: AVG 6.1.e}]\n"
     "history: [{keep: 1y, ground: AVG 6.1.e}]\n"
     "routes: {webcare: {profile: strict}, audio: {profile: strict}}\n"

@@ -90,6 +90,8 @@ static void test_alias(void **state)
     out = room_render(&r, &reader);
     for (size_t i = 0; i < N(hidden); i++)
         assert_lacks(out, hidden[i]);
+    reader = room_reader(&r, "hidden"); /* numbers in texts are kept: but not from who is hidden */
+    assert_has(room_render(&r, &reader), "\"body\":\"from [PHONE] to [PHONE]\"");
     reader.alias_key = NULL; /* fails closed */
     buffer_clear(&r.out);
     assert_int_equal(mask_render(&r.doc, 0, r.table, &r.judged, &reader, &r.arena, &r.out),
@@ -180,6 +182,32 @@ static void test_addresses(void **state)
     room_message(&r, "\"type\":\"image\",\"image\":{\"id\":\"../../admin\"," URL "}", "J");
     room_judge(&r);
     assert_has(room_render(&r, &reader), "\"image\":{\"id\":\"../../admin\"}");
+    room_close(&r);
+}
+
+/* A contact card: folded lines are read as one, pictures in it are cut even where all is kept. */
+static void test_card(void **state)
+{
+    (void)state;
+    struct room r;
+    room_open(&r);
+    struct mask_reader reader = room_reader(&r, "strict");
+    room_message(
+        &r,
+        "\"type\":\"contacts\",\"contacts\":[{\"vcard\":\"BEGIN:VCARD\\r\\nNOTE:rek NL91ABNA"
+        "\\r\\n 0417164300 ok\\r\\nitem1.photo;ENCODING=b;TYPE=JPEG:/9j/4AAQSkZJRg\\n KANARIE=="
+        "\\nLOGO:x\\nNOTE;ENCODING=QUOTED-PRINTABLE:NL91=\\r\\nABNA0417164300\\nEND:VCARD\"}]",
+        "J");
+    room_judge(&r);
+    assert_has(
+        room_render(&r, &reader),
+        "\"vcard\":\"BEGIN:VCARD\\r\\nNOTE:rek [IBAN] ok\\r\\nitem1.photo;ENCODING=b;TYPE=JPEG:"
+        "[foto: niet doorgegeven]\\nLOGO:[foto: niet doorgegeven]\\n"
+        "NOTE;ENCODING=QUOTED-PRINTABLE:[IBAN]\\nEND:VCARD\"");
+    reader = room_reader(&r, "open");
+    const char *out = room_render(&r, &reader);
+    assert_lacks(out, "KANARIE");
+    assert_has(out, "NL91ABNA\\r\\n 0417164300");
     room_close(&r);
 }
 
@@ -416,7 +444,8 @@ int main(void)
         cmocka_unit_test(test_named_values), cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_tool_data),    cmocka_unit_test(test_send_and_reply),
         cmocka_unit_test(test_marks),        cmocka_unit_test(test_route_media),
-        cmocka_unit_test(test_window),       cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_card),         cmocka_unit_test(test_window),
+        cmocka_unit_test(test_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
