@@ -20,6 +20,7 @@ start() {
     shift
     "$@" >>"$dir/$name.log" 2>&1 </dev/null &
     started[$name]=$!
+    disown $! # no word from the shell when it is killed
 }
 
 pid_of() { echo "${started[$1]:-}"; }
@@ -35,7 +36,6 @@ stop() {
         sleep 0.05
     done
     kill -KILL "$pid" 2>/dev/null
-    wait "$pid" 2>/dev/null
     return 0
 }
 

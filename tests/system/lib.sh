@@ -37,6 +37,11 @@ refuse() {
 
 # The last line and the exit code of a test.
 summary() {
+    stop_all
+    if grep -lE 'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:' "$dir"/*.log; then
+        verdict 0 "no sanitizer spoke up"
+        grep -hE -A 25 'Sanitizer|runtime error:' "$dir"/*.log | head -n 60
+    fi
     printf '%d checks, %d failed\n' "$checks" "$failures"
     [ "$failures" -eq 0 ] && [ "$checks" -gt 0 ]
 }
