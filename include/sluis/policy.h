@@ -108,6 +108,17 @@ enum outbound_action { OUTBOUND_MASK, OUTBOUND_REFUSE, OUTBOUND_PASS };
 /* OUTBOUND_MASK unless the policy says otherwise. */
 enum outbound_action policy_outbound(const struct policy *policy, unsigned type);
 
+/* ---- why: the rule that decided, for `explain` ---- */
+struct policy_reason {
+    const char
+        *rule;     /* "profiles.webcare.iban", "originals[2]" (from 1); "" when none was written */
+    unsigned line; /* of the policy's file; 0 when none was written: the built-in default */
+};
+struct policy_reason policy_why_profile(const struct profile *profile, unsigned type);
+struct policy_reason policy_why_retention(const struct policy *policy, enum retention_part part,
+                                          const struct retention_facts *facts);
+struct policy_reason policy_why_outbound(const struct policy *policy, unsigned type);
+
 /* ---- access log ---- */
 /* How long leaves are kept in seconds; 0 when the policy does not say: for ever. */
 int64_t policy_log_keep_s(const struct policy *policy);

@@ -236,6 +236,16 @@ enum outbound_action policy_outbound(const struct policy *policy, unsigned type)
     return type < DETECT_TYPES_MAX ? policy->outbound[type] : OUTBOUND_REFUSE;
 }
 
+struct policy_reason policy_why_profile(const struct profile *profile, unsigned type)
+{
+    return type < DETECT_TYPES_MAX ? profile->why[type] : (struct policy_reason){"", 0};
+}
+
+struct policy_reason policy_why_outbound(const struct policy *policy, unsigned type)
+{
+    return type < DETECT_TYPES_MAX ? policy->outbound_why[type] : (struct policy_reason){"", 0};
+}
+
 int64_t policy_log_keep_s(const struct policy *policy)
 {
     return policy->log_keep_s;

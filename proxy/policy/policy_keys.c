@@ -1,6 +1,9 @@
 /* Every key a policy may have: loading, diagnoses and the manual come from these rows. */
 #include "policy_room.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #define WANT(w) YAML_WANT_##w, false, false
 #define MUST(w) YAML_WANT_##w, true, false
 #define LATER YAML_WANT_ANY, false, true
@@ -151,6 +154,19 @@ int policy_no_memory(const struct loader *l)
 {
     diag_set(l->diag, yaml_file(l->doc), 0, 0, "out of memory");
     return SLUIS_ENOMEM;
+}
+
+int policy_take_reason(const struct loader *l, const struct yaml_node *node,
+                       struct policy_reason *out, const char *format, ...)
+{
+    char name[3 * (POLICY_NAME_MAX + 1)];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof(name), format, args);
+    va_end(args);
+    out->rule = arena_try_str(&l->policy->arena, span_str(name));
+    out->line = node->key ? node->key_line : node->line;
+    return out->rule ? 0 : policy_no_memory(l);
 }
 
 unsigned policy_type(const struct policy *policy, const char *word)

@@ -67,10 +67,21 @@ static int load_action(const struct loader *l, const struct yaml_node *node, str
 
 /* ---- profiles ---- */
 
-static void fill(struct profile *profile, struct mask_rule rule)
+static void fill(struct profile *profile, struct mask_rule rule, struct policy_reason why)
 {
-    for (size_t t = 0; t < DETECT_TYPES_MAX; t++)
+    for (size_t t = 0; t < DETECT_TYPES_MAX; t++) {
         profile->rules[t] = rule;
+        profile->why[t] = why;
+    }
+}
+
+static int load_type(const struct loader *l, const struct yaml_node *node, struct profile *profile)
+{
+    unsigned type = policy_type(l->policy, node->key);
+    int error = load_action(l, node, &profile->rules[type]);
+    return error ? error
+                 : policy_take_reason(l, node, &profile->why[type], "profiles.%s.%s", profile->name,
+                                      node->key);
 }
 
 static int load_profile(const struct loader *l, const struct yaml_node *node,
@@ -80,19 +91,22 @@ static int load_profile(const struct loader *l, const struct yaml_node *node,
     const struct yaml_node *contact = yaml_get(node, "contact");
     const struct yaml_node *common = yaml_get(node, "default");
     struct mask_rule rule = {MASK_REDACT, 0, 0};
+    struct policy_reason why = {"", 0};
     size_t word = 0;
     int error = policy_take_name(l, node, node->key, &profile->name);
     if (!error)
         error = policy_check_types(l, node, POLICY_KEYS_PROFILE);
     if (!error && common)
         error = load_action(l, common, &rule);
-    fill(profile, rule);
+    if (!error && common)
+        error = policy_take_reason(l, common, &why, "profiles.%s.default", profile->name);
+    fill(profile, rule, why);
     if (!error && contact)
         error = yaml_word(l->doc, contact, contacts, 2, &word, l->diag);
     profile->hides_contact = word == 1;
     for (const struct yaml_node *n = node->child; n && !error; n = n->next)
         if (n != common && n != contact)
-            error = load_action(l, n, &profile->rules[policy_type(l->policy, n->key)]);
+            error = load_type(l, n, profile);
     return error;
 }
 
@@ -100,7 +114,7 @@ int policy_load_profiles(const struct loader *l, const struct yaml_node *node)
 {
     struct policy *policy = l->policy;
     policy->storage.name = "storage";
-    fill(&policy->storage, (struct mask_rule){MASK_REDACT, 0, 0});
+    fill(&policy->storage, (struct mask_rule){MASK_REDACT, 0, 0}, (struct policy_reason){"", 0});
     size_t n = count(node);
     if (n > POLICY_PROFILES_MAX)
         return yaml_error_key(l->doc, node, l->diag, "more than %d profiles", POLICY_PROFILES_MAX);
@@ -235,6 +249,8 @@ static int outbound_word(const struct loader *l, const struct yaml_node *node,
 int policy_load_outbound(const struct loader *l, const struct yaml_node *node)
 {
     enum outbound_action rest = OUTBOUND_MASK;
+    struct policy_reason why = {"", 0};
+    struct policy *policy = l->policy;
     int error = node ? policy_check(l, node, POLICY_KEYS_OUTBOUND) : 0;
     const struct yaml_node *found = yaml_get(node, "found");
     if (!error && found)
@@ -242,10 +258,20 @@ int policy_load_outbound(const struct loader *l, const struct yaml_node *node)
     const struct yaml_node *common = yaml_get(found, "default");
     if (!error && common)
         error = outbound_word(l, common, &rest);
-    for (size_t t = 0; t < DETECT_TYPES_MAX; t++)
-        l->policy->outbound[t] = rest;
-    for (const struct yaml_node *n = found ? found->child : NULL; n && !error; n = n->next)
-        if (n != common)
-            error = outbound_word(l, n, &l->policy->outbound[policy_type(l->policy, n->key)]);
+    if (!error && common)
+        error = policy_take_reason(l, common, &why, "outbound.found.default");
+    for (size_t t = 0; t < DETECT_TYPES_MAX; t++) {
+        policy->outbound[t] = rest;
+        policy->outbound_why[t] = why;
+    }
+    for (const struct yaml_node *n = found ? found->child : NULL; n && !error; n = n->next) {
+        if (n == common)
+            continue;
+        unsigned type = policy_type(policy, n->key);
+        error = outbound_word(l, n, &policy->outbound[type]);
+        if (!error)
+            error =
+                policy_take_reason(l, n, &policy->outbound_why[type], "outbound.found.%s", n->key);
+    }
     return error;
 }

@@ -22,6 +22,7 @@
 struct profile {
     const char *name;
     struct mask_rule rules[DETECT_TYPES_MAX];
+    struct policy_reason why[DETECT_TYPES_MAX];
     bool hides_contact;
 };
 
@@ -35,7 +36,7 @@ struct rule {
     struct retention_rule door;
     uint64_t found; /* 0: any */
     enum rule_kind kind;
-    unsigned line;
+    struct policy_reason why;
 };
 struct rules {
     struct rule *at;
@@ -58,6 +59,7 @@ struct policy {
     struct rules rules[2];
     enum media_action media[POLICY_MEDIA_KINDS];
     enum outbound_action outbound[DETECT_TYPES_MAX];
+    struct policy_reason outbound_why[DETECT_TYPES_MAX];
     int64_t log_keep_s;
 };
 
@@ -113,6 +115,10 @@ SLUIS_MUST_CHECK int policy_take_name(const struct loader *l, const struct yaml_
 SLUIS_MUST_CHECK int policy_take_text(const struct loader *l, const struct yaml_node *node,
                                       const char **out);
 int policy_no_memory(const struct loader *l);
+/* The reason for what stands at `node`; the rule's name is printf-like. */
+SLUIS_MUST_CHECK int policy_take_reason(const struct loader *l, const struct yaml_node *node,
+                                        struct policy_reason *out, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* ---- one section each; `node` may be NULL: the section was left out ---- */
 SLUIS_MUST_CHECK int policy_load_recognisers(const struct loader *l, const struct yaml_node *node);

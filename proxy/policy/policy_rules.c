@@ -55,7 +55,7 @@ static int load_rule(const struct loader *l, const struct yaml_node *node, struc
 {
     static const char *const kinds[] = {"media", "text"};
     size_t kind = 0;
-    *rule = (struct rule){.door = {.ground = "", .selection = ""}, .line = node->line};
+    *rule = (struct rule){.door = {.ground = "", .selection = ""}};
     int error = policy_check(l, node, POLICY_KEYS_RULE);
     const struct yaml_node *found = yaml_get(node, "found");
     if (!error && found)
@@ -103,6 +103,8 @@ int policy_load_rules(const struct loader *l, const struct yaml_node *node,
     for (const struct yaml_node *i = node->child; i; i = i->next) {
         struct rule *rule = &rules->at[rules->n];
         int error = load_rule(l, i, rule);
+        if (!error)
+            error = policy_take_reason(l, i, &rule->why, "%s[%zu]", node->key, rules->n + 1);
         if (error)
             return error;
         for (size_t e = 0; e < rules->n; e++)
@@ -110,7 +112,7 @@ int policy_load_rules(const struct loader *l, const struct yaml_node *node,
                 return yaml_error(l->doc, i, l->diag,
                                   "this rule is never reached: the one on line %u takes all it "
                                   "would",
-                                  rules->at[e].line);
+                                  rules->at[e].why.line);
         rules->n++;
     }
     return 0;
@@ -123,14 +125,29 @@ static bool matches(const struct rule *rule, const struct retention_facts *facts
     return rule->kind == RULE_ANY || (rule->kind == RULE_MEDIA) == facts->media;
 }
 
-struct retention_rule policy_retention(const struct policy *policy, enum retention_part part,
-                                       const struct retention_facts *facts)
+static const struct rule *first_match(const struct policy *policy, enum retention_part part,
+                                      const struct retention_facts *facts)
 {
     const struct rules *rules = &policy->rules[part];
     for (size_t i = 0; i < rules->n; i++)
         if (matches(&rules->at[i], facts))
-            return rules->at[i].door;
-    return (struct retention_rule){.never = true, .ground = "", .selection = ""};
+            return &rules->at[i];
+    return NULL;
+}
+
+struct retention_rule policy_retention(const struct policy *policy, enum retention_part part,
+                                       const struct retention_facts *facts)
+{
+    const struct rule *rule = first_match(policy, part, facts);
+    return rule ? rule->door
+                : (struct retention_rule){.never = true, .ground = "", .selection = ""};
+}
+
+struct policy_reason policy_why_retention(const struct policy *policy, enum retention_part part,
+                                          const struct retention_facts *facts)
+{
+    const struct rule *rule = first_match(policy, part, facts);
+    return rule ? rule->why : (struct policy_reason){"", 0};
 }
 
 int policy_retention_at(const struct policy *policy, enum retention_part part, size_t index,

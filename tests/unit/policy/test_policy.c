@@ -139,6 +139,40 @@ static void test_retention(void **state)
     policy_unref(p);
 }
 
+static void expect_reason(struct policy_reason why, const char *rule, unsigned line)
+{
+    assert_string_equal(why.rule, rule);
+    assert_int_equal(why.line, line);
+}
+
+/* The rule that decided and its line; nothing for what no rule decided. */
+static void test_why(void **state)
+{
+    (void)state;
+    struct policy *p = load(contract);
+    const struct profile *webcare = policy_profile(p, "webcare");
+    expect_reason(policy_why_profile(webcare, DETECT_IBAN), "profiles.webcare.iban", 8);
+    expect_reason(policy_why_profile(webcare, DETECT_BSN), "profiles.webcare.default", 8);
+    expect_reason(policy_why_profile(policy_profile(p, "chatbot"), DETECT_PAN),
+                  "profiles.chatbot.pan", 9);
+    expect_reason(policy_why_profile(webcare, DETECT_TYPES_MAX), "", 0);
+    expect_reason(policy_why_profile(policy_storage_profile(p), DETECT_IBAN), "", 0);
+    const struct retention_facts pan = {BIT(DETECT_PAN) | BIT(DETECT_BSN), false};
+    const struct retention_facts bsn = {BIT(DETECT_BSN), false}, media = {0, true};
+    expect_reason(policy_why_retention(p, RETENTION_ORIGINAL, &pan), "originals[1]", 11);
+    expect_reason(policy_why_retention(p, RETENTION_ORIGINAL, &bsn), "originals[2]", 12);
+    expect_reason(policy_why_retention(p, RETENTION_ORIGINAL, &media), "originals[3]", 13);
+    expect_reason(policy_why_retention(p, RETENTION_HISTORY, &media), "history[1]", 15);
+    expect_reason(policy_why_outbound(p, DETECT_BSN), "outbound.found.bsn", 19);
+    expect_reason(policy_why_outbound(p, DETECT_IBAN), "", 0);
+    policy_unref(p);
+    p = load(HEAD "profiles: {a: {}}\noutbound:\n  found:\n    default: refuse\n");
+    expect_reason(policy_why_profile(policy_profile(p, "a"), DETECT_IBAN), "", 0);
+    expect_reason(policy_why_retention(p, RETENTION_HISTORY, &media), "", 0);
+    expect_reason(policy_why_outbound(p, DETECT_IBAN), "outbound.found.default", 6);
+    policy_unref(p);
+}
+
 static void test_smallest(void **state)
 {
     (void)state;
@@ -504,11 +538,11 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_contract),    cmocka_unit_test(test_retention),
-        cmocka_unit_test(test_smallest),    cmocka_unit_test(test_detect),
-        cmocka_unit_test(test_recognisers), cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_contract), cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_smallest), cmocka_unit_test(test_why),
+        cmocka_unit_test(test_detect),   cmocka_unit_test(test_recognisers),
+        cmocka_unit_test(test_hash),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_limits),   cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
