@@ -183,6 +183,19 @@ void store_delete_pending(struct store_txn *txn, uint16_t route, uint64_t serial
 enum store_table { STORE_TABLE_PRINCIPAL = 1, STORE_TABLE_MEDIA, STORE_TABLE_SETTING, STORE_TABLE_QUARANTINE, STORE_TABLE_SUBJECT, STORE_TABLE_COUNT };
 void store_put_row(struct store_txn *txn, enum store_table table, struct span key, struct span value);
 
+/* ---- sweeps: rows that nobody can read any more, in bounded slices ---- */
+#define STORE_SWEEP_ROWS 512 /* per call: what becomes free stays within one row of LMDB's list */
+#define STORE_SWEEP_MS 2     /* per call: the same transaction carries intake */
+struct store_sweep {
+    uint64_t rows; /* removed by this call */
+    bool more;     /* call again, in a later job */
+};
+/* Rows of a class with a bucket before `bucket`. For STORE_PURGE jobs. */
+void store_sweep_class(struct store_txn *txn, uint16_t cls, uint32_t bucket,
+                       struct store_sweep *out);
+/* Dedupe rows of days before `day`; `more` until none is left in any table or in memory. */
+void store_sweep_dedupe(struct store_txn *txn, uint32_t day, struct store_sweep *out);
+
 /* ---- reading ---- */
 SLUIS_MUST_CHECK int store_read_begin(struct store *store, struct store_read **out);
 void store_read_end(struct store_read *read);

@@ -87,12 +87,20 @@ static int run_reserve(struct run *run, enum recent_table t, size_t n)
     return 0;
 }
 
+/* Of dedupe entries; UINT32_MAX for an empty run. */
+static uint32_t least_day(const struct run *run)
+{
+    return run->count ? run->least_day : UINT32_MAX;
+}
+
 /* The room has been reserved. */
 static void run_put(struct run *run, enum recent_table t, const uint8_t *key, const uint8_t *value)
 {
     size_t slot = run_slot(run, t, key);
 
     if (!run->index[slot]) {
+        if (be32_get(key) < least_day(run))
+            run->least_day = be32_get(key);
         memcpy(run_entry(run, t, run->count), key, kinds[t].key_bytes);
         run->index[slot] = (uint32_t)++run->count;
     }
@@ -258,6 +266,11 @@ void recent_flush(struct store_txn *txn)
 /* The frozen run is in the trees: readers that began before this commit must look again. */
 static void retire(struct recent *recent, size_t txnid)
 {
+    if (recent->first_row >= recent->dead_end)
+        recent->dead_day = UINT32_MAX;
+    uint32_t day = least_day(&recent->frozen[RECENT_DEDUPE]);
+    if (day < recent->dead_day)
+        recent->dead_day = day;
     for (unsigned t = 0; t < RECENT_TABLES; t++) {
         run_free(&recent->frozen[t]);
         free(recent->order[t]);
@@ -290,6 +303,7 @@ static void freeze(struct recent *recent)
     }
     pthread_mutex_unlock(&recent->lock);
     recent->is_frozen = true;
+    recent->freeze_wanted = false;
     recent->frozen_end = recent->next_row;
 }
 
@@ -322,8 +336,20 @@ void recent_committed(struct store_txn *txn, size_t txnid)
     if (before == 0)
         recent->since_ms = clock_mono_ms();
     if (!recent->is_frozen && most > 0 &&
-        (most >= RECENT_MAX || clock_mono_ms() - recent->since_ms >= RECENT_AGE_MS))
+        (most >= RECENT_MAX || recent->freeze_wanted ||
+         clock_mono_ms() - recent->since_ms >= RECENT_AGE_MS))
         freeze(recent);
+}
+
+bool recent_has_day_before(struct store_txn *txn, uint32_t day)
+{
+    struct recent *recent = &txn->store->recent;
+
+    if (least_day(&recent->active[RECENT_DEDUPE]) < day)
+        recent->freeze_wanted = true;
+    return recent->freeze_wanted || least_day(&recent->frozen[RECENT_DEDUPE]) < day ||
+           least_day(&txn->recent.pending[RECENT_DEDUPE]) < day ||
+           (recent->first_row < recent->dead_end && recent->dead_day < day);
 }
 
 /* ---- start and end ---- */
@@ -343,7 +369,8 @@ static void recent_drop(struct recent *recent)
         recent->order[t] = NULL;
         recent->merged[t] = 0;
     }
-    recent->is_frozen = false;
+    recent->is_frozen = recent->freeze_wanted = false;
+    recent->dead_day = UINT32_MAX;
 }
 
 void recent_free(struct recent *recent)

@@ -33,6 +33,7 @@ struct run { /* entries in order of arrival, found through an open-addressing in
     uint8_t *entries;
     uint32_t *index; /* entry + 1, 0 is free */
     size_t count, room, slots;
+    uint32_t least_day; /* of dedupe entries */
 };
 
 struct recent {
@@ -40,7 +41,8 @@ struct recent {
     struct run active[RECENT_TABLES], frozen[RECENT_TABLES];
     uint32_t *order[RECENT_TABLES]; /* of the frozen run, sorted */
     size_t merged[RECENT_TABLES];   /* entries of `order` that are in the tree */
-    bool is_frozen;
+    bool is_frozen, freeze_wanted;
+    uint32_t dead_day;            /* the least day among rows of "recent" that may go */
     int64_t since_ms;             /* when the active run got its first entry */
     uint64_t first_row, next_row; /* rows that exist in "recent" */
     uint64_t frozen_end;          /* rows below belong to the frozen run or are dead */
@@ -72,6 +74,9 @@ bool recent_find(struct store_txn *txn, enum recent_table table, const uint8_t *
 /* Sticky. */
 void recent_put(struct store_txn *txn, enum recent_table table, const uint8_t *key,
                 const uint8_t *value);
+/* True while memory or "recent" may hold dedupe entries of days before `day`: makes them go to
+ * their table with the commits that follow. Removes none itself. */
+bool recent_has_day_before(struct store_txn *txn, uint32_t day);
 /* Rows, merge and deletion of this commit. */
 void recent_flush(struct store_txn *txn);
 /* The commit stands. */

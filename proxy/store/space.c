@@ -118,6 +118,7 @@ int space_preallocate(struct store *store, struct diag *diag)
              errno == ENOSPC ? "the disk has no room for the store's size"
                              : "the store's file cannot be preallocated");
     int rc = errno == ENOSPC ? SLUIS_EFULL : SLUIS_EIO;
-    (void)ftruncate(fd, st.st_size);
+    if (ftruncate(fd, st.st_size) != 0)
+        LOG(LOG_WARN, "store", "not_cut_back", log_errno());
     return rc;
 }

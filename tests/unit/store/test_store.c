@@ -638,6 +638,101 @@ static void test_serials(void **state)
     assert_true(store_next_subject(f->store) >= 1);
 }
 
+/* ---- sweeps ---- */
+
+struct sweep_case {
+    uint32_t before;
+    bool dedupe;
+    struct store_sweep result;
+};
+
+static int run_sweep(struct store_txn *txn, void *ctx)
+{
+    struct sweep_case *c = ctx;
+    if (c->dedupe)
+        store_sweep_dedupe(txn, c->before, &c->result);
+    else
+        store_sweep_class(txn, 2, c->before, &c->result);
+    return store_txn_error(txn);
+}
+
+/* Calls until there is no more; rows in all. */
+static uint64_t sweep_all(struct fixture *f, struct sweep_case *c)
+{
+    uint64_t rows = 0;
+    int calls = 0;
+    do {
+        assert_int_equal(test_run_at(f->store, STORE_PURGE, run_sweep, c), 0);
+        assert_true(c->result.rows <= STORE_SWEEP_ROWS);
+        rows += c->result.rows;
+        assert_true(++calls < 1000);
+    } while (c->result.more);
+    return rows;
+}
+
+static int run_many(struct store_txn *txn, void *ctx)
+{
+    uint32_t *bucket = ctx;
+    static uint8_t bytes[2500]; /* two rows each */
+    for (uint64_t serial = 1; serial <= 300; serial++) {
+        struct record_id id = {.cls = 2, .bucket = *bucket, .serial = serial, .part = 'M'};
+        store_put_record(txn, &id, span_of(bytes, sizeof(bytes)));
+    }
+    return store_txn_error(txn);
+}
+
+static void test_sweeps(void **state)
+{
+    struct fixture *f = *state;
+    struct record_id id = {.cls = 2, .serial = 7, .part = 'M'};
+    static uint8_t bytes[2500];
+    struct sweep_case c = {.before = 12};
+
+    for (uint32_t bucket = 10; bucket < 14; bucket++)
+        assert_int_equal(test_run(f->store, run_many, &bucket), 0);
+    assert_int_equal(sweep_all(f, &c), 2 * 2 * 300);
+    assert_int_equal(sweep_all(f, &c), 0);
+    for (id.bucket = 10; id.bucket < 14; id.bucket++)
+        expect_record(f, &id, id.bucket < 12 ? NULL : bytes, sizeof(bytes));
+    /* what comes after goes on at the end */
+    uint32_t bucket = 14;
+    assert_int_equal(test_run(f->store, run_many, &bucket), 0);
+    c.before = UINT32_MAX;
+    assert_int_equal(sweep_all(f, &c), 3 * 2 * 300);
+    bucket = 11;
+    assert_int_equal(test_run(f->store, run_many, &bucket), 0);
+    id.bucket = 11;
+    expect_record(f, &id, bytes, sizeof(bytes));
+}
+
+/* Dedupe hashes of days gone by leave the table, the newest entries and the rows behind these. */
+static void test_sweep_dedupe(void **state)
+{
+    struct fixture *f = *state;
+    struct dedupe_case d = {.where = {.cls = 1, .serial = 1}};
+    struct sweep_case c = {.before = 102, .dedupe = true};
+    struct record_id where;
+
+    for (uint32_t i = 0; i < 900; i++) {
+        d.day = 100 + i % 4;
+        test_bytes(i, d.hash, sizeof(d.hash));
+        assert_int_equal(test_run(f->store, run_dedupe, &d), 0);
+        if (i == 500) { /* some are in the tree already */
+            struct sweep_case none = {.before = 101, .dedupe = true};
+            assert_int_equal(sweep_all(f, &none), 126);
+        }
+    }
+    assert_int_equal(sweep_all(f, &c), 900 / 4 * 2 - 126);
+    reopen(f);
+    struct store_read *read = begin(f);
+    for (uint32_t i = 0; i < 900; i++) {
+        uint32_t day = 100 + i % 4;
+        test_bytes(i, d.hash, sizeof(d.hash));
+        assert_int_equal(store_get_dedupe(read, day, d.hash, &where), day < 102 ? SLUIS_ENOENT : 0);
+    }
+    store_read_end(read);
+}
+
 /* ---- opening ---- */
 
 static void test_opening(void **state)
@@ -680,6 +775,7 @@ int main(void)
         TEST(test_leaves),        TEST(test_leaf_limit),
         TEST(test_delivery),      TEST(test_rows),
         TEST(test_names),         TEST(test_serials),
+        TEST(test_sweeps),        TEST(test_sweep_dedupe),
         TEST(test_opening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
