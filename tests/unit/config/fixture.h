@@ -102,16 +102,13 @@ static inline int set_up(void **state)
     return 0;
 }
 
-static inline void remove_all(const char *name)
+/* The files of one folder of ours, then the folder. */
+static inline void remove_folder(const char *name)
 {
     DIR *d = opendir(name);
     const struct dirent *e;
-    while (d && (e = readdir(d))) {
-        char path[600];
-        snprintf(path, sizeof(path), "%s/%s", name, e->d_name);
-        if (e->d_name[0] != '.' && unlink(path) != 0)
-            remove_all(path);
-    }
+    while (d && (e = readdir(d)))
+        unlinkat(dirfd(d), e->d_name, 0);
     if (d)
         closedir(d);
     rmdir(name);
@@ -120,7 +117,10 @@ static inline void remove_all(const char *name)
 static inline int tear_down(void **state)
 {
     (void)state;
-    remove_all(folder);
+    remove_folder(in_folder("policies"));
+    remove_folder(in_folder("credentials"));
+    remove_folder(in_folder("other"));
+    remove_folder(folder);
     return 0;
 }
 

@@ -216,7 +216,7 @@ static void expand(const char *said, char *out, size_t size)
 
 static bool case_fails(size_t i, char *text)
 {
-    char line[1024], said[1024], expanded[900];
+    char line[1024], said[1400], expanded[900];
     struct diag diag = {0};
     struct config *config;
     replaced(bad[i].from, bad[i].to, text);
