@@ -198,7 +198,7 @@ static void test_nothing_lost(void **state)
     struct arena arena;
     assert_int_equal(split(&arena, text, &units), 0);
     for (int mark = 1; mark <= 9; mark++) {
-        char word[8];
+        char word[24];
         unsigned n = 0;
         snprintf(word, sizeof word, "MARK%d", mark);
         for (size_t i = 0; i < units.n; i++)
