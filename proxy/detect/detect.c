@@ -150,7 +150,8 @@ static void find_earlier(const struct detector *d, struct detect_scratch *s)
         if (keep)
             s->hits[known + kept++] = h;
     }
-    memmove(s->hits, s->hits + known, kept * sizeof *s->hits);
+    if (kept)
+        memmove(s->hits, s->hits + known, kept * sizeof *s->hits);
     s->hit_n = kept;
 }
 
