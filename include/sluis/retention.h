@@ -16,6 +16,7 @@
 #ifndef SLUIS_RETENTION_H
 #define SLUIS_RETENTION_H
 
+#include "sluis/base/buffer.h"
 #include "sluis/policy.h"
 #include "sluis/store.h"
 
@@ -41,5 +42,50 @@ SLUIS_MUST_CHECK int retention_place(struct store *store, const struct retention
 /* When the bucket of a class ends (wall ms); the class's name carries its width. SLUIS_ENOENT. */
 SLUIS_MUST_CHECK int retention_bucket_end(struct store *store, uint16_t cls, uint32_t bucket,
                                           int64_t *ends_ms);
+
+/* The last bucket of a class that has ended: what purge destroys through (keyring_puncture).
+ * SLUIS_ENOENT when none has, or never will (the hold class). */
+SLUIS_MUST_CHECK int retention_last_ended(struct store *store, uint16_t cls, int64_t now_ms,
+                                          uint32_t *bucket);
+
+/* ---- legal hold ---- */
+/* The class of what is held: a bucket is the number of a hold, ends when the hold is released and
+ * never of itself (retention_bucket_end gives INT64_MAX). Made by retention_prepare. */
+SLUIS_MUST_CHECK int retention_hold_class(struct store *store, uint16_t *cls);
+
+/* ---- destruction records ---- */
+/*
+ * What was destroyed, signed: one canonical JSON line (RFC 8785), fields in
+ * proxy/retention/destruction.schema.json:
+ *     {"key":"<base64>","record":{...},"signature":"<base64>"}
+ * Ed25519 over RETENTION_DESTRUCTION_CONTEXT and the bytes of the record.
+ */
+#define RETENTION_DESTRUCTION_CONTEXT "sluis destruction record v1\n"
+#define RETENTION_DESTRUCTION_MAX 2048 /* bytes of the record in a line */
+#define RETENTION_TEXT_MAX 200         /* bytes of ground, category, class */
+#define RETENTION_SIGN_SECRET 64
+#define RETENTION_SIGN_PUBLIC 32
+
+struct retention_destruction {
+    const char *cls;        /* its name: store_id_name */
+    const char *category;   /* selection list, or "" */
+    const char *ground;     /* of the policy's rule, or "" */
+    const char *reason;     /* constant word: "expired", "erased", "revoked", "released" */
+    int64_t from_ms, to_ms; /* the period whose bucket ended */
+    uint64_t messages, subjects;
+    uint64_t generation;     /* of the keyring, in which it was destroyed */
+    const char *policy_hash; /* policy_hash(): the first 16 hex digits are written */
+    int64_t at_ms;
+};
+/* Appends a line without a newline. SLUIS_EINVAL (a text with control characters or no UTF-8, too
+ * long, times that are negative or turned round, a number beyond 2^53). */
+SLUIS_MUST_CHECK int retention_destruction_write(const struct retention_destruction *destruction,
+                                                 const uint8_t secret[RETENTION_SIGN_SECRET],
+                                                 struct buffer *out);
+/* Checks a line against the public key, and gives the record inside it. SLUIS_EINVAL,
+ * SLUIS_ECRYPTO. */
+SLUIS_MUST_CHECK int retention_destruction_verify(struct span line,
+                                                  const uint8_t public_key[RETENTION_SIGN_PUBLIC],
+                                                  struct span *record);
 
 #endif

@@ -15,6 +15,8 @@ static const char *const part_words[] = {
     [RETENTION_QUARANTINE] = "quarantine",
 };
 #define PARTS (sizeof(part_words) / sizeof(part_words[0]))
+#define HINT_HOLD PARTS
+#define HOLD_NAME "hold/0/min/never"
 
 static const char *const width_words[WIDTHS] = {
     [WIDTH_HOUR] = "hour",
@@ -46,7 +48,10 @@ static int prepare_rule(struct store *store, const struct retention_rule *rule,
 int retention_prepare(struct store *store, const struct policy *policy)
 {
     const struct retention_rule quarantine = {.keep_s = RETENTION_QUARANTINE_KEEP_S};
+    uint16_t hold;
     int result = prepare_rule(store, &quarantine, RETENTION_QUARANTINE);
+    if (!result)
+        result = store_name_id(store, STORE_NAME_CLASS, SPAN(HOLD_NAME), &hold);
     /* the quarantine has no rules in a policy */
     for (unsigned part = RETENTION_ORIGINAL; part <= RETENTION_HISTORY && !result; part++) {
         struct retention_rule rule;
@@ -65,12 +70,11 @@ int retention_prepare(struct store *store, const struct policy *policy)
  * it found one; what it remembers is a hint, checked against the store every time (another store
  * may have come in its place).
  */
-static int class_find(struct store *store, enum retention_part part, const char *name,
-                      uint16_t *out)
+static int class_find(struct store *store, unsigned which, const char *name, uint16_t *out)
 {
-    static _Thread_local uint16_t hints[PARTS];
+    static _Thread_local uint16_t hints[PARTS + 1];
     char known[256];
-    uint16_t hint = hints[part];
+    uint16_t hint = hints[which];
     if (hint && store_id_name(store, STORE_NAME_CLASS, hint, known) == 0 &&
         strcmp(known, name) == 0) {
         *out = hint;
@@ -79,7 +83,7 @@ static int class_find(struct store *store, enum retention_part part, const char 
     for (uint16_t cls = 1; cls <= STORE_CLASSES_MAX; cls++) {
         if (store_id_name(store, STORE_NAME_CLASS, cls, known) != 0 || strcmp(known, name) != 0)
             continue;
-        hints[part] = *out = cls;
+        hints[which] = *out = cls;
         return 0;
     }
     return SLUIS_ENOENT;
@@ -117,18 +121,46 @@ int retention_place(struct store *store, const struct retention_rule *rule,
     return 0;
 }
 
-int retention_bucket_end(struct store *store, uint16_t cls, uint32_t bucket, int64_t *ends_ms)
+/* The width that stands in a class's name; WIDTHS for the hold class. */
+static int class_width(struct store *store, uint16_t cls, enum bucket_width *out)
 {
     char name[256];
     int result = store_id_name(store, STORE_NAME_CLASS, cls, name);
     if (result)
         return result;
+    *out = WIDTHS;
+    if (strcmp(name, HOLD_NAME) == 0)
+        return 0;
     const char *word = strrchr(name, '/');
-    for (unsigned width = 0; word && width < WIDTHS; width++) {
-        if (strcmp(word + 1, width_words[width]) == 0) {
-            *ends_ms = calendar_start((enum bucket_width)width, (int64_t)bucket + 1);
-            return 0;
-        }
-    }
-    return SLUIS_ENOENT;
+    for (unsigned width = 0; word && width < WIDTHS; width++)
+        if (strcmp(word + 1, width_words[width]) == 0)
+            *out = (enum bucket_width)width;
+    return *out == WIDTHS ? SLUIS_ENOENT : 0;
+}
+
+int retention_bucket_end(struct store *store, uint16_t cls, uint32_t bucket, int64_t *ends_ms)
+{
+    enum bucket_width width;
+    int result = class_width(store, cls, &width);
+    if (!result)
+        *ends_ms = width == WIDTHS ? INT64_MAX : calendar_start(width, (int64_t)bucket + 1);
+    return result;
+}
+
+int retention_last_ended(struct store *store, uint16_t cls, int64_t now_ms, uint32_t *bucket)
+{
+    enum bucket_width width;
+    int result = class_width(store, cls, &width);
+    if (result)
+        return result;
+    int64_t last = width == WIDTHS || now_ms < 0 ? -1 : calendar_bucket(width, now_ms) - 1;
+    if (last < 0)
+        return SLUIS_ENOENT;
+    *bucket = (uint32_t)last;
+    return 0;
+}
+
+int retention_hold_class(struct store *store, uint16_t *cls)
+{
+    return class_find(store, HINT_HOLD, HOLD_NAME, cls);
 }

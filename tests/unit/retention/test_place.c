@@ -181,6 +181,46 @@ static void late_and_early(void **state)
     assert_int_equal(retention_bucket_end(f->store, 999, 1, &ends), SLUIS_ENOENT);
 }
 
+static void held(void **state)
+{
+    struct fixture *f = *state;
+    uint16_t cls, again;
+    int64_t ends;
+    uint32_t bucket;
+    assert_int_equal(retention_hold_class(f->store, &cls), SLUIS_ENOENT);
+    prepare(f->store);
+    assert_int_equal(retention_hold_class(f->store, &cls), 0);
+    assert_int_equal(retention_bucket_end(f->store, cls, 7, &ends), 0);
+    assert_true(ends == INT64_MAX);
+    assert_int_equal(retention_last_ended(f->store, cls, 1795300205123, &bucket), SLUIS_ENOENT);
+    prepare(f->store);
+    assert_int_equal(retention_hold_class(f->store, &again), 0);
+    assert_int_equal(cls, again);
+}
+
+/* What has ended is what may be destroyed: the last ended bucket and the next stand either side. */
+static void ended(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"history/3600/max/hour", "history/7776000/max/day",
+                                        "history/157680000/min/month"};
+    for (size_t i = 0; i < 3; i++) {
+        uint16_t cls;
+        assert_int_equal(store_name_id(f->store, STORE_NAME_CLASS, span_str(names[i]), &cls), 0);
+        for (int64_t now = 1795300205123; now < 1795300205123 + 70 * DAY_MS; now += 3599999) {
+            uint32_t bucket;
+            int64_t ends, next;
+            assert_int_equal(retention_last_ended(f->store, cls, now, &bucket), 0);
+            assert_int_equal(retention_bucket_end(f->store, cls, bucket, &ends), 0);
+            assert_int_equal(retention_bucket_end(f->store, cls, bucket + 1, &next), 0);
+            assert_true(ends <= now && now < next);
+        }
+        uint32_t bucket;
+        assert_int_equal(retention_last_ended(f->store, cls, 5, &bucket), SLUIS_ENOENT);
+        assert_int_equal(retention_last_ended(f->store, cls, -5, &bucket), SLUIS_ENOENT);
+    }
+}
+
 /* Hints are per thread and checked: another store with other numbers is not misread. */
 static void other_store(void **state)
 {
@@ -213,6 +253,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(prepared_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(rounding, setup, teardown),
         cmocka_unit_test_setup_teardown(late_and_early, setup, teardown),
+        cmocka_unit_test_setup_teardown(held, setup, teardown),
+        cmocka_unit_test_setup_teardown(ended, setup, teardown),
         cmocka_unit_test_setup_teardown(other_store, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
