@@ -203,7 +203,7 @@ stack_start_sim() {
     printf %s "$(cat "$dir/credentials/verify")" >"$dir/credentials/verify-line"
     start sim ${STACK_SIM_TASKSET:+taskset -c "$STACK_SIM_TASKSET"} "$bin/sluis-sim" serve --dir "$dir" \
         --graph "127.0.0.1:$PORT_GRAPH" --graph-cert "$dir/certs/graph.pem" \
-        --graph-key "$dir/certs/graph-key.pem" --token "$dir/credentials/meta-token" \
+        --media-url "https://localhost:$PORT_GRAPH" --graph-key "$dir/certs/graph-key.pem" --token "$dir/credentials/meta-token" \
         --inbox "127.0.0.1:$PORT_INBOX" --inbox-tls "127.0.0.1:$PORT_INBOX_TLS" \
         --inbox-cert "$dir/certs/inbox.pem" --inbox-key "$dir/certs/inbox-key.pem" \
         --inbox-secret "$dir/credentials/route-secret" --control "127.0.0.1:$PORT_CONTROL" \

@@ -35,6 +35,7 @@ struct config_listener {
     const char *key_file;     /* PEM path (a credential resolved to its path) */
     const char *client_ca;    /* or NULL */
     const char *client_cn;    /* or NULL */
+    const char *url;          /* base of this listener as Meta knows it, or NULL; meta only */
     const char *const *names; /* host names answered for; NULL-terminated; tools only */
     unsigned connections;     /* cap */
 };

@@ -31,7 +31,7 @@ static int ask_meta(const struct cli_call *call)
     static const char *const meanings[][2] = {
         {"ours", "points at this gateway"},
         {"foreign", "points ELSEWHERE: messages go round the gateway"},
-        {"unknown", "could not be read (token, network, or no public_url in the configuration)"}};
+        {"unknown", "could not be read (token, network, or no listeners.meta.url in the configuration)"}};
     struct control_answer a;
     int worst = CLI_DONE;
     if (control_call(call, HTTP_POST, "/sluis/v1/doctor/meta", SPAN_EMPTY, &a) != 0)

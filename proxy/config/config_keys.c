@@ -33,6 +33,8 @@ static const struct yaml_key listener[] = {
     {"key", MUST(ANY), "PEM file with the private key, as a secret"},
     {"client_ca", WANT(TEXT), "PEM file: only clients with a certificate of this CA; meta only"},
     {"client_cn", WANT(TEXT), "exact common name of the client's certificate; needs client_ca"},
+    {"url", WANT(TEXT),
+     "https base at which Meta reaches this listener, for the check of its callback; meta only"},
     {"names", WANT(LIST), "host names answered for; tools only; without: any"},
     {"connections", WANT(NUMBER), "most connections at once, 1 to 1000000; default 10000"},
 };

@@ -40,7 +40,10 @@ static int check_kind(const struct loader *l, const struct yaml_node *node,
     static const struct {
         const char *key;
         enum config_listener_kind only;
-    } only[] = {{"client_ca", CONFIG_META}, {"client_cn", CONFIG_META}, {"names", CONFIG_TOOLS}};
+    } only[] = {{"client_ca", CONFIG_META},
+                {"client_cn", CONFIG_META},
+                {"url", CONFIG_META},
+                {"names", CONFIG_TOOLS}};
     for (size_t i = 0; i < sizeof(only) / sizeof(only[0]); i++) {
         const struct yaml_node *key = yaml_get(node, only[i].key);
         if (key && kind != only[i].only)
@@ -74,6 +77,15 @@ static int load_listener(const struct loader *l, const struct yaml_node *node,
         error = !out->client_cn ? config_no_memory(l) : 0;
         if (!error && !cn->text[0])
             error = yaml_error(l->doc, cn, l->diag, "\"client_cn\": expected a common name");
+    }
+    const struct yaml_node *url = yaml_get(node, "url");
+    if (!error && url) {
+        struct span text = span_str(url->text), https = SPAN("https://");
+        if (!span_starts(text, https) || text.n == https.n || text.p[text.n - 1] == '/')
+            error = yaml_error(l->doc, url, l->diag,
+                               "\"url\": expected https://HOST without a slash at the end");
+        else if (!(out->url = arena_try_str(&l->snapshot->arena, text)))
+            error = config_no_memory(l);
     }
     if (!error)
         error = take_names(l, yaml_get(node, "names"), out);

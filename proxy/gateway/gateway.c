@@ -75,6 +75,8 @@ static void on_sent(void *ctx, const struct graph_sent *s)
 
 static int open_services(struct gateway *gw, const struct config *config)
 {
+    if (config->public_url && asprintf(&gw->media_base, "%s/sluis/media", config->public_url) < 0)
+        return SLUIS_ENOMEM;
     int r = access_open(gw->store, gw->keyring, &gw->access);
     if (r == 0)
         r = resolver_new(&gw->resolver);
@@ -87,7 +89,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .loops = gw->loops,
                                          .loop_count = gw->loop_count,
                                          .memory_max = config->memory_max / 4,
-                                         .media_base = config->public_url};
+                                         .media_base = gw->media_base};
     if (r == 0)
         r = deliver_new(&deliver, &gw->deliver);
     const struct webhook_deps webhook = {.store = gw->store,
@@ -232,6 +234,7 @@ static void end(struct gateway *gw)
         keyring_close(gw->keyring);
     if (gw->cell)
         config_cell_free(gw->cell);
+    free(gw->media_base);
 }
 
 /* Intake ends, what is under way is finished, outcomes are written: within `stop` of the file. */

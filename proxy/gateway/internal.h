@@ -49,6 +49,7 @@ struct gateway {
     struct server *servers[CONFIG_LISTENERS][GATEWAY_THREADS_MAX];
     struct server *control;
     pthread_mutex_t reload_lock;
+    char *media_base; /* of the URLs of media in webhooks, or NULL */
     const char *config_file;
     bool loops_started;
 };

@@ -32,25 +32,26 @@ struct check {
     pthread_cond_t ready;
 };
 
-/* The callback of a channel is ours when it is the public URL's /webhook/{app}. Without a public
- * URL in the configuration nothing can be said. */
+/* The callback of a channel is ours when it is /webhook/{app} at the meta listener's `url`. Without
+ * that in the configuration nothing can be said. */
 static bool is_ours(const struct config *config, const struct config_channel *channel,
                     struct span callback)
 {
     char want[2048];
-    int n = snprintf(want, sizeof(want), "%s/webhook/%s", config->public_url, channel->app->name);
+    int n = snprintf(want, sizeof(want), "%s/webhook/%s", config->listeners[CONFIG_META].url,
+                     channel->app->name);
     return n > 0 && (size_t)n < sizeof(want) && span_is(callback, want);
 }
 
 static enum callback judge_answer(const struct config *config, const struct config_channel *channel,
-                                 struct span body)
+                                  struct span body)
 {
     struct arena arena;
     struct json_doc doc;
     struct span callback;
     enum callback found = CHECK_UNKNOWN;
     arena_init(&arena, 4 * CHECK_ANSWER_MAX);
-    if (config->public_url && json_scan(&doc, body, &arena, NULL) == 0) {
+    if (config->listeners[CONFIG_META].url && json_scan(&doc, body, &arena, NULL) == 0) {
         static const char *const paths[] = {"webhook_configuration.phone_number",
                                             "webhook_configuration.whatsapp_business_account",
                                             "webhook_configuration.application"};

@@ -15,13 +15,26 @@
 static const char *const passed_fields[] = {"Retry-After", "X-App-Usage",
                                             "X-Business-Use-Case-Usage"};
 
+/* The Host that was asked for, when this listener answers to it: a foreign one must not come back
+ * in links. Ports are kept. */
+static const char *own_host(const struct call *call)
+{
+    const char *const *names = call->config->listeners[CONFIG_TOOLS].names;
+    struct span host = span_str(call->host);
+    struct span name = span_sub(host, 0, span_find(host, ':'));
+    for (size_t i = 0; names && names[i]; i++)
+        if (span_eq_nocase(name, span_str(names[i])))
+            return call->host;
+    return names && names[0] ? names[0] : call->host;
+}
+
 static void base_url(const struct call *call, struct buffer *out)
 {
     if (call->config->public_url) {
         buffer_add_str(out, call->config->public_url);
     } else {
         buffer_add(out, SPAN("https://"));
-        buffer_add_str(out, call->host);
+        buffer_add_str(out, own_host(call));
     }
 }
 
@@ -109,28 +122,14 @@ static int rewrite_paging(struct call *call, const struct json_doc *doc, struct 
     return 0;
 }
 
-/* The answer to GET /{media-id}: its address becomes ours (whatsapp 0.1). */
-static int rewrite_media(struct call *call, const struct json_doc *doc, struct rewriting *w)
-{
-    uint32_t node = json_get(doc, 0, SPAN("url"));
-    if (node == JSON_NONE || call->endpoint->object != OBJECT_MEDIA)
-        return 0;
-    struct buffer own;
-    buffer_init(&own, 4096);
-    base_url(call, &own);
-    buffer_addf(&own, "/sluis/media/%s", call->id);
-    int r = own.error ? own.error : edit_string(call, doc, node, buffer_span(&own), w);
-    buffer_free(&own);
-    return r;
-}
-
 static const struct profile *reader_profile(const struct call *call)
 {
     return call->route ? call->route->policy->profile
                        : policy_storage_profile(call->channel->policy);
 }
 
-static int render(struct call *call, const struct json_doc *doc, struct buffer *out)
+static int render(struct call *call, const struct json_doc *doc, const char *media_base,
+                  struct buffer *out)
 {
     struct judged judged;
     uint8_t hash_key[KEYRING_KEY_BYTES], alias_key[KEYRING_KEY_BYTES];
@@ -148,7 +147,8 @@ static int render(struct call *call, const struct json_doc *doc, struct buffer *
     keyring_derive(keyring, label, alias_key);
     const struct mask_reader reader = {.profile = reader_profile(call),
                                        .policy = call->channel->policy,
-                                       .media = MEDIA_PASS, /* addresses are ours by now */
+                                       .media = MEDIA_PASS, /* known ids on a channel that passes */
+                                       .media_base = media_base,
                                        .hash_key = hash_key,
                                        .alias_key = call->route ? alias_key : NULL};
     int r = mask_judge(&input, &call->arena, &judged);
@@ -159,25 +159,29 @@ static int render(struct call *call, const struct json_doc *doc, struct buffer *
     return r ? r : out->error;
 }
 
+/* The scan reads `own`, which must stand until the rendering is done. */
 static int rebuild(struct call *call, struct span body, struct buffer *out)
 {
     struct json_doc doc;
     struct rewriting w = {.n = 0};
-    struct buffer own;
+    struct buffer own, base;
     int r = json_scan(&doc, body, &call->arena, NULL);
     if (r == 0)
         r = rewrite_paging(call, &doc, &w);
-    if (r == 0 && w.n == 0)
-        r = rewrite_media(call, &doc, &w);
     if (r != 0)
         return r;
+    buffer_init(&base, 4096);
     buffer_init(&own, GRAPH_REPLY_MAX * 6);
     r = json_emit(&own, body, 0, (uint32_t)body.n, w.edits, w.n);
     if (r == 0)
         r = json_scan(&doc, buffer_span(&own), &call->arena, NULL);
+    base_url(call, &base);
+    buffer_add(&base, SPAN("/sluis/media"));
+    buffer_add_char(&base, '\0');
     if (r == 0)
-        r = render(call, &doc, out);
+        r = base.error ? base.error : render(call, &doc, base.p, out);
     buffer_free(&own);
+    buffer_free(&base);
     return r;
 }
 
