@@ -11,6 +11,7 @@
 #define DIRECT_REACH 48  /* characters between a keyword and the value it announces */
 #define ANSWER_REACH 40  /* characters between the start of an answer and its value */
 #define LIST_REACH 12    /* between two keywords of one list */
+#define KEY_REACH 50     /* the same, the length of a keyword included */
 #define BORDERS_MAX 120  /* atoms looked at between a keyword and a value */
 
 /* First keyword at or behind atom i. */
@@ -81,7 +82,11 @@ static void look_before(const struct detect_scratch *s, uint32_t first, uint32_t
     for (size_t k = key_from(s, first), seen = 0; k-- > 0 && seen < KEYS_SEEN_MAX; seen++) {
         uint32_t at = s->keys[k];
         uint32_t away = s->atoms[first].start - s->atoms[at].end;
-        if (away > CONTEXT_REACH)
+        /* what lies further than the nearest of each kind decides nothing, save in a list with it
+         */
+        if (away > CONTEXT_REACH ||
+            (w->distance != CONTEXT_NONE && away > w->distance + LIST_REACH) ||
+            (c->distance != CONTEXT_NONE && away > c->distance + KEY_REACH))
             break;
         uint32_t bits = s->atoms[at].ctx;
         if ((bits & (want | counter)) == 0)
@@ -96,8 +101,6 @@ static void look_before(const struct detect_scratch *s, uint32_t first, uint32_t
         } else {
             take(c, away + b.cost, at);
         }
-        if (w->distance != CONTEXT_NONE && c->distance != CONTEXT_NONE)
-            break;
     }
 }
 

@@ -309,7 +309,9 @@ int detect_run(const struct detector *d, struct detect_scratch *s, const struct 
     result = find_all(d, s);
     if (result != 0)
         goto out;
-    hits_resolve(s);
+    result = hits_resolve(s);
+    if (result != 0)
+        goto out;
     result = emit(s, out, most);
     if (result > 1 && window > 0)
         qsort(out, (size_t)result, sizeof *out, by_place);

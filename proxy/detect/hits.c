@@ -8,6 +8,8 @@ void hit_add(const struct detector *d, struct detect_scratch *s, uint32_t start,
 {
     if (s->error || (type < DETECT_OWN && score < d->from[type]))
         return;
+    if (end - start > HIT_LENGTH_MAX)
+        start = end - HIT_LENGTH_MAX;
     if (s->hit_n == s->hit_cap) {
         size_t cap = s->hit_cap ? s->hit_cap * 2 : 64;
         if (s->hit_cap >= HITS_MAX) {
@@ -59,11 +61,11 @@ static uint32_t size_of(const struct hit *h)
  * by start. */
 static size_t drop_contained(struct hit *hits, size_t n)
 {
-    /* sorted by start: a container starts no later; of those, the furthest end is enough to know */
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         bool inside = false;
-        for (size_t k = 0; k < kept && !inside; k++)
+        /* a container starts no later, and no hit is longer than HIT_LENGTH_MAX */
+        for (size_t k = kept; k-- > 0 && !inside && hits[i].start - hits[k].start < HIT_LENGTH_MAX;)
             inside = hits[k].end >= hits[i].end && size_of(&hits[k]) > size_of(&hits[i]);
         /* the same start, a longer one behind it */
         for (size_t k = i + 1; k < n && !inside && hits[k].start == hits[i].start; k++)
@@ -74,28 +76,35 @@ static size_t drop_contained(struct hit *hits, size_t n)
     return kept;
 }
 
-/* Overlapping hits form clusters; within one the best is kept, then the best of those that do not
- * touch it, and so on. Clusters are short: a value is bounded, so the inner loop is too. */
-static size_t resolve_cluster(struct hit *hits, size_t n)
+/* The best hit of a cluster is kept, then the best of those that do not touch it, and so on. A long
+ * cluster marks the characters taken, a short one compares pairs. */
+static size_t resolve_cluster(struct hit *hits, size_t n, uint8_t *taken, uint32_t base)
 {
     n = drop_contained(hits, n);
     qsort(hits, n, sizeof *hits, by_rank);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         bool clear = true;
-        for (size_t k = 0; k < kept && clear; k++)
+        if (taken)
+            clear = memchr(taken + (hits[i].start - base), 1, size_of(&hits[i])) == NULL;
+        for (size_t k = 0; !taken && k < kept && clear; k++)
             clear = hits[i].end <= hits[k].start || hits[i].start >= hits[k].end;
-        if (clear)
-            hits[kept++] = hits[i];
+        if (!clear)
+            continue;
+        if (taken)
+            memset(taken + (hits[i].start - base), 1, size_of(&hits[i]));
+        hits[kept++] = hits[i];
     }
     qsort(hits, kept, sizeof *hits, by_start);
     return kept;
 }
 
-void hits_resolve(struct detect_scratch *s)
+#define CLUSTER_PAIRS_MAX 32 /* longer clusters use a map of characters */
+
+int hits_resolve(struct detect_scratch *s)
 {
     if (s->hit_n < 2)
-        return;
+        return 0;
     struct hit *hits = s->hits;
     qsort(hits, s->hit_n, sizeof *hits, by_start);
     size_t out = 0;
@@ -107,10 +116,18 @@ void hits_resolve(struct detect_scratch *s)
                 end = hits[k].end;
             k++;
         }
-        size_t n = k - i > 1 ? resolve_cluster(hits + i, k - i) : 1;
+        size_t n = k - i;
+        if (n > 1) {
+            uint8_t *taken = NULL;
+            if (n > CLUSTER_PAIRS_MAX && !(taken = calloc(1, end - hits[i].start)))
+                return SLUIS_ENOMEM;
+            n = resolve_cluster(hits + i, n, taken, hits[i].start);
+            free(taken);
+        }
         memmove(hits + out, hits + i, n * sizeof *hits);
         out += n;
         i = k;
     }
     s->hit_n = out;
+    return 0;
 }

@@ -207,8 +207,10 @@ static inline bool context_denies(const struct context *c)
 struct detector;
 void hit_add(const struct detector *d, struct detect_scratch *s, uint32_t start, uint32_t end,
              unsigned type, unsigned score, const char *evidence);
-/* Overlaps: see detect.h. Leaves the hits sorted. */
-void hits_resolve(struct detect_scratch *s);
+/* No hit is longer (a street with a very long name is cut at its front). */
+#define HIT_LENGTH_MAX 512
+/* Overlaps: see detect.h. Leaves the hits sorted. 0 or SLUIS_ENOMEM. */
+SLUIS_MUST_CHECK int hits_resolve(struct detect_scratch *s);
 
 /* ---- checks.c: over ASCII digits or upper-case letters ---- */
 bool check_luhn(const uint8_t *digits, size_t n);
