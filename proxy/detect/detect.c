@@ -137,6 +137,8 @@ static void find_earlier(const struct detector *d, struct detect_scratch *s)
         known = s->hit_n;
     }
     find_from(d, s, from, s->text_atom);
+    if (s->hit_n == 0)
+        return;
     size_t kept = 0;
     for (size_t k = known; k < s->hit_n; k++) {
         struct hit h = s->hits[k];
@@ -153,6 +155,42 @@ static void find_earlier(const struct detector *d, struct detect_scratch *s)
     if (kept)
         memmove(s->hits, s->hits + known, kept * sizeof *s->hits);
     s->hit_n = kept;
+}
+
+/* Hits whose value is looked for again, and the least length of such a value. */
+#define REPEATS_MAX 32
+#define REPEAT_MIN 6
+
+static bool is_solid(uint8_t c)
+{
+    return is_letter(c) || is_digit(c);
+}
+
+/* What one place has shown to be personal data is so everywhere in the text: the same characters,
+ * standing free, are found again without their context. */
+static void find_repeats(const struct detector *d, struct detect_scratch *s)
+{
+    const uint32_t kinds = 1u << DETECT_IBAN | 1u << DETECT_BSN | 1u << DETECT_PAN |
+                           1u << DETECT_ID_DOCUMENT | 1u << DETECT_SECRET;
+    size_t hits = s->hit_n;
+    for (size_t k = 0, n = 0; k < hits && n < REPEATS_MAX; k++) {
+        struct hit h = s->hits[k];
+        uint32_t size = h.end - h.start;
+        if (h.type >= DETECT_OWN || !(kinds >> h.type & 1) || size < REPEAT_MIN ||
+            h.start < s->text_start)
+            continue;
+        n++;
+        uint32_t at = s->text_start;
+        const uint8_t *p;
+        while ((p = memmem(s->norm + at, s->norm_n - at, s->norm + h.start, size)) != NULL) {
+            uint32_t start = (uint32_t)(p - s->norm);
+            at = start + size;
+            bool free_before = start == 0 || !is_solid(s->norm[start - 1]);
+            bool free_behind = at >= s->norm_n || !is_solid(s->norm[at]);
+            if (start != h.start && free_before && free_behind)
+                hit_add(d, s, start, at, h.type, h.score, "repeated");
+        }
+    }
 }
 
 static int find_all(const struct detector *d, struct detect_scratch *s)
@@ -181,6 +219,8 @@ static int find_all(const struct detector *d, struct detect_scratch *s)
         find_mrz(d, s);
     if (detector_wants(d, DETECT_SECRET))
         find_expiry(d, s);
+    if (s->hit_n > 0)
+        find_repeats(d, s);
     if (s->error == 0 && d->own)
         return find_own(d, s);
     return s->error;
@@ -281,6 +321,17 @@ static int read_window(const struct detector *d, struct detect_scratch *s,
     return add_segment(d, s, input->text, input->from_customer, 0);
 }
 
+/* A short message without digits may be the last letters of a value (an IBAN of Malta or
+ * Mauritius). */
+#define TAIL_MAX 12
+
+static bool may_be_tail(const struct detect_input *input)
+{
+    return input->text.n > 0 && input->text.n <= TAIL_MAX && input->earlier_count > 0 &&
+           input->earlier[0].from_customer == input->from_customer &&
+           input->earlier[0].text.n <= DETECT_WINDOW_BYTES && has_digit(input->earlier[0].text);
+}
+
 static int by_place(const void *left, const void *right)
 {
     const struct finding *a = left, *b = right;
@@ -297,7 +348,7 @@ int detect_run(const struct detector *d, struct detect_scratch *s, const struct 
     scratch_start(s);
     s->text_atom = 0;
     int result = add_segment(d, s, input->text, input->from_customer, 0);
-    if (result != 0 || is_quiet(d, s))
+    if (result != 0 || (is_quiet(d, s) && !may_be_tail(input)))
         goto out;
     size_t window = window_of(input);
     if (window > 0) {
