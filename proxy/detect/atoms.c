@@ -164,7 +164,7 @@ int atoms_add(struct detect_scratch *s, const struct word_table *words, const st
                     if (norm[at] != '.')
                         letters[k++] = norm[at];
                 last->word = r.hash;
-                uint32_t bits = word_lookup(words, letters, k, r.hash, 0);
+                uint32_t bits = word_lookup(words, letters, k, r.hash, WORD_WHOLE);
                 if (bits & WORD_KEY && !(last->ctx & WORD_KEY))
                     s->keys[s->key_n++] = (uint32_t)(s->atom_n - 1);
                 last->ctx |= bits;
@@ -188,7 +188,7 @@ int atoms_add(struct detect_scratch *s, const struct word_table *words, const st
                     memcpy(both + n1, norm + begin, n2);
                     struct reading two = {.hash = WORD_HASH_START};
                     read_letters(&two, both, 0, n1 + n2);
-                    a->ctx |= word_lookup(words, both, n1 + n2, two.hash, two.stem);
+                    a->ctx |= word_lookup(words, both, n1 + n2, two.hash, WORD_WHOLE);
                 }
             }
             head_hash = a->ctx & WORD_HEAD ? r.hash : 0;

@@ -1,7 +1,7 @@
 /* BSN: eight or nine digits, elfproef, and evidence that it is one. */
 #include "room.h"
 
-#define BSN_PARTS_MAX 5   /* atoms of one number: "12 34 56 78 2" */
+#define BSN_PARTS_MAX 9   /* atoms of one number: "1 2 3 4 5 6 7 8 2" */
 #define BSN_DIGITS_MAX 10 /* one too many by a typing error */
 #define BSN_NEAR_MIN 7
 
@@ -68,26 +68,37 @@ static bool is_letter_pair(const struct detect_scratch *s, const struct atom *a,
 }
 
 /* "NL123456782B01", the VAT id of a sole trader before 2020: the BSN is inside. The ids of
- * companies hold an RSIN (they start with 8), the new ones pass mod 97. */
+ * companies hold an RSIN (they start with 8 or 00), the new ones pass mod 97. */
 static bool find_in_vat(const struct detector *d, struct detect_scratch *s, uint32_t i)
 {
-    if (i == 0 || i + 2 >= s->atom_n || atom_size(&s->atoms[i]) != 9)
-        return false;
-    const struct atom *a = &s->atoms[i], *nl = a - 1, *b = a + 1, *tail = a + 2;
-    if (!is_letter_pair(s, nl, 'N', 'L') || a->gap > 1 || b->gap > 1 || atom_size(b) != 1 ||
-        to_upper(s->norm[b->start]) != 'B' || tail->gap > 1 || tail->kind != ATOM_NUMBER ||
-        atom_size(tail) != 2)
+    if (i == 0 || s->atoms[i].gap > 1 || !is_letter_pair(s, &s->atoms[i - 1], 'N', 'L'))
         return false;
     uint8_t id[14] = {'N', 'L'};
-    memcpy(id + 2, s->norm + a->start, 9);
+    uint32_t n = 2, k = i;
+    /* "NL123456782B01", "NL 1234.56.782.B.01" */
+    for (; k < s->atom_n && s->atoms[k].kind == ATOM_NUMBER && n < 11; k++) {
+        const struct atom *a = &s->atoms[k];
+        if ((k > i && (a->gap > 1 || !(a->before & (GAP_DOT | GAP_SPACE)))) ||
+            n + atom_size(a) > 11)
+            return false;
+        memcpy(id + n, s->norm + a->start, atom_size(a));
+        n += atom_size(a);
+    }
+    if (n != 11 || k + 1 >= s->atom_n)
+        return false;
+    const struct atom *b = &s->atoms[k], *tail = b + 1;
+    if (b->gap > 1 || atom_size(b) != 1 || to_upper(s->norm[b->start]) != 'B' || tail->gap > 1 ||
+        tail->kind != ATOM_NUMBER || atom_size(tail) != 2)
+        return false;
     id[11] = 'B';
     memcpy(id + 12, s->norm + tail->start, 2);
     unsigned rest = 0; /* ISO 7064 over the id as it stands */
-    for (size_t k = 0; k < sizeof id; k++)
-        rest = is_digit(id[k]) ? (rest * 10 + (unsigned)(id[k] - '0')) % 97
-                               : (rest * 100 + (unsigned)(id[k] - 'A') + 10) % 97;
-    if (rest != 1 && id[2] != '8' && check_elfproef(id + 2, 9))
-        hit_add(d, s, a->start, a->end, DETECT_BSN, 850, "elfproef+vat");
+    for (size_t c = 0; c < sizeof id; c++)
+        rest = is_digit(id[c]) ? (rest * 10 + (unsigned)(id[c] - '0')) % 97
+                               : (rest * 100 + (unsigned)(id[c] - 'A') + 10) % 97;
+    bool company = id[2] == '8' || (id[2] == '0' && id[3] == '0');
+    if (rest != 1 && !company && check_elfproef(id + 2, 9))
+        hit_add(d, s, s->atoms[i].start, s->atoms[k - 1].end, DETECT_BSN, 850, "elfproef+vat");
     return true;
 }
 

@@ -104,6 +104,40 @@ static void look_before(const struct detect_scratch *s, uint32_t first, uint32_t
     }
 }
 
+/* The keyword at atom `at` announces what follows it: "bsn: 1...", "bsn is 1...". */
+static bool announces_next(const struct detect_scratch *s, uint32_t at)
+{
+    for (uint32_t k = at + 1, n = 0; k < s->atom_n && n < 4; k++, n++) {
+        const struct atom *a = &s->atoms[k];
+        if (a->before & (GAP_SENTENCE | GAP_LINE | GAP_MESSAGE | GAP_COMMA | GAP_PAREN))
+            return false;
+        if (a->kind == ATOM_NUMBER)
+            return atom_size(a) > 3;
+        if (!(a->ctx & (WORD_PLAIN | CNT_NUMBER)) && !(a->before & (GAP_COLON | GAP_EQUALS)))
+            return false;
+    }
+    return false;
+}
+
+/* "bsn en klantnummer", "BSN/zaaknummer", "bsn of uw klantnr": two keywords of one list. */
+static bool is_list(const struct detect_scratch *s, uint32_t a, uint32_t b)
+{
+    if (b - a > 3 || s->atoms[b].start - s->atoms[a].end > LIST_REACH)
+        return false;
+    for (uint32_t k = a + 1; k <= b; k++)
+        if ((s->atoms[k].before & (GAP_SENTENCE | GAP_LINE | GAP_MESSAGE | GAP_COLON)) ||
+            s->atoms[k].kind == ATOM_NUMBER)
+            return false;
+    if (b == a + 1)
+        return (s->atoms[b].before & (GAP_SLASH | GAP_COMMA | GAP_OTHER | GAP_PLUS)) != 0;
+    const uint8_t *link = s->norm + s->atoms[a + 1].start;
+    uint8_t first = to_lower(link[0]), second = to_lower(link[1]);
+    return (atom_size(&s->atoms[a + 1]) == 2 &&
+            ((first == 'e' && second == 'n') ||
+             (first == 'o' && (second == 'f' || second == 'r')))) ||
+           (atom_size(&s->atoms[a + 1]) == 3 && first == 'a' && second == 'n');
+}
+
 static void look_after(const struct detect_scratch *s, uint32_t last, uint32_t want,
                        uint32_t counter, struct nearest *w, struct nearest *c)
 {
@@ -117,12 +151,8 @@ static void look_after(const struct detect_scratch *s, uint32_t last, uint32_t w
         if ((bits & (want | counter)) == 0)
             continue;
         struct between b = look_between(s, last, at);
-        /* a colon or a number behind it: the keyword announces what follows it, not us */
-        bool announces_next =
-            at + 1 < s->atom_n &&
-            ((s->atoms[at + 1].before & (GAP_COLON | GAP_EQUALS)) ||
-             (s->atoms[at + 1].kind == ATOM_NUMBER && atom_size(&s->atoms[at + 1]) > 3));
-        uint32_t distance = away + COST_AFTER + b.cost + (announces_next ? COST_SENTENCE : 0);
+        uint32_t distance =
+            away + COST_AFTER + b.cost + (announces_next(s, at) ? COST_SENTENCE : 0);
         take(bits & want ? w : c, distance, at);
         if (w->distance != CONTEXT_NONE && c->distance != CONTEXT_NONE)
             break;
@@ -140,11 +170,7 @@ struct context context_of(const struct detect_scratch *s, uint32_t first, uint32
     out.counter = c.distance;
     if (w.distance != CONTEXT_NONE && c.distance != CONTEXT_NONE) {
         uint32_t a = w.at < c.at ? w.at : c.at, b = w.at < c.at ? c.at : w.at;
-        if (b < first && s->atoms[b].start - s->atoms[a].end <= LIST_REACH) {
-            struct between x = look_between(s, a, b);
-            out.listed = x.numbers == 0 && x.sentences == 0 && x.messages == 0 &&
-                         !(s->atoms[a + 1].before & (GAP_SENTENCE | GAP_LINE | GAP_COLON));
-        }
+        out.listed = b < first && is_list(s, a, b);
     }
     return out;
 }

@@ -284,6 +284,26 @@ static bool has_digit(struct span text)
     return false;
 }
 
+/* The message ends in a few digits, perhaps with letters of an IBAN behind them: a value may go on
+ * in the next one. */
+#define OPEN_DIGITS_MAX 8
+#define OPEN_LETTERS_MAX 4
+
+static bool ends_open(struct span text)
+{
+    size_t k = text.n, letters = 0, digits = 0;
+    while (k > 0 && !is_digit((uint8_t)text.p[k - 1]) && (uint8_t)text.p[k - 1] < 0x80 &&
+           letters <= OPEN_LETTERS_MAX) {
+        letters += is_letter((uint8_t)text.p[k - 1]);
+        k--;
+    }
+    while (k > 0 && is_digit((uint8_t)text.p[k - 1])) {
+        digits++;
+        k--;
+    }
+    return letters <= OPEN_LETTERS_MAX && digits > 0 && digits <= OPEN_DIGITS_MAX;
+}
+
 /* The order in which the window is read, oldest first. A remark without digits from the other side
  * between two messages of the sender ("go on") is read before them, so that a value typed in parts
  * stays together. `order` holds indices into `earlier`. */
@@ -295,7 +315,7 @@ static void window_order(const struct detect_input *input, size_t n, size_t *ord
     while (between < n && input->earlier[between].from_customer != input->from_customer &&
            !has_digit(input->earlier[between].text))
         between++;
-    if (between == 0 || between == n || !has_digit(input->earlier[between].text) ||
+    if (between == 0 || between == n || !ends_open(input->earlier[between].text) ||
         input->earlier[between].from_customer != input->from_customer)
         return;
     /* the sender's own last message moves behind the remarks */

@@ -184,13 +184,15 @@ static uint32_t ending_of(const uint8_t *word, size_t n)
 uint32_t word_lookup(const struct word_table *t, const uint8_t *word, size_t n, uint32_t hash,
                      uint32_t stem)
 {
-    if (n > WORD_LETTERS_MAX)
+    if (n == 0 || n > WORD_LETTERS_MAX)
         return 0;
     for (size_t i = hash & (SLOTS - 1); t->slots[i].word; i = (i + 1) & (SLOTS - 1)) {
         if (t->slots[i].hash == hash && strlen(t->slots[i].word) == n &&
             same(word, n, t->slots[i].word))
             return t->slots[i].bits;
     }
+    if (stem == WORD_WHOLE)
+        return 0;
     if (n >= WORD_STEM_LETTERS) {
         for (size_t i = stem & (STEM_SLOTS - 1); t->stems[i].word; i = (i + 1) & (STEM_SLOTS - 1)) {
             const struct slot *row = &t->stems[i];
