@@ -169,8 +169,9 @@ static inline uint32_t word_hash_add(uint32_t h, uint8_t lower)
 {
     return (h ^ lower) * 16777619u;
 }
-/* Bits of the word norm[start, end), whose hash is `hash` and whose first six letters' is `stem`.
- */
+/* Bits of a word whose hash is `hash` and whose first six letters' is `stem`. With WORD_WHOLE for
+ * the stem the whole word must be in the lists: no stems, no endings. */
+#define WORD_WHOLE 1u
 uint32_t word_lookup(const struct word_table *t, const uint8_t *word, size_t n, uint32_t hash,
                      uint32_t stem);
 /* Bits of a keyword one typing error away (two for a long one), or 0. */

@@ -5,7 +5,8 @@
 static const struct word_row rows[] = {
     /* ---- evidence ---- */
     {"bsn bsnnr bsnnummer bsnnumer bsnr bsnnummers bsns sofi sofinr sofienummer sofienr sofinummer "
-     "burgerservice* burgerserv* burgerservicenr burgernummer burgernr burgerservicenummer "
+     "burgerservice burgerserv burgersofi burgerservice* burgerserv* burgerservicenr burgernummer "
+     "burgernr burgerservicenummer "
      "burgersevicenummer burgerservisnummer servicenummerburger ssn bsnummer bsnnumner bdn bns "
      "citizenservice citizenservicenumber sofinumber persoonsnummer identificatiepersoon "
      "burgerrservice* buergerservice* bsnnmmr nationalid socialsecurity",
