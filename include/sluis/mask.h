@@ -7,7 +7,26 @@
  *             entry, change, metadata, the contact that belongs to it. What is stored and delivered.
  *   kind      of a path: structure, identifier, content, media URL, tool data.
  *
- * Judging is done once per unit; rendering as often as there are readers.
+ * Judging is done once per unit; rendering as often as there are readers. The table stands in
+ * proxy/mask/paths.c; what it does not list is content: strings, numbers in their written form, and
+ * member names. Values under unknown names, in contact cards and in response_json are judged together
+ * with their name ("bsn: 123456782").
+ *
+ * What a reader sees instead:
+ *   a finding            by the profile: [IBAN], \u2022\u2022\u2022\u2022\u2022\u20224300, [IBAN:3f9a0c52], or with block
+ *                        the whole string as [geblokkeerd]; a token is a redaction in this version
+ *   a number             the same as a string: "latitude":"[LOCATION]"
+ *   a member name        [IBAN 3]: type and place in its object; beside it, unknown names that start
+ *                        with a bracket become [veld 3], so that names stay different
+ *   media, withheld      the message becomes a text: [foto: niet doorgegeven] and the caption; video,
+ *                        audio, spraakbericht, document, sticker likewise. Where that is not possible
+ *                        (no type, a text beside it) the object is replaced by {"caption": that line}
+ *   media, passed        the object, its url media_base/<id>, or no url when media_base is NULL
+ *   Meta's addresses     the member is dropped, null in an array
+ *   pictures in a vCard  cut, whatever the profile
+ *   expired, after_gap   "sluis":{"expired":true,"after_gap":true} as first member of the unit, [verlopen]
+ *                        before its text; a member of that name in the input is dropped
+ *   unjudged             content strings and unknown member names replaced, unknown numbers 0
  */
 #ifndef SLUIS_MASK_H
 #define SLUIS_MASK_H
@@ -86,12 +105,16 @@ struct mask_reader {
 #define MASK_EXPIRED_TEXT "[verlopen]"
 
 /* Renders the value at `root` as pure ASCII JSON, appended to `out`. Fails closed: on any error
- * `out` must not be used. */
+ * `out` must not be used. `judged` may be NULL when reader->unjudged. Findings must be those of this
+ * very text (mask_judge or mask_unpack). In MASK_TABLE_SEND media stay and identifiers are never
+ * aliased. SLUIS_EJUDGE (no profile, no judgement, no alias_key where contacts are hidden),
+ * SLUIS_ENOMEM, SLUIS_ELIMIT. */
 SLUIS_MUST_CHECK int mask_render(const struct json_doc *doc, uint32_t root, enum mask_table table,
                                  const struct judged *judged, const struct mask_reader *reader,
                                  struct arena *arena, struct buffer *out);
 
-/* Masks plain text (sluis scan): findings of the text in order. */
+/* Masks plain text (sluis scan): findings of the text in order; those of earlier messages are passed
+ * over. SLUIS_EINVAL when they overlap or lie outside; a hash becomes a redaction (no key). */
 SLUIS_MUST_CHECK int mask_text(struct span text, const struct finding *findings, size_t n,
                                const struct policy *policy, const struct profile *profile,
                                struct buffer *out);
@@ -130,8 +153,11 @@ struct mask_unit {
     const struct json_doc *doc; /* the document that was split, when the unit is all of it: offsets are
                                    the same, no second scan is needed; else NULL */
 };
-/* `each` returns 0 to go on; anything else ends the walk with that value. SLUIS_EINVAL when the
- * envelope is not a webhook (object, entry, changes). */
+/* Spans of a unit live as long as the arena and the document. What no item takes along (errors, account
+ * fields, unknown members, contacts of nobody) makes a unit of kind 4. History is split message by
+ * message. `each` returns 0 to go on; anything else ends the walk with that value. SLUIS_EINVAL when the
+ * envelope is not a webhook (object, entry, changes, field), SLUIS_ELIMIT over 4096 items or contacts in
+ * one value: both before the value's first unit; SLUIS_ENOMEM. */
 SLUIS_MUST_CHECK int mask_split_webhook(const struct json_doc *doc, struct arena *arena,
                                         int (*each)(void *ctx, const struct mask_unit *unit),
                                         void *ctx);

@@ -4,8 +4,10 @@
 #include "paths.h"
 #include "vcard.h"
 
-#define FINDINGS_FIRST 64    /* on the stack; a text with more is judged again with room for all */
-#define LIST_FIRST 8         /* findings of a unit: most have none */
+#define FINDINGS_FIRST 64 /* on the stack; a text with more is judged again with room for all */
+#define LIST_FIRST 8      /* findings of a unit: most have none */
+#define NAME_CONTEXT_MAX                                                                           \
+    64 /* bytes of a member name put before its value: an array has many values */
 #define PHONE_DIGITS_LEAST 7 /* E.164: at most 15, national numbers rarely under 7 */
 #define PHONE_DIGITS_MOST 15
 
@@ -170,6 +172,11 @@ static int with_name(struct judge *j, uint32_t named, struct span *text, size_t 
     int error = json_name(doc_of(j), named, j->arena, &name);
     if (error)
         return error;
+    if (name.n > NAME_CONTEXT_MAX) { /* what stands nearest says most */
+        name = span_from(name, name.n - NAME_CONTEXT_MAX);
+        while (name.n && ((unsigned char)name.p[0] & 0xc0) == 0x80)
+            name = span_from(name, 1); /* not in the middle of a character */
+    }
     char *p = arena_try(j->arena, name.n + 2 + text->n);
     if (!p)
         return SLUIS_ENOMEM;

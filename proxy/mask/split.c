@@ -3,7 +3,9 @@
  * is dropped. */
 #include "sluis/mask.h"
 
-/* Per list: four times what Meta sends at most (whatsapp 0.4). Bounds the search for contacts. */
+#include <stdlib.h>
+
+/* Per list: four times what Meta sends at most (whatsapp 0.4). */
 #define ITEMS_MAX 4096
 #define UNIT_MAX (4u * 1024 * 1024) /* a body of 3 MB and its envelope */
 
@@ -27,6 +29,15 @@ static const struct item_list item_lists[] = {
 };
 #define LISTS (sizeof item_lists / sizeof *item_lists)
 
+struct contact {
+    uint32_t node;
+    bool claimed; /* an item took it along */
+};
+struct contact_key {
+    struct span key;
+    uint32_t contact; /* index in people */
+};
+
 struct split {
     const struct json_doc *doc;
     struct arena *arena;
@@ -35,9 +46,9 @@ struct split {
     struct buffer json;
     /* where we are */
     uint32_t entry, change, value, contacts;
-    uint32_t hint; /* the contact that the next item probably has */
-    uint32_t contact_count, claimed;
-    uint8_t *claims; /* per contact: an item took it */
+    struct contact *people;   /* one per element of `contacts` */
+    struct contact_key *keys; /* their phone numbers and BSUIDs, sorted */
+    uint32_t contact_count, key_count, claimed;
     struct mask_unit unit;
 };
 
@@ -64,43 +75,73 @@ static bool named(const struct split *s, uint32_t node, const char *name)
 
 /* ---- contacts ---- */
 
-static bool contact_is(const struct split *s, uint32_t contact, const struct mask_unit *unit)
+static int compare_keys(const void *a, const void *b)
 {
-    uint32_t phone = json_get(s->doc, contact, SPAN("wa_id"));
-    uint32_t user = json_get(s->doc, contact, SPAN("user_id"));
-    return (unit->contact.n && json_string_is(s->doc, phone, unit->contact)) ||
-           (unit->user_id.n && json_string_is(s->doc, user, unit->user_id));
+    const struct contact_key *x = a, *y = b;
+    size_t n = x->key.n < y->key.n ? x->key.n : y->key.n;
+    int order = memcmp(x->key.p, y->key.p, n); /* keys are never empty */
+    if (order)
+        return order;
+    if (x->key.n != y->key.n)
+        return x->key.n < y->key.n ? -1 : 1;
+    return x->contact < y->contact ? -1 : x->contact > y->contact;
 }
 
-/* The contact that belongs to the unit, or JSON_NONE. Contacts mostly come in the order of the
- * items, so the search starts behind the last hit. A lone contact of a lone item is its own even
- * when the numbers are spelled differently. */
-static uint32_t contact_of(struct split *s, const struct mask_unit *unit, bool lone)
+/* An index of the contacts, so that a batch of a thousand does not search a thousand times a
+ * thousand. */
+static int index_contacts(struct split *s)
 {
-    uint32_t first = json_first(s->doc, s->contacts);
-    uint32_t at = s->hint == JSON_NONE ? first : s->hint;
-    for (uint32_t i = 0; i < s->contact_count; i++) {
-        if (contact_is(s, at, unit)) {
-            s->hint = json_next(s->doc, at);
-            return at;
-        }
-        at = json_next(s->doc, at);
-        if (at == JSON_NONE)
-            at = first;
-    }
-    return lone && s->contact_count == 1 ? first : JSON_NONE;
-}
-
-static void claim(struct split *s, uint32_t contact)
-{
+    static const char *const names[] = {"wa_id", "user_id"};
+    const struct json_doc *doc = s->doc;
     uint32_t index = 0;
-    if (contact == JSON_NONE)
-        return;
-    if (s->contact_count > 1) /* arrays have no index: siblings are counted from the first */
-        for (uint32_t i = json_first(s->doc, s->contacts); i != contact; i = json_next(s->doc, i))
-            index++;
-    s->claimed += !s->claims[index];
-    s->claims[index] = 1;
+    s->people = arena_try_zero(s->arena, s->contact_count * sizeof *s->people);
+    s->keys = arena_try(s->arena, 2 * s->contact_count * sizeof *s->keys);
+    if (!s->people || !s->keys)
+        return SLUIS_ENOMEM;
+    uint32_t first = s->contact_count ? json_first(doc, s->contacts) : JSON_NONE;
+    for (uint32_t i = first; i != JSON_NONE; i = json_next(doc, i), index++) {
+        s->people[index].node = i;
+        for (int k = 0; k < 2; k++) {
+            struct span key = text_of(s, json_get(doc, i, span_str(names[k])));
+            if (key.n)
+                s->keys[s->key_count++] = (struct contact_key){key, index};
+        }
+    }
+    if (s->key_count > 1)
+        qsort(s->keys, s->key_count, sizeof *s->keys, compare_keys);
+    return 0;
+}
+
+static struct contact *find_contact(const struct split *s, struct span key)
+{
+    const struct contact_key wanted = {key, 0}; /* sorts before every contact with this key */
+    uint32_t low = 0, high = s->key_count;
+    while (low < high && key.n) {
+        uint32_t middle = low + (high - low) / 2;
+        if (compare_keys(&s->keys[middle], &wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return key.n && low < s->key_count && span_eq(s->keys[low].key, key)
+               ? &s->people[s->keys[low].contact]
+               : NULL;
+}
+
+/* Claims the contact that belongs to the unit; its node, or JSON_NONE. A lone contact of a lone
+ * item is its own even when the numbers are spelled differently. */
+static uint32_t claim_contact(struct split *s, const struct mask_unit *unit, bool lone)
+{
+    struct contact *contact = find_contact(s, unit->contact);
+    if (!contact)
+        contact = find_contact(s, unit->user_id);
+    if (!contact && lone && s->contact_count == 1)
+        contact = s->people;
+    if (!contact)
+        return JSON_NONE;
+    s->claimed += !contact->claimed;
+    contact->claimed = true;
+    return contact->node;
 }
 
 /* ---- building ---- */
@@ -226,8 +267,7 @@ static int split_item(struct split *s, uint32_t item, const struct item_list *li
     describe(s, item, list->kind);
     s->unit.contact = first_of(s, item, list->contact);
     s->unit.user_id = first_of(s, item, list->user);
-    uint32_t contact = contact_of(s, &s->unit, lone);
-    claim(s, contact);
+    uint32_t contact = claim_contact(s, &s->unit, lone);
     if (is_whole(s, contact, lone))
         return give(s, s->doc);
     open_value(s, contact);
@@ -245,8 +285,7 @@ static int split_thread(struct split *s, uint32_t chunk, uint32_t thread)
     uint32_t messages = json_get(s->doc, thread, SPAN("messages"));
     s->unit.contact = customer;
     s->unit.user_id = user;
-    uint32_t contact = contact_of(s, &s->unit, false);
-    claim(s, contact);
+    uint32_t contact = claim_contact(s, &s->unit, false);
     for (uint32_t m = json_first(s->doc, messages); m != JSON_NONE; m = json_next(s->doc, m)) {
         struct span from = text_of(s, json_get(s->doc, m, SPAN("from")));
         describe(s, m, span_eq(from, customer) ? KIND_MESSAGE : KIND_ECHO);
@@ -333,17 +372,15 @@ static bool left_over(const struct split *s, uint32_t node)
 static int split_rest(struct split *s)
 {
     const char *comma = "";
-    uint32_t index = 0;
     describe_nothing(s);
     open_value(s, JSON_NONE);
     if (s->claimed < s->contact_count) {
         buffer_add_str(&s->json, "\"contacts\":[");
-        for (uint32_t i = json_first(s->doc, s->contacts); i != JSON_NONE;
-             i = json_next(s->doc, i), index++) {
-            if (s->claims[index])
+        for (uint32_t i = 0; i < s->contact_count; i++) {
+            if (s->people[i].claimed)
                 continue;
             buffer_add_str(&s->json, comma);
-            buffer_add(&s->json, json_raw(s->doc, i));
+            buffer_add(&s->json, json_raw(s->doc, s->people[i].node));
             comma = ",";
         }
         buffer_add_str(&s->json, "],");
@@ -392,14 +429,13 @@ static int split_value(struct split *s)
     s->contacts = json_get(doc, s->value, SPAN("contacts"));
     if (s->contacts != JSON_NONE && !json_is(doc, s->contacts, JSON_ARRAY))
         rest = true; /* no list: nobody can claim it */
-    s->hint = JSON_NONE;
-    s->claimed = 0;
+    s->claimed = s->key_count = 0;
     s->contact_count = json_is(doc, s->contacts, JSON_ARRAY) ? count(doc, s->contacts) : 0;
     if (s->contact_count > ITEMS_MAX)
         return SLUIS_ELIMIT;
-    s->claims = arena_try_zero(s->arena, s->contact_count);
-    if (!s->claims)
-        return SLUIS_ENOMEM;
+    error = index_contacts(s);
+    if (error)
+        return error;
     for (uint32_t i = json_first(doc, s->value); i != JSON_NONE; i = json_next(doc, i)) {
         const struct item_list *list = list_of(s, i);
         if (named(s, i, "history") && !left_over(s, i))
