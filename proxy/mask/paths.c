@@ -240,16 +240,33 @@ LIST(reply_contact, IDENTIFIER("input"), IDENTIFIER("wa_id"), IDENTIFIER("user_i
 LIST(reply_message, IDENTIFIER("id"), IDENTIFIER("group_id"), STRUCTURE("message_status"));
 LIST(cursors, STRUCTURE("before"), STRUCTURE("after"));
 LIST(paging, MEMBERS("cursors", cursors), STRUCTURE("next"), STRUCTURE("previous"));
-LIST(graph_object, STRUCTURE("id"), STRUCTURE("name"), STRUCTURE("status"), STRUCTURE("category"),
-     STRUCTURE("language"), STRUCTURE("verified_name"), STRUCTURE("display_phone_number"),
-     STRUCTURE("quality_rating"), STRUCTURE("code_verification_status"), STRUCTURE("platform_type"),
-     STRUCTURE("parameter_format"), STRUCTURE("rejected_reason"));
-LIST(graph_reply, STRUCTURE("messaging_product"), MEMBERS("contacts", reply_contact),
+/* What the organisation itself wrote and Meta approved or shows to everybody: not judged, or a sync
+ * of templates would lose its own phone numbers. Example values are content. */
+LIST(template_button, STRUCTURE("type"), STRUCTURE("text"), STRUCTURE("url"),
+     STRUCTURE("phone_number"), STRUCTURE("flow_id"), STRUCTURE("flow_action"),
+     STRUCTURE("navigate_screen"), STRUCTURE("otp_type"), STRUCTURE("autofill_text"));
+LIST(template_component, STRUCTURE("type"), STRUCTURE("format"), STRUCTURE("text"),
+     MEMBERS("buttons", template_button), STRUCTURE("add_security_recommendation"),
+     STRUCTURE("code_expiration_minutes"));
+LIST(quality_score, STRUCTURE("score"), STRUCTURE("date"));
+LIST(throughput, STRUCTURE("level"));
+#define GRAPH_OBJECT                                                                               \
+    STRUCTURE("id"), STRUCTURE("name"), STRUCTURE("status"), STRUCTURE("category"),                \
+        STRUCTURE("previous_category"), STRUCTURE("language"), STRUCTURE("verified_name"),         \
+        STRUCTURE("display_phone_number"), STRUCTURE("quality_rating"),                            \
+        STRUCTURE("code_verification_status"), STRUCTURE("platform_type"),                         \
+        STRUCTURE("parameter_format"), STRUCTURE("rejected_reason"), STRUCTURE("name_status"),     \
+        STRUCTURE("account_mode"), STRUCTURE("messaging_limit_tier"),                              \
+        STRUCTURE("last_onboarded_time"), STRUCTURE("is_official_business_account"),               \
+        STRUCTURE("message_send_ttl_seconds"), MEMBERS("quality_score", quality_score),            \
+        MEMBERS("throughput", throughput), MEMBERS("components", template_component),              \
+        STRUCTURE("about"), STRUCTURE("address"), STRUCTURE("description"), STRUCTURE("email"),    \
+        STRUCTURE("vertical"), STRUCTURE("messaging_product")
+LIST(graph_object, GRAPH_OBJECT);
+LIST(graph_reply, GRAPH_OBJECT, MEMBERS("contacts", reply_contact),
      MEMBERS("messages", reply_message), MEMBERS("error", error), STRUCTURE("success"),
-     STRUCTURE("id"), KIND("url", MASK_MEDIA_URL), STRUCTURE("mime_type"), STRUCTURE("sha256"),
-     STRUCTURE("file_size"), MEMBERS("data", graph_object), MEMBERS("paging", paging),
-     STRUCTURE("verified_name"), STRUCTURE("display_phone_number"), STRUCTURE("quality_rating"),
-     STRUCTURE("code_verification_status"), STRUCTURE("platform_type"), STRUCTURE("status"));
+     KIND("url", MASK_MEDIA_URL), STRUCTURE("mime_type"), STRUCTURE("sha256"),
+     STRUCTURE("file_size"), MEMBERS("data", graph_object), MEMBERS("paging", paging));
 
 const struct path_list *paths_of(enum mask_table table)
 {
