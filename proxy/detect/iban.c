@@ -162,6 +162,58 @@ static void find_near(const struct detector *d, struct detect_scratch *s, uint32
                 "structure+context");
 }
 
+/* A Dutch account whose country code is missing or wrong: bank, nine to eleven digits, in plain
+ * context. */
+#define BANK_DIGITS_MIN 9
+#define BANK_DIGITS_MAX 11
+#define BANK_PARTS_MAX 6
+
+static bool is_dutch_bank(const uint8_t *p)
+{
+    static const char codes[][5] = {"ABNA", "INGB", "RABO", "SNSB", "TRIO", "ASNB", "KNAB", "BUNQ",
+                                    "RBRB", "FVLB", "REVO", "DEUT", "HAND", "NNBA", "BITS", "ADYB"};
+    for (size_t k = 0; k < sizeof codes / sizeof *codes; k++) {
+        bool same = true;
+        for (size_t c = 0; c < 4 && same; c++)
+            same = to_upper(p[c]) == (uint8_t)codes[k][c];
+        if (same)
+            return true;
+    }
+    return false;
+}
+
+static void find_bank(const struct detector *d, struct detect_scratch *s, uint32_t i)
+{
+    const struct atom *bank = &s->atoms[i - 1];
+    if (!(s->seen & CTX_ACCOUNT) || atom_size(bank) != 4 || s->atoms[i].gap > 1 ||
+        !is_dutch_bank(s->norm + bank->start))
+        return;
+    unsigned digits = 0;
+    uint32_t last = i;
+    for (uint32_t k = i; k < s->atom_n && k - i < BANK_PARTS_MAX; k++) {
+        const struct atom *a = &s->atoms[k];
+        if (a->kind != ATOM_NUMBER || (k > i && !gap_joins(a, GAP_SPACE | GAP_DOT | GAP_DASH)) ||
+            digits + atom_size(a) > BANK_DIGITS_MAX)
+            break;
+        digits += atom_size(a);
+        last = k;
+    }
+    if (digits < BANK_DIGITS_MIN)
+        return;
+    /* the check digits and letters that are there */
+    uint32_t first = i - 1;
+    if (first > 0 && s->atoms[first].gap <= 1 && s->atoms[first - 1].kind == ATOM_NUMBER &&
+        atom_size(&s->atoms[first - 1]) == 2)
+        first--;
+    if (first < i - 1 && first > 0 && s->atoms[first].gap <= 1 &&
+        s->atoms[first - 1].kind == ATOM_WORD && atom_size(&s->atoms[first - 1]) <= 2)
+        first--;
+    struct context c =
+        context_of(s, first, last, CTX_ACCOUNT, CNT_TRACK | CNT_DEVICE | CNT_COMPANY);
+    if (c.direct && !context_denies(&c))
+        hit_add(d, s, s->atoms[first].start, s->atoms[last].end, DETECT_IBAN, 710, "bank+context");
+}
+
 /* True when all messages from norm `start` to `end` have one sender. */
 static bool one_sender(const struct detect_scratch *s, uint32_t start, uint32_t end)
 {
@@ -183,13 +235,17 @@ void find_iban(const struct detector *d, struct detect_scratch *s, uint32_t i)
     if (i == 0 || s->atoms[i - 1].kind != ATOM_WORD)
         return;
     const struct atom *word = &s->atoms[i - 1];
-    if (atom_size(word) < 2 || a->gap > IBAN_GAP_MAX)
+    /* "N L 9 1 A B N A" */
+    bool spelled = atom_size(word) == 1 && i > 1 && atom_size(word - 1) == 1 &&
+                   s->atoms[i - 2].kind == ATOM_WORD && word->gap <= IBAN_GAP_MAX;
+    if ((atom_size(word) < 2 && !spelled) || a->gap > IBAN_GAP_MAX)
         return;
     for (uint32_t k = word->end; k < a->start; k++)
         if (!is_iban_separator(s->norm[k]))
             return;
-    uint32_t start = word->end - 2;
-    uint8_t c1 = to_upper(s->norm[start]), c2 = to_upper(s->norm[start + 1]);
+    find_bank(d, s, i);
+    uint32_t start = spelled ? word[-1].start : word->end - 2;
+    uint8_t c1 = to_upper(s->norm[start]), c2 = to_upper(s->norm[word->end - 1]);
     const struct country *country = country_of(c1, c2);
     if (!country)
         return;

@@ -106,12 +106,12 @@ static bool read_pan(const struct detect_scratch *s, uint32_t i, struct pan_valu
         if (n < PAN_MIN || (parts > 1 && sizes[0] < 3))
             continue;
         const struct issuer *issuer = issuer_of(digits, n);
-        if (issuer && check_luhn(digits, n) && (!v->issuer || !v->grouped)) {
+        if (issuer && check_luhn(digits, n)) {
             v->issuer = issuer;
             v->n = n;
             v->parts = parts;
             v->last = k;
-            v->grouped = usual_groups(sizes, parts);
+            v->grouped = v->grouped || usual_groups(sizes, parts);
         }
     }
     return v->issuer != NULL;

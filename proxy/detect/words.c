@@ -154,22 +154,66 @@ static bool ends_in(const uint8_t *word, size_t n, const char *end, size_t end_n
 static uint32_t ending_of(const uint8_t *word, size_t n)
 {
     static const struct {
-        char end[12];
+        char end[16];
         uint8_t n;
         uint32_t bits;
     } endings[] = {
-        {"nummer", 6, CNT_NUMBER},   {"nr", 2, CNT_NUMBER},       {"number", 6, CNT_NUMBER},
-        {"nummers", 7, CNT_NUMBER},  {"straat", 6, WORD_STREET},  {"laan", 4, WORD_STREET},
-        {"weg", 3, WORD_STREET},     {"plein", 5, WORD_STREET},   {"gracht", 6, WORD_STREET},
-        {"kade", 4, WORD_STREET},    {"singel", 6, WORD_STREET},  {"dijk", 4, WORD_STREET},
-        {"steeg", 5, WORD_STREET},   {"dreef", 5, WORD_STREET},   {"plantsoen", 9, WORD_STREET},
-        {"hof", 3, WORD_STREET},     {"pad", 3, WORD_STREET},     {"straatje", 8, WORD_STREET},
-        {"markt", 5, WORD_STREET},   {"strasse", 7, WORD_STREET}, {"strase", 6, WORD_STREET},
-        {"burgwal", 7, WORD_STREET}, {"wal", 3, WORD_STREET},     {"park", 4, WORD_STREET},
-        {"haven", 5, WORD_STREET},   {"baan", 4, WORD_STREET},    {"str", 3, WORD_STREET},
-        {"lei", 3, WORD_STREET},     {"oord", 4, WORD_STREET},    {"veld", 4, WORD_STREET},
-        {"erf", 3, WORD_STREET},     {"ring", 4, WORD_STREET},    {"hage", 4, WORD_STREET},
-        {"donk", 4, WORD_STREET},    {"akker", 5, WORD_STREET},   {"weide", 5, WORD_STREET},
+        {"telefoonnummer", 14, CTX_PHONE},
+        {"kaartnummer", 11, CTX_CARD},
+        {"referentie", 10, CNT_ORDER},
+        {"bestelling", 10, CNT_ORDER},
+        {"wachtwoord", 10, CTX_PASSWORD},
+        {"creditcard", 10, CTX_CARD},
+        {"plantsoen", 9, WORD_STREET},
+        {"rekening", 8, CTX_ACCOUNT},
+        {"straatje", 8, WORD_STREET},
+        {"nummers", 7, CNT_NUMBER},
+        {"kenmerk", 7, CNT_ORDER},
+        {"factuur", 7, CNT_ORDER},
+        {"pincode", 7, CTX_PIN},
+        {"strasse", 7, WORD_STREET},
+        {"burgwal", 7, WORD_STREET},
+        {"nummer", 6, CNT_NUMBER},
+        {"number", 6, CNT_NUMBER},
+        {"bedrag", 6, CNT_AMOUNT},
+        {"straat", 6, WORD_STREET},
+        {"gracht", 6, WORD_STREET},
+        {"singel", 6, WORD_STREET},
+        {"strase", 6, WORD_STREET},
+        {"order", 5, CNT_ORDER},
+        {"polis", 5, CNT_ORDER},
+        {"meter", 5, CNT_DEVICE},
+        {"stand", 5, CNT_DEVICE},
+        {"plein", 5, WORD_STREET},
+        {"steeg", 5, WORD_STREET},
+        {"dreef", 5, WORD_STREET},
+        {"markt", 5, WORD_STREET},
+        {"haven", 5, WORD_STREET},
+        {"akker", 5, WORD_STREET},
+        {"weide", 5, WORD_STREET},
+        {"zaak", 4, CNT_ORDER},
+        {"code", 4, CNT_NUMBER},
+        {"iban", 4, CTX_ACCOUNT},
+        {"laan", 4, WORD_STREET},
+        {"kade", 4, WORD_STREET},
+        {"dijk", 4, WORD_STREET},
+        {"park", 4, WORD_STREET},
+        {"baan", 4, WORD_STREET},
+        {"oord", 4, WORD_STREET},
+        {"veld", 4, WORD_STREET},
+        {"ring", 4, WORD_STREET},
+        {"hage", 4, WORD_STREET},
+        {"donk", 4, WORD_STREET},
+        {"bon", 3, CNT_ORDER},
+        {"bsn", 3, CTX_BSN},
+        {"weg", 3, WORD_STREET},
+        {"hof", 3, WORD_STREET},
+        {"pad", 3, WORD_STREET},
+        {"wal", 3, WORD_STREET},
+        {"str", 3, WORD_STREET},
+        {"lei", 3, WORD_STREET},
+        {"erf", 3, WORD_STREET},
+        {"nr", 2, CNT_NUMBER},
     };
     if (n < 4)
         return 0;
@@ -193,6 +237,17 @@ uint32_t word_lookup(const struct word_table *t, const uint8_t *word, size_t n, 
     }
     if (stem == WORD_WHOLE)
         return 0;
+    /* diminutives: "bonnetje", "rekeningnummertje" */
+    if (n > 7 && (ends_in(word, n, "tje", 3) || ends_in(word, n, "tjes", 4))) {
+        size_t base = n - (ends_in(word, n, "tje", 3) ? 3 : 4);
+        if (word[base - 1] == 'e' && word[base - 2] == word[base - 3])
+            base -= 2; /* bonn-e-tje */
+        uint32_t h = WORD_HASH_START;
+        for (size_t k = 0; k < base; k++)
+            h = word_hash_add(h, word[k] | 0x20);
+        uint32_t bits = word_lookup(t, word, base, h, WORD_WHOLE);
+        return bits ? bits : ending_of(word, base);
+    }
     if (n >= WORD_STEM_LETTERS) {
         for (size_t i = stem & (STEM_SLOTS - 1); t->stems[i].word; i = (i + 1) & (STEM_SLOTS - 1)) {
             const struct slot *row = &t->stems[i];
