@@ -1,37 +1,20 @@
 /* Rendering for one reader: a walk in document order that collects edits, then one emit. Every leaf
  * takes the findings that lie in it, whatever its kind, so that a table that has changed since the
  * judging never shows one. */
+#include "render.h"
+
 #include "inner.h"
 #include "media.h"
-#include "paths.h"
 #include "replace.h"
-#include "vcard.h"
 #include "window.h"
 
 #define EDITS_FIRST 16
 #define OUT_MAX                                                                                    \
     (64u * 1024 * 1024) /* of one replaced value; the caller's buffer caps the whole               \
                          */
-#define CUT UINT16_MAX  /* type of a range that no profile shows: media inside a contact card */
 #define MARK "sluis"    /* our own member at the top of a delivered unit */
 
-struct render {
-    const struct json_doc *doc;
-    enum mask_table table;
-    const struct mask_reader *reader;
-    const struct mask_finding *findings;
-    size_t count, cursor;
-    struct arena *arena;
-    struct json_edit *edits;
-    size_t n, capacity;
-    struct buffer text;          /* the replacement being built */
-    uint32_t marked;             /* the string that says [verlopen], or JSON_NONE */
-    uint32_t forged;             /* a member of the input that has our mark's name, or JSON_NONE */
-    bool hides, withhold, inner; /* withhold: all media, whatever their kind */
-    int error;
-};
-
-static void set_error(struct render *r, int error)
+void render_fail(struct render *r, int error)
 {
     if (!r->error)
         r->error = error;
@@ -43,7 +26,7 @@ static void edit(struct render *r, uint32_t start, uint32_t end, struct span wit
         size_t more = r->capacity ? r->capacity * 2 : EDITS_FIRST;
         struct json_edit *edits = arena_try(r->arena, more * sizeof *edits);
         if (!edits) {
-            set_error(r, SLUIS_ENOMEM);
+            render_fail(r, SLUIS_ENOMEM);
             return;
         }
         if (r->n)
@@ -55,19 +38,19 @@ static void edit(struct render *r, uint32_t start, uint32_t end, struct span wit
 }
 
 /* Edits with what stands in r->text, which is emptied. */
-static void edit_text(struct render *r, uint32_t start, uint32_t end)
+void render_edit_text(struct render *r, uint32_t start, uint32_t end)
 {
     struct span with = SPAN_EMPTY;
     if (r->text.error)
-        set_error(r, r->text.error);
+        render_fail(r, r->text.error);
     else if (arena_try_copy(r->arena, buffer_span(&r->text), &with) != 0)
-        set_error(r, SLUIS_ENOMEM);
+        render_fail(r, SLUIS_ENOMEM);
     buffer_clear(&r->text);
     edit(r, start, end, with);
 }
 
 /* The findings that touch [start, end), in order. Ranges must come in document order. */
-static const struct mask_finding *take(struct render *r, uint32_t start, uint32_t end, size_t *n)
+const struct mask_finding *render_take(struct render *r, uint32_t start, uint32_t end, size_t *n)
 {
     while (r->cursor < r->count && r->findings[r->cursor].end <= start)
         r->cursor++;
@@ -86,7 +69,7 @@ static const struct mask_finding *take(struct render *r, uint32_t start, uint32_
 
 static struct mask_rule rule_of(const struct render *r, unsigned type)
 {
-    if (type == CUT)
+    if (type == RENDER_CUT)
         return (struct mask_rule){.action = MASK_REDACT};
     struct mask_rule rule = profile_rule(r->reader->profile, type);
     if (rule.action == MASK_KEEP && type == DETECT_PHONE && r->hides)
@@ -107,7 +90,7 @@ static void add_mask(struct render *r, struct mask_rule rule, unsigned type, uin
                      uint32_t end)
 {
     struct span raw = span_sub(r->doc->text, start, end), value;
-    if (type == CUT) {
+    if (type == RENDER_CUT) {
         buffer_add(&r->text, media_line(SPAN("image"), false));
         return;
     }
@@ -115,7 +98,7 @@ static void add_mask(struct render *r, struct mask_rule rule, unsigned type, uin
     char *text = arena_try(r->arena, raw.n);
     uint32_t *map = arena_try(r->arena, (raw.n + 1) * sizeof *map);
     if (!text || !map) {
-        set_error(r, SLUIS_ENOMEM);
+        render_fail(r, SLUIS_ENOMEM);
         return;
     }
     size_t n;
@@ -125,13 +108,13 @@ static void add_mask(struct render *r, struct mask_rule rule, unsigned type, uin
     replace_value(rule, type, value, r->reader->policy, r->reader->hash_key, &mask);
     json_escape(&r->text, buffer_span(&mask));
     if (mask.error)
-        set_error(r, mask.error);
+        render_fail(r, mask.error);
     buffer_free(&mask);
 }
 
 /* Adds raw content [start, end) to r->text with its findings masked. */
-static void add_masked(struct render *r, uint32_t start, uint32_t end, const struct mask_finding *f,
-                       size_t n)
+void render_masked(struct render *r, uint32_t start, uint32_t end, const struct mask_finding *f,
+                   size_t n)
 {
     uint32_t at = start;
     for (size_t i = 0; i < n; i++) {
@@ -161,52 +144,15 @@ static void render_number(struct render *r, uint32_t node, bool content)
 {
     const struct json_node *v = &r->doc->nodes[node];
     size_t n;
-    const struct mask_finding *f = take(r, v->start, v->end, &n);
+    const struct mask_finding *f = render_take(r, v->start, v->end, &n);
     if (content && r->reader->unjudged) {
         edit(r, v->start, v->end, SPAN("0"));
     } else if (!shows_all(r, f, n)) {
         buffer_add_char(&r->text, '"');
-        add_masked(r, v->start, v->end, f, n);
+        render_masked(r, v->start, v->end, f, n);
         buffer_add_char(&r->text, '"');
-        edit_text(r, v->start, v->end);
+        render_edit_text(r, v->start, v->end);
     }
-}
-
-/* The findings of a contact card together with the media in it, which are cut whatever the profile:
- * a picture in a card is never inspected. */
-static const struct mask_finding *with_card_media(struct render *r, uint32_t node,
-                                                  const struct mask_finding *f, size_t *n)
-{
-    struct span text = json_inner(r->doc, node);
-    const uint32_t *map = NULL;
-    uint32_t base = r->doc->nodes[node].start + 1;
-    size_t at = 0, start, end, cuts = 0, out = 0, next = 0;
-    if (inner_decode(r->doc, node, r->arena, &text, &map) != 0 ||
-        vcard_unfold(r->arena, &text, &map) != 0) {
-        set_error(r, SLUIS_ENOMEM);
-        return f;
-    }
-    while (vcard_media(text, &at, &start, &end))
-        cuts++;
-    if (cuts == 0)
-        return f;
-    struct mask_finding *list = arena_try(r->arena, (*n + cuts) * sizeof *list);
-    if (!list) {
-        set_error(r, SLUIS_ENOMEM);
-        return f;
-    }
-    for (at = 0; vcard_media(text, &at, &start, &end);) {
-        struct mask_finding cut = {base + map[start], base + map[end], CUT, 0};
-        while (next < *n && f[next].start < cut.start)
-            list[out++] = f[next++];
-        list[out++] = cut;
-        while (next < *n && f[next].end <= cut.end)
-            next++; /* inside what is cut */
-    }
-    while (next < *n)
-        list[out++] = f[next++];
-    *n = out;
-    return list;
 }
 
 static void render_string(struct render *r, uint32_t node, const struct path_row *row, bool content)
@@ -214,9 +160,9 @@ static void render_string(struct render *r, uint32_t node, const struct path_row
     const struct json_node *v = &r->doc->nodes[node];
     size_t n;
     uint32_t start = v->start + 1, end = v->end - 1;
-    const struct mask_finding *f = take(r, v->start, v->end, &n);
+    const struct mask_finding *f = render_take(r, v->start, v->end, &n);
     if (row && row->flags & PATH_VCARD)
-        f = with_card_media(r, node, f, &n);
+        f = render_card_media(r, node, f, &n);
     bool unjudged = content && r->reader->unjudged && end > start;
     if (!unjudged && node != r->marked && shows_all(r, f, n))
         return;
@@ -225,8 +171,8 @@ static void render_string(struct render *r, uint32_t node, const struct path_row
     if (unjudged)
         buffer_add(&r->text, SPAN(MASK_UNJUDGED_TEXT));
     else
-        add_masked(r, start, end, f, n);
-    edit_text(r, start, end);
+        render_masked(r, start, end, f, n);
+    render_edit_text(r, start, end);
 }
 
 static void render_identifier(struct render *r, uint32_t node)
@@ -242,15 +188,15 @@ static void render_identifier(struct render *r, uint32_t node)
         return;
     }
     if (string && json_string(r->doc, node, r->arena, &id) != 0)
-        set_error(r, SLUIS_ENOMEM);
+        render_fail(r, SLUIS_ENOMEM);
     int error = r->reader->alias_key ? 0 : SLUIS_EJUDGE;
     buffer_add_char(&r->text, '"');
     if (!error)
         error = mask_alias(r->reader->alias_key, id, &r->text);
     buffer_add_char(&r->text, '"');
     if (error)
-        set_error(r, error);
-    edit_text(r, v->start, v->end);
+        render_fail(r, error);
+    render_edit_text(r, v->start, v->end);
 }
 
 static void render_value(struct render *r, uint32_t node, const struct path_row *row);
@@ -299,7 +245,7 @@ static void render_inner(struct render *r, uint32_t node)
                          .withhold = r->withhold,
                          .inner = true};
     buffer_init(&sub.text, OUT_MAX);
-    const struct mask_finding *f = take(r, v->start, v->end, &n);
+    const struct mask_finding *f = render_take(r, v->start, v->end, &n);
     if (!error)
         error = inner_findings(r, &inner, &sub, f, n);
     if (!error) {
@@ -312,105 +258,11 @@ static void render_inner(struct render *r, uint32_t node)
         error = json_emit(&out, inner.doc.text, 0, (uint32_t)inner.doc.text.n, sub.edits, sub.n);
         json_escape(&r->text, buffer_span(&out));
         buffer_free(&out);
-        edit_text(r, v->start + 1, v->end - 1);
+        render_edit_text(r, v->start + 1, v->end - 1);
     }
     buffer_free(&sub.text);
     if (error)
-        set_error(r, error);
-}
-
-/* ---- media ---- */
-
-/* What stands for a media object: our line, then its caption, masked. With quotes. */
-static void add_media_line(struct render *r, uint32_t media)
-{
-    const struct json_doc *doc = r->doc;
-    struct span name =
-        span_sub(doc->text, doc->nodes[media].name_start, doc->nodes[media].name_end);
-    uint32_t caption = json_get(doc, media, SPAN("caption"));
-    bool voice = json_is(doc, json_get(doc, media, SPAN("voice")), JSON_TRUE);
-    buffer_add_char(&r->text, '"');
-    if (r->reader->expired)
-        buffer_add(&r->text, SPAN(MASK_EXPIRED_TEXT " "));
-    if (r->reader->unjudged) {
-        buffer_add(&r->text, SPAN(MASK_UNJUDGED_TEXT));
-    } else {
-        buffer_add(&r->text, media_line(name, voice));
-        if (json_is(doc, caption, JSON_STRING) && json_inner(doc, caption).n) {
-            const struct json_node *v = &doc->nodes[caption];
-            size_t n;
-            const struct mask_finding *f = take(r, v->start, v->end, &n);
-            buffer_add_char(&r->text, ' ');
-            add_masked(r, v->start + 1, v->end - 1, f, n);
-        }
-    }
-    buffer_add_char(&r->text, '"');
-}
-
-/* May media called `name` not pass to this reader? */
-static bool kind_withheld(const struct render *r, struct span name)
-{
-    enum policy_media_kind kind = POLICY_MEDIA_UNKNOWN;
-    if (r->withhold || !r->reader->route)
-        return r->withhold;
-    if (span_is(name, "document"))
-        kind = POLICY_MEDIA_DOCUMENT;
-    else if (span_is(name, "audio"))
-        kind = POLICY_MEDIA_AUDIO;
-    return policy_route_media(r->reader->policy, r->reader->route, kind) != MEDIA_PASS;
-}
-
-static bool withheld(const struct render *r, uint32_t node, const struct path_row *row)
-{
-    return r->table == MASK_TABLE_WEBHOOK && row && row->flags & PATH_MEDIA &&
-           json_is(r->doc, node, JSON_OBJECT) && kind_withheld(r, span_str(row->name));
-}
-
-/* The media member of a message that becomes a text message; JSON_NONE when none does. */
-static uint32_t becomes_text(const struct render *r, uint32_t object, const struct path_list *list)
-{
-    uint32_t type = json_get(r->doc, object, SPAN("type"));
-    if (!list || !json_is(r->doc, type, JSON_STRING) ||
-        json_get(r->doc, object, SPAN("text")) != JSON_NONE)
-        return JSON_NONE;
-    uint32_t media = json_get(r->doc, object, json_inner(r->doc, type));
-    if (media == JSON_NONE || !withheld(r, media, paths_find(list, r->doc, media)))
-        return JSON_NONE;
-    return media;
-}
-
-static bool media_address(struct render *r, uint32_t node, const struct path_row *row)
-{
-    struct span text;
-    if (json_kind(r->doc, node) >= JSON_OBJECT || json_is(r->doc, node, JSON_NULL))
-        return false;
-    if (row)
-        return path_leaf_kind(row) == MASK_MEDIA_URL;
-    if (!json_is(r->doc, node, JSON_STRING))
-        return false;
-    if (json_string(r->doc, node, r->arena, &text) != 0) {
-        set_error(r, SLUIS_ENOMEM);
-        return true;
-    }
-    return media_is_url(text);
-}
-
-/* Rewrites an address of media to the gateway's own; false when it must go. */
-static bool own_address(struct render *r, uint32_t node, const struct path_row *row)
-{
-    uint32_t id = json_get(r->doc, r->doc->nodes[node].parent, SPAN("id"));
-    struct span text, base = span_str(r->reader->media_base);
-    if (!row || r->withhold || base.n == 0 || !json_is(r->doc, id, JSON_STRING) ||
-        json_string(r->doc, id, r->arena, &text) != 0 || !media_id_safe(text))
-        return false;
-    buffer_add_char(&r->text, '"');
-    json_escape(&r->text, base);
-    if (base.p[base.n - 1] != '/')
-        buffer_add_char(&r->text, '/');
-    buffer_add(&r->text, text);
-    buffer_add_char(&r->text, '"');
-    edit_text(r, r->doc->nodes[node].start, r->doc->nodes[node].end);
-    return true;
+        render_fail(r, error);
 }
 
 /* ---- objects and arrays ---- */
@@ -475,7 +327,7 @@ static void render_name(struct render *r, uint32_t i, unsigned ordinal)
     struct span name;
     const struct mask_finding *f = name_finding(r, v, &cursor);
     if (json_name(r->doc, i, r->arena, &name) != 0) {
-        set_error(r, SLUIS_ENOMEM);
+        render_fail(r, SLUIS_ENOMEM);
         return;
     }
     if (!f && !r->reader->unjudged && !span_starts(name, SPAN("[")))
@@ -490,24 +342,24 @@ static void render_name(struct render *r, uint32_t i, unsigned ordinal)
     buffer_addf(&label, " %u]", ordinal);
     json_escape(&r->text, buffer_span(&label));
     if (label.error)
-        set_error(r, label.error);
+        render_fail(r, label.error);
     buffer_free(&label);
-    edit_text(r, v->name_start, v->name_end);
+    render_edit_text(r, v->name_start, v->name_end);
 }
 
 static void render_object(struct render *r, uint32_t node, const struct path_list *list)
 {
     const struct json_doc *doc = r->doc;
-    uint32_t before = JSON_NONE, text = becomes_text(r, node, list);
+    uint32_t before = JSON_NONE, text = render_becomes_text(r, node, list);
     bool kept = false, rename = names_change(r, node, list);
     unsigned ordinal = 0;
     for (uint32_t i = doc->nodes[node].child; i != JSON_NONE && !r->error;
          before = i, i = doc->nodes[i].next) {
         const struct json_node *v = &doc->nodes[i];
         const struct path_row *row = paths_find(list, doc, i);
-        bool address = media_address(r, i, row);
+        bool address = render_media_address(r, i, row);
         ordinal++;
-        if (must_go(r, i, row) || (address && !own_address(r, i, row))) {
+        if (must_go(r, i, row) || (address && !render_own_address(r, i, row))) {
             drop(r, i, before, kept);
             continue;
         }
@@ -518,9 +370,9 @@ static void render_object(struct render *r, uint32_t node, const struct path_lis
             render_name(r, i, ordinal);
         if (i == text) {
             buffer_add_str(&r->text, "\"text\":{\"body\":");
-            add_media_line(r, i);
+            render_media_line(r, i);
             buffer_add_char(&r->text, '}');
-            edit_text(r, item_start(v), v->end);
+            render_edit_text(r, item_start(v), v->end);
         } else if (text != JSON_NONE && row && span_is(span_str(row->name), "type")) {
             edit(r, v->start, v->end, SPAN("\"text\""));
         } else {
@@ -533,7 +385,7 @@ static void render_array(struct render *r, uint32_t node, const struct path_row 
 {
     const struct json_doc *doc = r->doc;
     for (uint32_t i = doc->nodes[node].child; i != JSON_NONE && !r->error; i = doc->nodes[i].next) {
-        if (json_is(doc, i, JSON_STRING) && media_address(r, i, row))
+        if (json_is(doc, i, JSON_STRING) && render_media_address(r, i, row))
             edit(r, doc->nodes[i].start, doc->nodes[i].end, SPAN("null"));
         else
             render_value(r, i, row);
@@ -556,7 +408,7 @@ static void render_leaf(struct render *r, uint32_t node, const struct path_row *
         buffer_add_str(&r->text, "\"[");
         replace_label(r->reader->policy, DETECT_NAME, &r->text);
         buffer_add_str(&r->text, "]\"");
-        edit_text(r, v->start, v->end);
+        render_edit_text(r, v->start, v->end);
     } else if (v->kind == JSON_STRING) {
         render_string(r, node, row, content);
     } else {
@@ -568,11 +420,11 @@ static void render_leaf(struct render *r, uint32_t node, const struct path_row *
 static void render_value(struct render *r, uint32_t node, const struct path_row *row)
 {
     const struct json_node *v = &r->doc->nodes[node];
-    if (withheld(r, node, row)) { /* where the message cannot become a text */
+    if (render_withheld(r, node, row)) { /* where the message cannot become a text */
         buffer_add_str(&r->text, "{\"caption\":");
-        add_media_line(r, node);
+        render_media_line(r, node);
         buffer_add_char(&r->text, '}');
-        edit_text(r, v->start, v->end);
+        render_edit_text(r, v->start, v->end);
     } else if (v->kind == JSON_OBJECT) {
         render_object(r, node, path_members(row));
     } else if (v->kind == JSON_ARRAY) {
@@ -593,7 +445,7 @@ static void add_mark(struct render *r, uint32_t root)
     bool only = v->child == r->forged && r->doc->nodes[v->child].next == JSON_NONE;
     buffer_addf(&r->text, "\"" MARK "\":{%s%s%s}%s", expired ? "\"expired\":true" : "",
                 expired && gap ? "," : "", gap ? "\"after_gap\":true" : "", only ? "" : ",");
-    edit_text(r, v->start + 1, v->start + 1);
+    render_edit_text(r, v->start + 1, v->start + 1);
 }
 
 int mask_render(const struct json_doc *doc, uint32_t root, enum mask_table table,
