@@ -16,6 +16,29 @@ static bool is_house_number(const struct detect_scratch *s, const struct atom *a
     return a && a->kind == ATOM_NUMBER && atom_size(a) <= NUMBER_MAX && s->norm[a->start] != '0';
 }
 
+/* The house number before a postcode at atom k, or UINT32_MAX. */
+static uint32_t number_before(const struct detect_scratch *s, uint32_t k)
+{
+    for (uint32_t n = 0; n < 4 && k > n; n++) {
+        uint32_t h = k - 1 - n;
+        const struct atom *a = &s->atoms[h], *next = &s->atoms[h + 1];
+        if (next->gap > 3 || (next->before & (GAP_MESSAGE | GAP_AT | GAP_MONEY)))
+            return UINT32_MAX;
+        if (is_house_number(s, a)) {
+            /* the first of "110-2", "88 III" */
+            if (h > 1 && s->atoms[h - 1].kind == ATOM_NUMBER && a->gap == 1 &&
+                (a->before & GAP_DASH))
+                h--;
+            return h > 0 && s->atoms[h - 1].kind == ATOM_WORD && s->atoms[h].gap <= 2 ? h
+                                                                                      : UINT32_MAX;
+        }
+        if (atom_size(a) > 3 && !(a->ctx & (WORD_PLACE | CTX_ADDRESS)) &&
+            !(a->flags & ATOM_CAPITAL))
+            return UINT32_MAX;
+    }
+    return UINT32_MAX;
+}
+
 /* Four digits and two letters, NEN 5825: not SA, SD, SS. In small letters with a space between, a
  * short word is no postcode. */
 static bool is_postcode(const struct detect_scratch *s, uint32_t k)
@@ -27,6 +50,9 @@ static bool is_postcode(const struct detect_scratch *s, uint32_t k)
         return false;
     uint8_t a = to_upper(s->norm[l->start]), b = to_upper(s->norm[l->start + 1]);
     if (!is_upper(a) || !is_upper(b) || (a == 'S' && (b == 'A' || b == 'D' || b == 'S')))
+        return false;
+    if (l->gap == 1 && !is_upper(s->norm[l->start]) && !(s->seen & CTX_ADDRESS) &&
+        number_before(s, k) == UINT32_MAX)
         return false;
     bool upper = is_upper(s->norm[l->start]) && is_upper(s->norm[l->start + 1]);
     if (!upper && l->gap == 1 && (l->ctx & WORD_PLAIN))
@@ -109,28 +135,6 @@ static uint32_t number_after(const struct detect_scratch *s, uint32_t k)
         k++;
     }
     return 0;
-}
-
-/* The house number before a postcode at atom k, or UINT32_MAX. */
-static uint32_t number_before(const struct detect_scratch *s, uint32_t k)
-{
-    for (uint32_t n = 0; n < 4 && k > n; n++) {
-        uint32_t h = k - 1 - n;
-        const struct atom *a = &s->atoms[h], *next = &s->atoms[h + 1];
-        if (next->gap > 3 || (next->before & (GAP_MESSAGE | GAP_AT | GAP_MONEY)))
-            return UINT32_MAX;
-        if (is_house_number(s, a)) {
-            /* the first of "110-2", "88 III" */
-            if (h > 1 && s->atoms[h - 1].kind == ATOM_NUMBER && a->gap == 1 &&
-                (a->before & GAP_DASH))
-                h--;
-            return h > 0 && s->atoms[h - 1].kind == ATOM_WORD && s->atoms[h].gap <= 2 ? h
-                                                                                      : UINT32_MAX;
-        }
-        if (atom_size(a) > 3 && !(a->ctx & WORD_PLACE) && !(a->flags & ATOM_CAPITAL))
-            return UINT32_MAX;
-    }
-    return UINT32_MAX;
 }
 
 static void find_postcode(const struct detector *d, struct detect_scratch *s, uint32_t k)

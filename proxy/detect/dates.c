@@ -109,7 +109,7 @@ void find_dob(const struct detector *d, struct detect_scratch *s, uint32_t i)
     if (i > 0 && s->atoms[i - 1].kind == ATOM_NUMBER && s->atoms[i].gap == 1 &&
         (s->atoms[i].before & (GAP_DASH | GAP_DOT | GAP_SLASH)))
         return;
-    struct context c = context_of(s, first, last, CTX_DOB, CNT_ORDER | CTX_EXPIRY | CTX_ADDRESS);
+    struct context c = context_of(s, first, last, CTX_DOB, CNT_ORDER | CNT_DATE | CTX_EXPIRY);
     if (c.want <= DOB_REACH && context_holds(&c))
         hit_add(d, s, s->atoms[first].start, s->atoms[last].end, DETECT_DOB, c.direct ? 950 : 850,
                 "date+context");

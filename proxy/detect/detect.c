@@ -175,9 +175,12 @@ static void find_repeats(const struct detector *d, struct detect_scratch *s)
     size_t hits = s->hit_n;
     for (size_t k = 0, n = 0; k < hits && n < REPEATS_MAX; k++) {
         struct hit h = s->hits[k];
+        if (h.end <= s->text_start)
+            continue;
+        if (h.start < s->text_start) /* of a value in two messages, the part in this one */
+            h.start = s->text_start;
         uint32_t size = h.end - h.start;
-        if (h.type >= DETECT_OWN || !(kinds >> h.type & 1) || size < REPEAT_MIN ||
-            h.start < s->text_start)
+        if (h.type >= DETECT_OWN || !(kinds >> h.type & 1) || size < REPEAT_MIN)
             continue;
         n++;
         uint32_t at = s->text_start;

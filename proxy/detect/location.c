@@ -45,7 +45,8 @@ static void find_decimal(const struct detector *d, struct detect_scratch *s, uin
     uint32_t k = lat.last + 1;
     /* "lat 52.37 lon 4.89", "N52.3702 E4.8952" */
     if (k < s->atom_n && s->atoms[k].kind == ATOM_WORD && atom_size(&s->atoms[k]) <= 9 &&
-        (atom_size(&s->atoms[k]) == 1 || (s->atoms[k].ctx & CTX_LOCATION)))
+        (atom_size(&s->atoms[k]) == 1 || (s->atoms[k].ctx & CTX_LOCATION) ||
+         (atom_size(&s->atoms[k]) <= 3 && (s->atoms[k].ctx & WORD_PLAIN))))
         k++;
     if (k >= s->atom_n || s->atoms[k].gap > 4 ||
         (s->atoms[k].before & ~(GAP_SPACE | GAP_COMMA | GAP_COLON | GAP_EQUALS | GAP_DASH |

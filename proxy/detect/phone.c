@@ -207,6 +207,13 @@ static void find_country(const struct detector *d, struct detect_scratch *s, uin
         add_phone(d, s, i, v, n, 750, "country");
 }
 
+/* 0800, 0900, 0906, 0909: anybody's. */
+static bool is_service(const uint8_t *d)
+{
+    return d[0] == '0' && (d[1] == '8' || d[1] == '9') && d[2] == '0' &&
+           (d[3] == '0' || d[3] == '6' || d[3] == '9');
+}
+
 /* Numbers that only their context makes a phone number: without the leading zero, or of a neighbour
  * country without its code. */
 static void find_told(const struct detector *d, struct detect_scratch *s, uint32_t i,
@@ -219,7 +226,7 @@ static void find_told(const struct detector *d, struct detect_scratch *s, uint32
     if (!bare)
         while (n >= TOLD_MIN && (n > TOLD_MAX || !ends_at(s, v, n)))
             n--;
-    if (n < TOLD_MIN || !ends_at(s, v, n) || v->digits[1] == '0')
+    if (n < TOLD_MIN || !ends_at(s, v, n) || v->digits[1] == '0' || is_service(v->digits))
         return;
     struct context c = context_of(s, i, v->last[n - 1], CTX_PHONE, CNT_ANY | CTX_BSN | CNT_SERVICE);
     if (c.direct && !context_denies(&c))

@@ -2,6 +2,7 @@
 #include "room.h"
 
 #define PLATE_LETTERS 6
+#define COUNTER_NEAR 20 /* "artikel TX-200-B" */
 #define PLATE_REACH 120 /* characters to the word "kenteken" */
 
 /* Letters (L) and digits (D), and the sizes of the three groups. `old`: side codes 1 to 3, which
@@ -94,6 +95,11 @@ void find_plate(const struct detector *d, struct detect_scratch *s, uint32_t i)
     bool dashes = p.group_n == 3 && p.dashed && !p.spaced;
     unsigned score = dashes && !code->old && !p.vowels && !(a->flags & ATOM_URL) ? 800 : 0;
     const char *why = "form";
+    if (score) {
+        struct context c = context_of(s, i, p.last, CTX_PLATE, CNT_ANY);
+        if (context_denies(&c) && c.counter <= COUNTER_NEAR)
+            score = 0;
+    }
     if (s->seen & CTX_PLATE) {
         struct context c = context_of(s, i, p.last, CTX_PLATE, 0);
         /* loose words need letters that plates have */

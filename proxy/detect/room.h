@@ -51,11 +51,12 @@
 #define WORD_SPECIAL 0x8000000u
 #define WORD_PLAIN 0x10000000u /* a filler that is never a password, name or place */
 #define WORD_HEAD 0x20000000u  /* may form a keyword with the next word */
-#define WORD_OWN 0x40000000u   /* context or counter word of an own recogniser */
+#define CNT_DATE 0x40000000u   /* of another event than a birth */
 #define WORD_AT 0x80000000u    /* "at" of a spoken e-mail address */
 #define CTX_ANY 0x1ffffu
 #define CNT_ANY (CNT_ORDER | CNT_COMPANY | CNT_TRACK | CNT_DEVICE | CNT_AMOUNT | CNT_NUMBER)
-#define WORD_KEY (CTX_ANY | CNT_ANY | CNT_SERVICE) /* what the context search walks over */
+#define WORD_KEY                                                                                   \
+    (CTX_ANY | CNT_ANY | CNT_SERVICE | CNT_DATE) /* what the context search walks over */
 
 /* What stands between two atoms. 0: they are glued. */
 #define GAP_SPACE 0x1u

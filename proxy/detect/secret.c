@@ -183,12 +183,13 @@ static void find_password(const struct detector *d, struct detect_scratch *s, ui
         if (t.end <= at || t.end > message_end)
             return;
         uint32_t bits = token_bits(s, i, &t);
-        bool strong = t.letter && (t.digit || t.special || t.upper_inside);
+        bool url = memmem(s->norm + t.start, t.end - t.start, "://", 3) != NULL;
+        bool strong = t.letter && !url && (t.digit || t.special || t.upper_inside);
         if (long_enough && strong && !(bits & (WORD_KEY | WORD_PLAIN))) {
             hit_add(d, s, t.start, t.end, DETECT_SECRET, 900, "password+context");
             return;
         }
-        if (long_enough && marked && t.letter && !(bits & (WORD_PLAIN | WORD_KEY))) {
+        if (long_enough && marked && words == 0 && t.letter && !(bits & (WORD_PLAIN | WORD_KEY))) {
             hit_add(d, s, t.start, t.end, DETECT_SECRET, 800, "password+context");
             return;
         }

@@ -56,7 +56,7 @@ int detector_new(const struct detect_settings *settings, struct detector **out, 
     d->has_special = settings->special_count > 0;
     int error = word_table_new(settings, &d->words);
     if (error) {
-        diag_set(diag, "", 0, 0, "too many context and special words");
+        diag_set(diag, "", 0, 0, "too many special words");
         goto out;
     }
     error = own_set_new(settings, &d->own, diag);

@@ -8,7 +8,7 @@
 /* A power of two, at least four times the number of rows, so that a miss ends at once. */
 #define SLOTS 8192
 #define STEM_SLOTS 1024
-#define EXTRA_MAX 4000 /* own context words and special words together */
+#define EXTRA_MAX 4000 /* special words */
 #define WORD_LETTERS_MAX 32
 
 struct slot {
@@ -97,13 +97,6 @@ int word_table_new(const struct detect_settings *settings, struct word_table **o
         bytes += strlen(list[i].words) + 2;
     for (size_t i = 0; i < settings->special_count; i++, extra++)
         bytes += strlen(settings->special_words[i]) + 1;
-    for (size_t i = 0; i < settings->own_count; i++) {
-        const struct detect_own *own = &settings->own[i];
-        for (size_t k = 0; k < own->context_count; k++, extra++)
-            bytes += strlen(own->context[k]) + 1;
-        for (size_t k = 0; k < own->counter_count; k++, extra++)
-            bytes += strlen(own->counter[k]) + 1;
-    }
     if (extra > EXTRA_MAX) {
         free(t);
         return SLUIS_ELIMIT;
@@ -118,13 +111,6 @@ int word_table_new(const struct detect_settings *settings, struct word_table **o
         put_list(t, list[i].words, list[i].bits, &memory);
     for (size_t i = 0; i < settings->special_count; i++)
         put_extra(t, settings->special_words[i], WORD_SPECIAL, &memory);
-    for (size_t i = 0; i < settings->own_count; i++) {
-        const struct detect_own *own = &settings->own[i];
-        for (size_t k = 0; k < own->context_count; k++)
-            put_extra(t, own->context[k], WORD_OWN, &memory);
-        for (size_t k = 0; k < own->counter_count; k++)
-            put_extra(t, own->counter[k], WORD_OWN, &memory);
-    }
     *out = t;
     return 0;
 }

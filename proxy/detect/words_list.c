@@ -160,6 +160,12 @@ static const struct word_row rows[] = {
     {"klantenservice servicenummer openingstijden helpdesk servicedesk infolijn hoofdnummer "
      "customerservice algemene kundenservice",
      CNT_SERVICE},
+    {"verhuisdatum ingangsdatum overleden overlijden overlijdensdatum trouwdatum huwelijk getrouwd "
+     "trouwen gescheiden afspraak afspraken vertrekdatum factuurdatum besteldatum startdatum "
+     "einddatum "
+     "begindatum boekingsdatum geboorteaangifte geboorteakte geboorteverlof geboorteregister "
+     "aankomst vertrek reisdatum leverdatum bezorgdatum ingaan ingang per vanaf died married",
+     CNT_DATE},
     /* ---- helpers ---- */
     {"at apenstaart apenstaartje apestaartje aapje arobase", WORD_AT},
     {"amsterdam rotterdam utrecht eindhoven groningen tilburg almere breda nijmegen apeldoorn "
