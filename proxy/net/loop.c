@@ -54,8 +54,10 @@ int loop_new(struct loop **out, unsigned index)
     config = event_config_new();
     if (!config)
         goto fail;
-    /* One thread per base: no locks. The change list merges what one turn adds and removes. */
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    /* One thread per base: no locks. No change list: it would take a closed descriptor out of
+     * epoll when another thread may have its number already, and it saves nothing here, since
+     * answers are written without a change of events. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
     if (!loop->base)
