@@ -30,9 +30,9 @@
  * Associated data, 29 bytes, big-endian: table (1), class (2), bucket (4), subject (8), serial (8),
  * part (1), schema version (1), generation (4).
  *
- * Threads: any; a keyring is shared. record_seal and record_open take a per-thread cache (its lock
- * is only ever contended by a puncture, which wipes it). Do not fork a process that goes on
- * sealing: a child needs a keyring of its own.
+ * Threads: any; a keyring is shared. record_seal takes a cache of its own thread; record_open may
+ * share one (its lock is held for the look-up of the leaves only). A puncture wipes them all. Do
+ * not fork a process that goes on sealing: a child needs a keyring of its own.
  */
 #ifndef SLUIS_KEYRING_H
 #define SLUIS_KEYRING_H
@@ -111,8 +111,9 @@ SLUIS_MUST_CHECK int keyring_rotate_root(struct keyring *keyring, struct span pa
  * XChaCha20-Poly1305 under the backup key, associated data = bytes 0..155.
  */
 #define KEYRING_RECOVERY_KEY 32
-#define KEYRING_BACKUP_KEEP_MAX_S (366ll * 24 * 3600) /* a keyring backup undoes erasure: a year   \
-                                                       */
+#define KEYRING_BACKUP_KEEP_MAX_S                                                                  \
+    (366ll * 24 * 3600) /* a keyring backup undoes erasure: a year                                 \
+                         */
 struct keyring_backup {
     uint32_t number;
     uint64_t generation;

@@ -51,7 +51,9 @@ int token_read(struct span text, struct token *out)
     at += 9 + TOKEN_HASH;
     out->principal.created_ms = (int64_t)be64_get(at);
     out->principal.expires_ms = (int64_t)be64_get(at + 8);
-    out->principal.revoked = at[16] != 0;
+    if (at[16] > 1)
+        return SLUIS_EINVAL;
+    out->principal.revoked = at[16] == 1;
     out->principal.route = be16_get(at + 17);
     size_t name = at[19];
     if (name >= sizeof(out->principal.name) || text.n < ROW_FIXED + name + 1)
@@ -61,7 +63,7 @@ int token_read(struct span text, struct token *out)
     out->principal.channel_count = *at++;
     if (out->principal.channel_count > ACCESS_CHANNELS_MAX ||
         text.n != ROW_FIXED + name + 1 + 2 * out->principal.channel_count ||
-        !token_name_valid(out->principal.name))
+        strlen(out->principal.name) != name || !token_name_valid(out->principal.name))
         return SLUIS_EINVAL;
     for (unsigned i = 0; i < out->principal.channel_count; i++)
         out->principal.channels[i] = be16_get(at + 2 * i);
