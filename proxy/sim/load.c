@@ -35,7 +35,8 @@ struct load {
     size_t total; /* open loop: how many in all */
     size_t next;
     uint64_t start_us, end_us;
-    size_t open; /* in flight */
+    size_t open;              /* in flight */
+    struct span hold_request; /* sent once on each connection that is only held */
     char *body;
 };
 
@@ -188,7 +189,11 @@ static void on_open(evutil_socket_t fd, short what, void *ctx)
         standing += client_connected(l->slots[i].client);
     opening = (unsigned)l->next - standing;
     while (opening < LOAD_OPENING_MAX && l->next < l->o->connections) {
-        client_connect(l->slots[l->next++].client);
+        struct client *client = l->slots[l->next++].client;
+        if (l->hold_request.n)
+            client_send(client, l->hold_request);
+        else
+            client_connect(client);
         opening++;
     }
     if (standing == l->o->connections || (uint64_t)clock_mono_us() > l->end_us)
@@ -203,6 +208,16 @@ static void open_all(struct load *l)
     event_base_dispatch(l->base);
     event_free(l->tick);
     l->next = 0;
+}
+
+/* After a request the connection idles as keep-alive does; without one it would be a slow peer. */
+static void on_hold_answer(struct client *client, int status, const struct http_message *m,
+                           void *ctx)
+{
+    (void)client;
+    (void)m;
+    struct slot *slot = ctx;
+    slot->load->r->by_status[status < LOAD_STATUS_MAX ? status : 0]++;
 }
 
 static void load_free(struct load *l)
@@ -231,7 +246,9 @@ static int load_init(struct load *l)
         return -1;
     for (unsigned i = 0; i < o->connections; i++) {
         l->slots[i].load = l;
-        l->slots[i].client = client_new(l->base, o->target, o->timeout_s, on_answer, &l->slots[i]);
+        l->slots[i].client =
+            client_new(l->base, o->target, l->hold_request.n ? 0 : o->timeout_s,
+                       l->hold_request.n ? on_hold_answer : on_answer, &l->slots[i]);
         if (!l->slots[i].client)
             return -1;
         l->idle[l->idle_count++] = i;
@@ -276,7 +293,11 @@ unsigned load_hold(struct event_base *base, const struct load_options *options,
     struct load l = {.o = options, .r = out, .base = base};
     struct timeval tv = {(time_t)options->seconds, 0};
     unsigned standing = 0;
+    char request[2048];
+    int n = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
+                     options->target->path, options->target->authority);
     *out = (struct load_result){.seconds = options->seconds};
+    l.hold_request = span_of(request, (size_t)n);
     if (load_init(&l) == 0) {
         open_all(&l);
         l.tick = event_new(base, -1, 0, on_held, &l);

@@ -42,7 +42,8 @@ struct load_result {
 
 /* 0, or -1. The caller frees result->items. */
 int load_run(struct event_base *base, const struct load_options *options, struct load_result *out);
-/* Opens `connections`, holds them `seconds` without a request; how many stand is returned. */
+/* Opens `connections`, sends one GET of the URL on each and holds them idle for `seconds`; how many
+ * still stand is returned. */
 unsigned load_hold(struct event_base *base, const struct load_options *options,
                    struct load_result *out);
 
