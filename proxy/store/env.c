@@ -12,6 +12,7 @@
 #include "sluis/base/log.h"
 
 #define LOCK_FILE "store.lock"
+#define DATA_FILE "data.mdb"
 #define FOLDER_MODE 0700
 #define FILE_MODE 0600
 
@@ -289,14 +290,50 @@ static int fit_length(struct store *store)
     return 0;
 }
 
-int env_open(struct store *store, struct diag *diag)
+/* LMDB makes its file without a sync, so that a power failure in the very first opening can leave
+ * one that it refuses ever after. The lock file says when an opening has once come to its end;
+ * before that nothing has been acknowledged, and a small unreadable file may be made anew. */
+#define FINISHED "ready\n"
+#define UNFINISHED_MAX (256 * 1024)
+
+static bool was_finished(const struct store *store)
+{
+    struct stat st;
+    return fstat(store->lock_fd, &st) != 0 || st.st_size > 0;
+}
+
+static int set_finished(struct store *store)
+{
+    if (was_finished(store))
+        return 0;
+    if (pwrite(store->lock_fd, FINISHED, strlen(FINISHED), 0) != (ssize_t)strlen(FINISHED) ||
+        fsync(store->lock_fd) != 0)
+        return SLUIS_EIO;
+    return 0;
+}
+
+static bool remove_unfinished(struct store *store)
+{
+    struct stat st;
+
+    if (was_finished(store) || fstatat(store->folder_fd, DATA_FILE, &st, 0) != 0 ||
+        !S_ISREG(st.st_mode) || st.st_size > UNFINISHED_MAX)
+        return false;
+    LOG(LOG_WARN, "store", "unfinished_removed", log_u64("bytes", (uint64_t)st.st_size));
+    return unlinkat(store->folder_fd, DATA_FILE, 0) == 0;
+}
+
+/* An LMDB code; no environment is left behind on failure. */
+static int open_environment(struct store *store)
 {
     /* MDB_NOMEMINIT stays off: unused parts of pages would carry heap memory to the disk. */
     unsigned flags = MDB_NOTLS | (store->config.no_sync ? MDB_NOSYNC : 0);
 
     int rc = mdb_env_create(&store->env);
-    if (rc)
-        return lmdb_diag(store, diag, "no environment", rc);
+    if (rc) {
+        store->env = NULL;
+        return rc;
+    }
     rc = mdb_env_set_maxdbs(store->env, DB_COUNT + STORE_CLASSES_MAX + 1);
     if (!rc)
         rc = mdb_env_set_maxreaders(store->env, READERS_MAX + 2);
@@ -304,17 +341,27 @@ int env_open(struct store *store, struct diag *diag)
         rc = mdb_env_set_mapsize(store->env, store->config.map_size);
     if (!rc)
         rc = mdb_env_open(store->env, store->path, flags, FILE_MODE);
-    if (rc) {
-        rc = lmdb_diag(store, diag, "the store cannot be opened", rc);
+    if (!rc)
+        rc = fit_length(store);
+    if (rc)
         env_close(store);
-        return rc;
-    }
-    rc = fit_length(store);
-    rc = rc ? lmdb_diag(store, diag, "the store cannot be read", rc) : env_load(store, diag);
+    return rc;
+}
+
+int env_open(struct store *store, struct diag *diag)
+{
+    int rc = open_environment(store);
+    if ((rc == MDB_INVALID || rc == MDB_CORRUPTED) && remove_unfinished(store))
+        rc = open_environment(store);
+    if (rc)
+        return lmdb_diag(store, diag, "the store cannot be opened", rc);
+    rc = env_load(store, diag);
     if (!rc)
         rc = space_preallocate(store, diag);
     if (!rc && fsync(store->folder_fd) != 0)
         rc = errno_diag(store, diag, "the store's folder cannot be synced");
+    if (!rc)
+        rc = set_finished(store);
     if (rc) {
         env_close(store);
         return rc;

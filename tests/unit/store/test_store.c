@@ -765,6 +765,87 @@ static void test_opening(void **state)
     f->store = test_store(f->path);
 }
 
+static void write_at(const char *path, const char *name, const void *bytes, size_t n)
+{
+    char file[300];
+    (void)snprintf(file, sizeof(file), "%s/%s", path, name);
+    FILE *out = fopen(file, "w");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* A first opening cut off by a power failure does not stand in the way; a finished store's damaged
+ * file is never thrown away. */
+static void test_unfinished(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t zeros[8192];
+    struct store_config config;
+    struct store *store = NULL;
+    struct diag diag;
+
+    test_config(&config, f->path);
+    store_close(f->store);
+    write_at(f->path, "data.mdb", zeros, sizeof(zeros));
+    assert_int_not_equal(store_open(&config, &store, &diag), 0);
+    write_at(f->path, "store.lock", zeros, 0);
+    f->store = test_store(f->path);
+    assert_int_equal(test_run(f->store, run_delivery, NULL), 0);
+    reopen(f);
+}
+
+/* Nothing that was given in the clear stands in the file: names apart, which the operator chose. */
+static int run_canary(struct store_txn *txn, void *ctx)
+{
+    static const uint8_t hash[32] = {1};
+    uint64_t index;
+    store_put_leaf(txn, span_str(ctx), hash, &index);
+    struct store_item item = {.serial = 5, .subject = 6};
+    store_put_item(txn, &item);
+    return store_txn_error(txn);
+}
+
+static int identity(void *ctx, uint8_t table, uint64_t row, struct span in, struct buffer *out)
+{
+    (void)ctx;
+    (void)table;
+    (void)row;
+    buffer_add(out, in);
+    return out->error;
+}
+
+static bool file_has(const char *path, const void *bytes, size_t n)
+{
+    static char content[4 * 1024 * 1024];
+    char file[300];
+    (void)snprintf(file, sizeof(file), "%s/data.mdb", path);
+    FILE *in = fopen(file, "r");
+    assert_non_null(in);
+    size_t got = fread(content, 1, sizeof(content), in);
+    assert_int_equal(fclose(in), 0);
+    return memmem(content, got, bytes, n) != NULL;
+}
+
+static void test_canary(void **state)
+{
+    struct fixture *f = *state;
+    static char leaf[] = "kanarie-leaf-0612345678";
+    struct store_config config;
+    struct diag diag;
+
+    assert_int_equal(test_run(f->store, run_canary, leaf), 0);
+    assert_false(file_has(f->path, leaf, strlen(leaf)));
+    /* the control: with a seal that does nothing it is found */
+    store_close(f->store);
+    test_folder_remove(f->path);
+    test_config(&config, f->path);
+    config.seal = config.open = identity;
+    assert_int_equal(store_open(&config, &f->store, &diag), 0);
+    assert_int_equal(test_run(f->store, run_canary, leaf), 0);
+    assert_true(file_has(f->path, leaf, strlen(leaf)));
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -776,7 +857,8 @@ int main(void)
         TEST(test_delivery),      TEST(test_rows),
         TEST(test_names),         TEST(test_serials),
         TEST(test_sweeps),        TEST(test_sweep_dedupe),
-        TEST(test_opening),
+        TEST(test_opening),       TEST(test_unfinished),
+        TEST(test_canary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
