@@ -6,6 +6,8 @@
  *   serial    commit serial of a message: given out by store_next_serial before sealing, unique,
  *             never reused, rising per thread. 32 bits are used by the message key tree.
  *   subject   serial of a data subject, never reused; 0 means "nobody" (account events, the log).
+ *   order     place in commit order: serials are given out before the commit, by several threads, so
+ *             a later commit may hold an earlier serial. The journal is walked by order.
  *   class     retention class: a small number that stands for (part, keep, minimum or maximum).
  *   bucket    expiry bucket of a class: hours, days or months since 1970, by the class's width.
  *   part      'O' original, 'M' storage profile, 'Q' quarantine, 'L' log, 'P' principal ...
@@ -18,11 +20,36 @@
  * `done` is called on the writer thread once, after the sync, with job->result; it hands over by
  * mail and returns at once.
  *
- * Reading: any thread, a short read transaction per call group; never across a network wait.
+ * Jobs run in the order of submission, save that STORE_PURGE jobs go behind the others, one a commit.
  *
- * Failures: full disk or map: SLUIS_EFULL for jobs above the mark of their priority; broken: the
- * environment is drained, closed, reopened, the last acknowledged serial checked; a second failure
- * within a minute seals the store (SLUIS_ESEALED for everything).
+ * Reading: any thread, a short read transaction per call group; never across a network wait: pages that
+ * a reader may still see are not used again. At most 250 at once (SLUIS_ELIMIT). What a call returns in
+ * an arena is the caller's; a span given to an `each` holds until that returns. A transaction shows one
+ * moment, save that store_get_head and store_get_dedupe show what is newest and move it forward (not
+ * inside a walk of the same reader): so look the head up first and the item after.
+ *
+ * Failures. Full (the map or the disk): the commit's jobs get SLUIS_EFULL, STORE_FULL; an attempt each
+ * second; reading goes on. Marks: STORE_INTAKE jobs get SLUIS_EFULL from 90 % of what map and disk
+ * allow, STORE_NORMAL jobs from 95 %, STORE_PURGE jobs may use the rest; the state stays STORE_READY.
+ * Broken (any other failure of a write): the commit's jobs get SLUIS_EIO; readers are let out (5 s), the
+ * environment is closed and opened, the last acknowledged commit must be there, a commit must succeed;
+ * reading gets SLUIS_EIO meanwhile. A second failure within a minute, or a reopening that fails:
+ * STORE_SEALED, SLUIS_ESEALED for everything until the process is started again. A job refused with
+ * SLUIS_EIO may be found stored (its commit's last write may have reached the disk): the sender's
+ * repetition is then recognised by dedupe. Every change of state is logged; so is a page that LMDB finds
+ * broken, but by LMDB, which then ends the process.
+ *
+ * On disk: data.mdb, LMDB's lock.mdb, and store.lock, held with flock while open; 0600 in a folder of
+ * 0700 that must belong to the user. In the clear stand serials, buckets, small numbers, times, HTTP
+ * statuses, keyed hashes, and the operator's names (layout.h); all else is sealed by the caller or by
+ * `seal`.
+ *
+ *     struct store_config config = {.path = "/var/lib/sluis", .map_size = 64ull << 30,
+ *                                   .preallocate = 64ull << 30, .seal = ..., .open = ...};
+ *     if (store_open(&config, &store, &diag) != 0) ... diag
+ *     job->serial = store_next_serial(store);
+ *     job->job = (struct store_job){.priority = STORE_INTAKE, .run = put_message, .done = answer};
+ *     store_submit(store, &job->job);
  */
 #ifndef SLUIS_STORE_H
 #define SLUIS_STORE_H
@@ -69,9 +96,12 @@ struct store_config {
     int (*fault)(void *ctx);
     void *fault_ctx;
 };
+/* SLUIS_EEXIST: another process has it open; SLUIS_EDENIED: owner or mode; SLUIS_EFULL: no room to
+ * preallocate; SLUIS_EINVAL: not a store of this format; SLUIS_EIO, SLUIS_ESYS. */
 SLUIS_MUST_CHECK int store_open(const struct store_config *config, struct store **out,
                                 struct diag *diag);
-void store_close(struct store *store); /* finishes queued jobs first */
+/* Finishes queued jobs first. No submission and no reading may come after it. */
+void store_close(struct store *store);
 
 /* State for /readyz, /metrics and `sluis status`. */
 enum store_state { STORE_READY, STORE_FULL, STORE_BROKEN, STORE_SEALED };
