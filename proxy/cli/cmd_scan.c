@@ -219,6 +219,8 @@ static void scan_line(struct scan *s, struct span line)
 
 static int flush(struct scan *s)
 {
+    if (!s->out.error && s->out.n == 0)
+        return 0;
     if (s->out.error || fwrite(s->out.p, 1, s->out.n, stdout) != s->out.n) {
         fprintf(stderr, "sluis scan: cannot write\n");
         return 1;

@@ -246,6 +246,11 @@ void find_phone(const struct detector *d, struct detect_scratch *s, uint32_t i)
     if (i > 0 && s->atoms[i - 1].kind == ATOM_NUMBER && a->gap == 1 &&
         (a->before & (GAP_DOT | GAP_DASH | GAP_SLASH | GAP_COMMA)))
         return;
+    /* the account number of an IBAN: "NL91 ABNA 0417..." */
+    if (i > 1 && a->gap <= 1 && s->atoms[i - 1].kind == ATOM_WORD &&
+        atom_size(&s->atoms[i - 1]) == 4 && s->atoms[i - 1].gap <= 1 &&
+        s->atoms[i - 2].kind == ATOM_NUMBER && atom_size(&s->atoms[i - 2]) == 2)
+        return;
     struct phone_value v;
     read_phone(s, i, &v);
     if (v.n < 8 || (a->flags & ATOM_URL))

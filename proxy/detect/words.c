@@ -4,6 +4,7 @@
 
 #include "room.h"
 #include "words.h"
+#include "sluis/base/utf8.h"
 
 /* A power of two, at least four times the number of rows, so that a miss ends at once. */
 #define SLOTS 8192
@@ -69,19 +70,24 @@ static void put_list(struct word_table *t, const char *list, uint32_t bits, char
     }
 }
 
-/* Words of the policy: ASCII letters, lower case; what is longer or has other characters is kept
- * out here (phrases are looked for by own.c and special.c). */
+/* A word of the policy: letters only, folded as texts are. What is longer or holds anything else
+ * never matches. */
 static void put_extra(struct word_table *t, const char *word, uint32_t bits, char **memory)
 {
-    size_t n = strlen(word);
-    if (n == 0 || n > WORD_LETTERS_MAX)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        if (!is_letter((uint8_t)word[i]))
+    struct span rest = span_str(word);
+    size_t n = 0;
+    while (rest.n > 0) {
+        uint32_t c = 0;
+        unsigned used = utf8_decode(rest, &c);
+        uint8_t v = c < 0x80 ? (uint8_t)c : fold_code_point(c);
+        if (used == 0 || n == WORD_LETTERS_MAX || !is_letter(v))
             return;
-        (*memory)[i] = (char)to_lower((uint8_t)word[i]);
+        (*memory)[n++] = (char)(v | 0x20);
+        rest = span_from(rest, used);
     }
     (*memory)[n] = '\0';
+    if (n == 0)
+        return;
     put(t->slots, SLOTS, hash_of(*memory, n), *memory, bits);
     *memory += n + 1;
 }

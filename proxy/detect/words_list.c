@@ -101,8 +101,9 @@ static const struct word_row rows[] = {
      "koordinaten "
      "coords",
      CTX_LOCATION},
-    {"naam name heet heette achternaam voornaam tnv namens ondergetekende heiße heise nom "
-     "appelle",
+    {"naam name heet heette achternaam voornaam tnv namens ondergetekende heise nom "
+     "appelle groet groetjes groeten gr mvg grt dhr mevr mevrouw meneer mw mr mrs heer "
+     "vriendelijke hoogachtend regards gruss heise gegroet",
      CTX_NAME},
     /* ---- counter-evidence ---- */
     {"order ordernr ordernummer ordernumer ordnr orders orderid ordernumber bestelling "

@@ -15,7 +15,8 @@ import json
 import sys
 
 PROVED = {'iban', 'bsn', 'pan'}
-OFF = {'name', 'special'}
+OFF_BY_DEFAULT = {'name', 'special'}
+OFF = set(OFF_BY_DEFAULT)
 
 
 def solid(text, start, end):
@@ -71,6 +72,31 @@ def evaluate(rows, found):
     return count, touched, harmless, misses, leaks
 
 
+def evaluate_masking(rows, found):
+    """Whatever it is called: is at least half of a label masked, does every finding touch a label?"""
+    table = {}
+    for wanted in (PROVED, None):
+        hit = missed = false = 0
+        for row in rows:
+            findings = [f for f in found.get(row['id'], []) if f['type'] not in OFF]
+            for label in row['labels']:
+                if wanted and label['type'] not in wanted:
+                    continue
+                covered = set()
+                for f in findings:
+                    if f.get('back', 0) == label.get('back', 0):
+                        covered |= set(range(f['start'], f['end']))
+                want = solid(text_of(row, label), label['start'], label['end'])
+                half = len(want & covered) * 2 >= len(want)
+                hit, missed = hit + half, missed + (not half)
+            for f in findings:
+                false += not any(touches(dict(label, type=f['type']), f) for label in row['labels'])
+        table['iban+bsn+pan' if wanted else 'all types'] = (hit, missed, false)
+    harmless = [r for r in rows if not r['labels']]
+    touched = sum(bool([f for f in found.get(r['id'], []) if f['type'] not in OFF]) for r in harmless)
+    return table, touched, len(harmless)
+
+
 def ratios(hit, missed, false):
     recall = hit / (hit + missed) if hit + missed else 1.0
     precision = hit / (hit + false) if hit + false else 1.0
@@ -84,16 +110,28 @@ def main():
     parser.add_argument('findings')
     parser.add_argument('--part', default='tuning', choices=['tuning', 'held-out', 'all'])
     parser.add_argument('--misses', action='store_true')
+    parser.add_argument('--masking', action='store_true', help='any type counts: for tools with other names')
+    parser.add_argument('--all', action='store_true', help='name and special too')
     parser.add_argument('--gate', action='store_true')
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
     rows = [json.loads(line) for line in open(args.corpus, encoding='utf-8')]
+    if args.all:
+        OFF.clear()
+    else:  # messages of the types that are off say nothing
+        rows = [r for r in rows if not r['labels'] or any(m['type'] not in OFF for m in r['labels'])]
     if args.part != 'all':
         rows = [r for r in rows if r['held_out'] == (args.part == 'held-out')]
     found = {}
     for line in open(args.findings, encoding='utf-8'):
         row = json.loads(line)
         found[row['id']] = row['findings']
+    if args.masking:
+        table, touched, harmless = evaluate_masking(rows, found)
+        for name, counts in table.items():
+            precision, recall, f1 = ratios(*counts)
+            print(f'  {name:14} P {precision:.3f} R {recall:.3f} F1 {f1:.3f}; harmless messages touched {touched}/{harmless}')
+        return 0
     count, touched, harmless, misses, leaks = evaluate(rows, found)
     if args.misses:
         for kind, row, mark, findings in misses:
@@ -111,6 +149,8 @@ def main():
     for t in sorted(count):
         precision, recall, f1 = ratios(*count[t])
         print(f'  {t:14} P {precision:.3f} R {recall:.3f} F1 {f1:.3f}  (found {count[t][0]}, missed {count[t][1]}, false {count[t][2]})')
+        if t in OFF_BY_DEFAULT:
+            continue  # best effort
         bad |= recall < (0.99 if t in PROVED else 0.95) or (t in PROVED and precision < 0.99)
     precision, recall, f1 = ratios(*total)
     print(f'  iban+bsn+pan   P {precision:.3f} R {recall:.3f} F1 {f1:.3f}; labelled values not wholly covered by any finding: {leaks}')
