@@ -29,7 +29,7 @@ static void defaults(struct server_limits *l)
     FILL(memory_max, 64 * 1024 * 1024);
     FILL(handshake_ms, 10000);
     FILL(head_ms, 10000);
-    FILL(body_ms, 15000);
+    FILL(body_ms, 10000);
     FILL(min_rate, 1024);
     FILL(idle_ms, 75000);
     FILL(answer_ms, 30000);

@@ -39,7 +39,7 @@ struct server_limits { /* 0 takes the default in brackets */
     int handshake_ms;                 /* [10000] */
     int head_ms;                      /* from a head's first byte to its end, and from a new
                                          connection to its first byte [10000] */
-    int body_ms;                      /* for the first 64 KiB, then min_rate counts [15000] */
+    int body_ms;                      /* for the first 64 KiB, then min_rate counts [10000] */
     unsigned min_rate;                /* bytes a second over a body's life, after 5 s [1024] */
     int idle_ms;                      /* keep-alive without a request [75000] */
     int answer_ms;                    /* for the handler to answer [30000]: 503, close */
