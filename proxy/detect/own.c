@@ -53,11 +53,13 @@ struct own_set {
     pcre2_match_context *limits;
 };
 
+/* Letters only: "A-nummer" is told from its two atoms. */
 static uint32_t hash_word(const char *word)
 {
     uint32_t h = WORD_HASH_START;
     for (; *word; word++)
-        h = word_hash_add(h, to_lower((uint8_t)*word));
+        if (is_letter((uint8_t)*word))
+            h = word_hash_add(h, (uint8_t)*word | 0x20);
     return h;
 }
 
@@ -280,8 +282,13 @@ static bool word_near(const struct detect_scratch *s, const uint32_t *words, siz
         const struct atom *a = &s->atoms[k];
         if (a->kind != ATOM_WORD || (a->start < end && a->end > start))
             continue;
+        uint32_t pair = a->word; /* with the word behind it, "A-nummer" */
+        if (k + 1 < s->atom_n && s->atoms[k + 1].kind == ATOM_WORD && s->atoms[k + 1].gap <= 1)
+            for (uint32_t c = s->atoms[k + 1].start; c < s->atoms[k + 1].end; c++)
+                if (is_letter(s->norm[c]))
+                    pair = word_hash_add(pair, s->norm[c] | 0x20);
         for (size_t w = 0; w < n; w++)
-            if (a->word == words[w])
+            if (a->word == words[w] || pair == words[w])
                 return true;
     }
     return false;

@@ -219,7 +219,7 @@ static void test_own(void **state)
 {
     (void)state;
     const char *patterns[] = {"\\b[0-9]{10}\\b"};
-    const char *context[] = {"A-nummer", "anummer"};
+    const char *context[] = {"A-nummer", "administratienummer"};
     const char *counter[] = {"order"};
     const struct detect_own own[] = {
         {"a_nummer", patterns, 1, "none", context, 2, counter, 1, 500},
@@ -232,6 +232,8 @@ static void test_own(void **state)
     assert_null(detector_type_word(d, DETECT_OWN + 2));
     detector = d;
     one("anummer 1234567890", DETECT_OWN);
+    one("mijn A-nummer is 1234567890", DETECT_OWN);
+    one("administratienummer: 1234567890", DETECT_OWN);
     assert_int_equal(found[0].score, 800);
     one("1234567890", DETECT_TYPES_MAX);
     one("anummer order 1234567890", DETECT_TYPES_MAX);
