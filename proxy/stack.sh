@@ -10,6 +10,7 @@
 #     token=$(stack_token webcare)
 #     stop_all
 SLUIS_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bin=$(realpath "${bin:-$SLUIS_TOP/build/dev/bin}") # the programs; made absolute, for we change folder
 declare -A started=()
 
 # ---- processes ----

@@ -94,11 +94,15 @@ static void on_read(struct bufferevent *bev, void *ctx)
     }
     struct span body = m.body;
     if (keep && !m.decoded) {
-        /* The callback may send: the answer leaves the input before it does. */
-        char small[2048];
-        m.head = SPAN_EMPTY;
-        m.body = span_of(small, body.n < sizeof small ? body.n : sizeof small);
-        memcpy(small, body.p, m.body.n);
+        /* The callback may send: the answer leaves the input before it does, copied as far as the
+         * callbacks look. */
+        char head[1024], body_copy[1024];
+        m.head = span_sub(m.head, 0, sizeof head);
+        m.body = span_sub(body, 0, sizeof body_copy);
+        memcpy(head, m.head.p, m.head.n);
+        memcpy(body_copy, m.body.n ? m.body.p : "", m.body.n);
+        m.head.p = head;
+        m.body.p = body_copy;
         evbuffer_drain(in, size);
         c->fn(c, status, &m, c->ctx);
     } else {
