@@ -4,7 +4,10 @@
  * route never delays another. Memory is bounded: past the cap only journal positions are kept
  * and content is read back from the store.
  *
- * A route belongs to one event thread.
+ * A route belongs to one event thread. A route that wants POSTs as received (`one_per_post: false`)
+ * gets the units of one POST of Meta's together as far as they were committed one after the other; a
+ * change of that setting takes effect when nothing waits for the route. A route that leaves the
+ * configuration keeps what waits for it until it comes back.
  */
 #ifndef SLUIS_DELIVER_H
 #define SLUIS_DELIVER_H
@@ -37,7 +40,11 @@ void deliver_reload(struct deliver *deliver);
 
 /* A committed item and its packed part O (mask_pack), copied when it fits in memory. From the job's
  * `done` only, on the writer thread: that is what makes offers come in commit order. */
+/* Empty `packed`: content is read from the store. */
 void deliver_offer(struct deliver *deliver, const struct store_item *item, struct span packed);
+/* The item's parts were changed or deleted in the store (a later message showed what they hold, the
+ * customer revoked it): a copy in memory is not used any more. Any thread; cannot fail. */
+void deliver_forget(struct deliver *deliver, uint64_t serial);
 
 /* For `sluis queue` and the admin face; any thread but the event threads. */
 struct deliver_row {
@@ -55,7 +62,11 @@ struct deliver_route_status {
     uint64_t waiting, parked, expired, delivered, in_flight;
 };
 int deliver_status(struct deliver *deliver, struct deliver_route_status *out, unsigned most);
-SLUIS_MUST_CHECK int deliver_retry(struct deliver *deliver, uint16_t route, uint64_t serial); /* serial 0: whole route, resumes it */
+/* Of a delivery that waits in memory or is parked: SLUIS_ENOENT when it is neither. Serial 0: all
+ * that waits for the route, which is resumed. A parked one goes behind what waits of its
+ * conversation. */
+SLUIS_MUST_CHECK int deliver_retry(struct deliver *deliver, uint16_t route, uint64_t serial);
+/* SLUIS_EAGAIN: it is being tried just now. */
 SLUIS_MUST_CHECK int deliver_drop(struct deliver *deliver, uint16_t route, uint64_t serial);
 
 #endif

@@ -22,16 +22,13 @@ int64_t backoff_ms(unsigned attempts)
 
 /* ---- how long an entry may wait ---- */
 
-static int64_t life_end(struct route *r, const struct entry *e)
+static int64_t life_end(struct route *r, struct entry *e)
 {
     int64_t end = e->item.taken_ms + r->facts->keep_trying_s * 1000;
-    int64_t bucket, kept = 0;
-    struct store *store = r->deliver->deps.store;
-    if (e->item.cls_o && retention_bucket_end(store, e->item.cls_o, e->item.bucket_o, &bucket) == 0)
-        kept = bucket;
-    if (!r->facts->needs_original && e->item.cls_m &&
-        retention_bucket_end(store, e->item.cls_m, e->item.bucket_m, &bucket) == 0 && bucket > kept)
-        kept = bucket;
+    int64_t kept = part_ends(r, e, 'O');
+    int64_t ends_m = r->facts->needs_original ? 0 : part_ends(r, e, 'M');
+    if (ends_m > kept)
+        kept = ends_m;
     return kept && kept < end ? kept : end;
 }
 
@@ -63,12 +60,18 @@ static bool expire(struct route *r, struct entry *e)
 
 /* ---- the answer ---- */
 
-static void wait_again(struct route *r, struct entry *e, int64_t at_least)
+/* The units of one POST wait together: what is tried again is the same POST. */
+static void wait_again(struct route *r, struct lane *lane, unsigned units, int64_t at_least)
 {
+    struct entry *e = lane->first;
     int64_t wait = backoff_ms(e->attempts);
-    e->state = ENTRY_BACKOFF;
-    e->next_ms = clock_mono_ms() + (wait > at_least ? wait : at_least);
-    deliver_count(r->deliver, D_RETRIES, 1);
+    int64_t next = clock_mono_ms() + (wait > at_least ? wait : at_least);
+    for (unsigned i = 0; i < units; i++, e = e->lane_next) {
+        e->state = ENTRY_BACKOFF;
+        e->next_ms = next;
+    }
+    deliver_count(r->deliver, D_RETRIES, units);
+    lane_wait(r, lane);
 }
 
 static void detach(struct route *r, struct attempt *a)
@@ -78,22 +81,32 @@ static void detach(struct route *r, struct attempt *a)
         at = &(*at)->next;
     *at = a->next;
     r->in_flight--;
+    r->units_in_flight -= a->units;
     a->lane->busy = false;
+}
+
+/* The first `units` entries of the lane, all with the same outcome. */
+static void settle_units(struct route *r, struct lane *lane, unsigned units, enum outcome outcome)
+{
+    lane->units = 0;
+    lane->busy = true; /* keeps the lane in place while it empties */
+    for (unsigned i = 0; i + 1 < units; i++)
+        route_settle(r, lane->first, outcome);
+    lane->busy = false;
+    route_settle(r, lane->first, outcome);
 }
 
 static void refused(struct route *r, struct lane *lane, unsigned units)
 {
     struct entry *e = lane->first;
     if (++e->refusals < PARK_AFTER) {
-        for (unsigned i = 0; i < units && e; i++, e = e->lane_next)
-            wait_again(r, e, 0);
+        wait_again(r, lane, units, 0);
         return;
     }
     LOG(LOG_ALARM, "deliver", "parked", log_word("channel", r->channel->name),
         log_word("route", r->facts->name), log_u64("serial", e->item.serial),
         log_u64("status", e->last_status));
-    for (unsigned i = 0; i < units; i++)
-        route_settle(r, lane->first, OUTCOME_PARKED);
+    settle_units(r, lane, units, OUTCOME_PARKED);
 }
 
 static void failed(struct route *r, struct lane *lane, unsigned units,
@@ -109,19 +122,21 @@ static void failed(struct route *r, struct lane *lane, unsigned units,
         lane_make_ready(r, lane);
         return;
     }
-    if (verdict == VERDICT_REFUSED) {
+    if (verdict == VERDICT_REFUSED) { /* of this message; the route itself answers */
+        route_resume(r);
         refused(r, lane, units);
         return;
     }
-    for (unsigned i = 0; i < units; i++, e = e->lane_next)
-        wait_again(r, e, retry_after_ms(answer));
+    wait_again(r, lane, units, retry_after_ms(answer));
     if (verdict == VERDICT_PAUSE) {
         route_pause(r, PAUSE_TOLD, why);
-    } else if (answer->error != 0 && ++r->failures >= DOWN_AFTER) {
+    } else if (answer->error == 0) {
+        r->failures = 0;
+    } else if (++r->failures >= DOWN_AFTER && r->paused != PAUSE_TOLD) {
         route_pause(r, PAUSE_DOWN, why);
     }
     if (r->paused)
-        r->probe_ms = clock_mono_ms() + PROBE_MS;
+        r->probe_ms = clock_mono_ms() + (r->paused == PAUSE_TOLD ? PROBE_MS : PROBE_DOWN_MS);
 }
 
 static void on_answer(const struct client_answer *answer, void *ctx)
@@ -140,12 +155,7 @@ static void on_answer(const struct client_answer *answer, void *ctx)
         e->last_status = answer->error ? 0 : (uint16_t)answer->head->status;
     if (verdict == VERDICT_DELIVERED) {
         route_resume(r);
-        /* `busy` keeps the lane in place while it empties */
-        lane->busy = true;
-        for (unsigned i = 0; i + 1 < units; i++)
-            route_settle(r, lane->first, OUTCOME_DELIVERED);
-        lane->busy = false;
-        route_settle(r, lane->first, OUTCOME_DELIVERED);
+        settle_units(r, lane, units, OUTCOME_DELIVERED);
     } else {
         failed(r, lane, units, answer, verdict, why);
     }
@@ -154,13 +164,16 @@ static void on_answer(const struct client_answer *answer, void *ctx)
 
 /* ---- the request ---- */
 
-static void sign(struct span secret, struct span body, char out[72])
+static int sign(struct span secret, struct span body, char out[72])
 {
     uint8_t mac[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     memcpy(out, "sha256=", 8);
-    if (HMAC(EVP_sha256(), secret.p, (int)secret.n, (const unsigned char *)body.p, body.n, mac, &n))
-        hex_encode(mac, n, out + 7);
+    if (!HMAC(EVP_sha256(), secret.p, (int)secret.n, (const unsigned char *)body.p, body.n, mac,
+              &n))
+        return SLUIS_ECRYPTO;
+    hex_encode(mac, n, out + 7);
+    return 0;
 }
 
 /* The same on every attempt and after a restart: a keyed hash of route and serial. */
@@ -176,7 +189,9 @@ static int post(struct route *r, struct attempt *a, struct span body)
 {
     struct entry *e = a->lane->first;
     char signature[72], id[33], number[8];
-    sign(r->facts->secret, body, signature);
+    int result = sign(r->facts->secret, body, signature);
+    if (result != 0)
+        return result;
     delivery_id(r, e->item.serial, id);
     snprintf(number, sizeof(number), "%u", e->attempts);
     const struct http_field fields[] = {
@@ -199,12 +214,12 @@ static int post(struct route *r, struct attempt *a, struct span body)
     return client_send(r->client, &request, &a->client_id);
 }
 
-/* Items of one POST of Meta's, from the lane's first on. */
+/* Items of one POST of Meta's, from the lane's first on; on a further try those of the first. */
 static unsigned units_of(const struct route *r, const struct lane *lane)
 {
     unsigned n = 1;
-    if (r->facts->one_per_post)
-        return 1;
+    if (r->one_per_post || lane->units)
+        return lane->units ? lane->units : 1;
     for (const struct entry *e = lane->first;
          e->lane_next && e->lane_next->item.batch == lane->first->item.batch &&
          e->lane_next->state == ENTRY_READY && n < BATCH_UNITS_MAX;
@@ -213,25 +228,46 @@ static unsigned units_of(const struct route *r, const struct lane *lane)
     return n;
 }
 
-/* What cannot be composed: gone content expires, all else is parked for a person (fail closed). */
+/* The other units of a POST are committed within moments: waits for them, once. */
+static bool gathers(struct route *r, struct lane *lane)
+{
+    struct entry *e = lane->first;
+    unsigned n = units_of(r, lane);
+    if (r->one_per_post || e->attempts || lane->units || n == BATCH_UNITS_MAX)
+        return false;
+    const struct entry *last = e;
+    for (unsigned i = 1; i < n; i++)
+        last = last->lane_next;
+    if (last->lane_next || clock_wall_ms() - last->item.taken_ms >= GATHER_MS ||
+        last->item.taken_ms > clock_wall_ms())
+        return false;
+    e->state = ENTRY_BACKOFF;
+    e->next_ms = clock_mono_ms() + GATHER_MS;
+    lane_wait(r, lane);
+    return true;
+}
+
+/* Will it fail again, whatever happens? */
+static bool is_permanent(int error)
+{
+    return error == SLUIS_EINVAL || error == SLUIS_ECRYPTO || error == SLUIS_EJUDGE ||
+           error == SLUIS_ELIMIT || error == SLUIS_EEXPIRED;
+}
+
+/* What cannot be composed: gone content expires, broken content is parked for a person (fail
+ * closed), and what a lack of memory or the disk did is tried again. */
 static void not_composed(struct route *r, struct lane *lane, unsigned units, int error)
 {
-    enum outcome outcome = error == SLUIS_EEXPIRED ? OUTCOME_EXPIRED : OUTCOME_PARKED;
-    if (error == SLUIS_ENOMEM || error == SLUIS_EIO || error == SLUIS_ESEALED) {
+    if (!is_permanent(error)) {
         struct entry *e = lane->first;
-        for (unsigned i = 0; i < units; i++, e = e->lane_next) {
+        for (unsigned i = 0; i < units; i++, e = e->lane_next)
             e->attempts++;
-            wait_again(r, e, 0);
-        }
+        wait_again(r, lane, units, 0);
         return;
     }
     LOG(LOG_ALARM, "deliver", "not_composed", log_word("route", r->facts->name),
         log_u64("serial", lane->first->item.serial), log_error(error));
-    lane->busy = true;
-    for (unsigned i = 0; i + 1 < units; i++)
-        route_settle(r, lane->first, outcome);
-    lane->busy = false;
-    route_settle(r, lane->first, outcome);
+    settle_units(r, lane, units, error == SLUIS_EEXPIRED ? OUTCOME_EXPIRED : OUTCOME_PARKED);
 }
 
 static void start(struct route *r, struct lane *lane)
@@ -240,8 +276,12 @@ static void start(struct route *r, struct lane *lane)
     struct buffer body;
     buffer_init(&body, BODY_MAX);
     int result = compose_body(r, lane, units, &body);
-    if (result == SLUIS_EEXPIRED && units > 1) /* find out which one: one by one */
-        units = 1, buffer_clear(&body), result = compose_body(r, lane, units, &body);
+    if (is_permanent(result) && units > 1) { /* find out which one: one by one */
+        units = 1;
+        buffer_clear(&body);
+        result = compose_body(r, lane, units, &body);
+    }
+    lane->units = units;
     struct attempt *a = result == 0 ? calloc(1, sizeof(*a)) : NULL;
     if (result == 0 && !a)
         result = SLUIS_ENOMEM;
@@ -258,6 +298,7 @@ static void start(struct route *r, struct lane *lane)
     *a = (struct attempt){r, lane, 0, units, r->attempts};
     r->attempts = a;
     r->in_flight++;
+    r->units_in_flight += units;
     lane->busy = true;
     r->probing = r->paused != PAUSE_NONE;
     deliver_count(r->deliver, D_ATTEMPTS, 1);
@@ -273,7 +314,7 @@ static bool may_start(const struct route *r)
 {
     if (!r->started || !r->present || r->stopping || !r->client)
         return false;
-    if (r->outcome_count + r->in_flight * BATCH_UNITS_MAX / 8 >= OUTCOMES_MAX)
+    if (!route_can_settle(r, r->one_per_post ? 1 : BATCH_UNITS_MAX))
         return false; /* outcomes cannot be written: no audit, no content */
     if (r->paused)
         return !r->probing && r->in_flight == 0 && clock_mono_ms() >= r->probe_ms;
@@ -290,7 +331,7 @@ void attempt_next(struct route *r)
             lane_tidy(r, lane);
             continue;
         }
-        if (!expire(r, lane->first))
+        if (!expire(r, lane->first) && !gathers(r, lane))
             start(r, lane);
     }
 }
@@ -310,4 +351,5 @@ void attempt_cancel_all(struct route *r)
         free(a);
         lane_make_ready(r, lane);
     }
+    r->probing = false;
 }

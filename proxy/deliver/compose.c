@@ -1,6 +1,8 @@
 /* From a stored or remembered item to the body a route gets: rendered when it is used. */
 #include "internal.h"
 
+#include "sluis/base/clock.h"
+
 #include <sodium.h>
 
 struct form {
@@ -30,14 +32,37 @@ static bool gone(int result)
     return result == SLUIS_ENOENT || result == SLUIS_EEXPIRED;
 }
 
+int64_t part_ends(struct route *r, struct entry *e, uint8_t part)
+{
+    bool o = part == 'O';
+    uint16_t cls = o ? e->item.cls_o : e->item.cls_m;
+    int64_t *ends = o ? &e->ends_o_ms : &e->ends_m_ms;
+    if (cls && *ends == 0 &&
+        retention_bucket_end(r->deliver->deps.store, cls, o ? e->item.bucket_o : e->item.bucket_m,
+                             ends) != 0)
+        *ends = 0;
+    return *ends;
+}
+
+/* A copy in memory is good for as long as the part that it is a copy of. */
+static bool content_holds(struct route *r, struct entry *e)
+{
+    if (!e->content || atomic_load(&e->content->forgotten))
+        return false;
+    int64_t ends = e->item.cls_o ? part_ends(r, e, 'O') : e->item.taken_ms + UNWRITTEN_MS;
+    return clock_wall_ms() < ends;
+}
+
 /* O while it lives, else M marked as expired, else SLUIS_EEXPIRED. */
 static int fetch(struct route *r, struct entry *e, struct form *form)
 {
     struct span packed;
-    if (e->content) {
+    if (content_holds(r, e)) {
         packed = span_of(e->content->bytes, e->content->n);
         return mask_unpack(packed, &r->arena, &form->judged, &form->json);
     }
+    content_unref(e->content);
+    e->content = NULL;
     const struct store_item *item = &e->item;
     struct store_read *read;
     int result = store_read_begin(r->deliver->deps.store, &read);
@@ -74,10 +99,13 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
     const struct mask_reader reader = {
         .profile = policy->profile,
         .policy = r->channel->policy,
-        .media = r->channel->media_pass ? policy->media : MEDIA_WITHHOLD,
+        .media = r->channel->media_pass ? MEDIA_PASS : MEDIA_WITHHOLD,
+        .route = policy, /* and by kind, what the route's policy says */
         .media_base = r->deliver->deps.media_base,
         .hash_key = r->hash_key,
         .alias_key = r->alias_key,
+        /* it goes back only to the tool that set it: the one there is */
+        .keeps_tool_data = r->channel->route_count == 1,
         .unjudged = (e->item.flags & STORE_ITEM_UNJUDGED) != 0,
         .expired = form.expired,
         .after_gap = e->after_gap,

@@ -10,6 +10,8 @@
         "sluis_deliver_" name "_total", NULL, help, COUNTER_TOTAL, 0                               \
     }
 
+#define ROUTE_IDS 65536u /* store_name_id gives 16 bits; untouched pages cost nothing */
+
 static struct counter counters[D_COUNT] = {
     [D_DELIVERED] = D_COUNTER("delivered", "items delivered to a route"),
     [D_ATTEMPTS] = D_COUNTER("attempts", "POSTs to tools"),
@@ -33,11 +35,12 @@ int deliver_new(const struct deliver_deps *deps, struct deliver **out)
     d->counters = counters;
     if (d->deps.memory_max == 0)
         d->deps.memory_max = 64u * 1024 * 1024;
-    int r = pthread_mutex_init(&d->lock, NULL) == 0 ? 0 : SLUIS_ESYS;
-    if (r == 0)
-        r = counters_register(counters, D_COUNT);
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->content_lock, NULL);
+    d->by_id = calloc(ROUTE_IDS, sizeof(*d->by_id));
+    int r = d->by_id ? counters_register(counters, D_COUNT) : SLUIS_ENOMEM;
     if (r != 0) {
-        free(d);
+        deliver_free(d);
         return r;
     }
     *out = d;
@@ -46,13 +49,16 @@ int deliver_new(const struct deliver_deps *deps, struct deliver **out)
 
 static struct route *find(struct deliver *d, uint16_t id)
 {
-    struct route *found = NULL;
+    return atomic_load(&d->by_id[id]);
+}
+
+/* The list grows while others walk it: one at a time, NULL past the end. */
+static struct route *route_at(struct deliver *d, unsigned i)
+{
     pthread_mutex_lock(&d->lock);
-    for (unsigned i = 0; i < d->route_count && !found; i++)
-        if (d->routes[i]->id == id)
-            found = d->routes[i];
+    struct route *r = i < d->route_count ? d->routes[i] : NULL;
     pthread_mutex_unlock(&d->lock);
-    return found;
+    return r;
 }
 
 static int add_route(struct deliver *d, uint16_t id)
@@ -74,8 +80,10 @@ static int add_route(struct deliver *d, uint16_t id)
             result = SLUIS_ENOMEM;
         }
     }
-    if (result == 0)
+    if (result == 0) {
         d->routes[d->route_count++] = r;
+        atomic_store(&d->by_id[id], r);
+    }
     pthread_mutex_unlock(&d->lock);
     if (result != 0)
         route_free(r);
@@ -140,9 +148,10 @@ void deliver_reload(struct deliver *d)
         }
     }
     config_unref(config);
-    for (unsigned i = 0; i < d->route_count; i++) {
+    struct route *r;
+    for (unsigned i = 0; (r = route_at(d, i)); i++) {
         struct ask a = {.result = 0};
-        ask_route(d->routes[i], act_configure, &a);
+        ask_route(r, act_configure, &a);
     }
 }
 
@@ -159,17 +168,18 @@ static void act_stop(struct route *r, struct ask *a)
 
 static void act_flush(struct route *r, struct ask *a)
 {
-    if (r->started && (r->outcome_count || r->cursor != r->cursor_written))
+    if (r->started && flush_wanted(r))
         flush_outcomes(r);
-    a->result = r->flushing || r->outcome_count ? 1 : 0;
+    a->result = r->flushing || (r->started && flush_wanted(r)) ? 1 : 0;
 }
 
 static bool all_say_zero(struct deliver *d, void (*act)(struct route *, struct ask *))
 {
     bool zero = true;
-    for (unsigned i = 0; i < d->route_count; i++) {
+    struct route *r;
+    for (unsigned i = 0; (r = route_at(d, i)); i++) {
         struct ask a = {.result = 0};
-        zero = ask_route(d->routes[i], act, &a) == 0 && zero;
+        zero = ask_route(r, act, &a) == 0 && zero;
     }
     return zero;
 }
@@ -196,7 +206,9 @@ void deliver_free(struct deliver *d)
     for (unsigned i = 0; i < d->route_count; i++)
         route_free(d->routes[i]);
     free(d->routes);
+    free(d->by_id);
     pthread_mutex_destroy(&d->lock);
+    pthread_mutex_destroy(&d->content_lock);
     free(d);
 }
 
@@ -218,15 +230,15 @@ static void on_offer(struct mail *mail)
         r->newest = o->order;
     if (atomic_exchange(&r->missed, false))
         r->behind = true; /* before this one is taken: `loaded` still stands before the lost one */
-    bool keep = e && r->started && !r->behind && r->queue_count < QUEUE_MAX &&
+    bool keep = e && r->started && !r->behind && !r->stopping && route_has_room(r) &&
                 r->pended_count < PENDED_MAX && e->item.order > r->loaded;
-    if (keep) {
-        route_add(r, e);
-    } else {
+    if (keep && route_add(r, e) != 0)
+        keep = false, e = NULL;
+    if (!keep) {
         if (o->order > r->loaded)
             r->behind = true;
         if (e)
-            entry_drop(e);
+            entry_drop(r->deliver, e);
     }
     free(o);
     route_advance(r);
@@ -234,7 +246,7 @@ static void on_offer(struct mail *mail)
 
 void deliver_offer(struct deliver *d, const struct store_item *item, struct span packed)
 {
-    struct content *content = content_new(d, packed);
+    struct content *content = content_new(d, item->serial, packed);
     for (unsigned i = 0; i < item->route_count && i < STORE_ROUTES_MAX; i++) {
         struct route *r = find(d, item->routes[i]);
         struct offer *o = r ? malloc(sizeof(*o)) : NULL;
@@ -247,7 +259,7 @@ void deliver_offer(struct deliver *d, const struct store_item *item, struct span
         }
         o->route = r;
         o->order = item->order;
-        o->entry = entry_new(item, content);
+        o->entry = entry_new(d, item, content);
         loop_post(r->loop, &o->mail, on_offer);
     }
     content_unref(content);
@@ -274,9 +286,10 @@ static void act_status(struct route *r, struct ask *a)
 int deliver_status(struct deliver *d, struct deliver_route_status *out, unsigned most)
 {
     unsigned n = 0;
-    for (; n < d->route_count && n < most; n++) {
+    struct route *r;
+    for (; n < most && (r = route_at(d, n)); n++) {
         struct ask a = {.result = 0};
-        ask_route(d->routes[n], act_status, &a);
+        ask_route(r, act_status, &a);
         out[n] = a.status;
     }
     return (int)n;
@@ -292,26 +305,47 @@ static void now_ready(struct entry *e, void *ctx)
     }
 }
 
-/* A parked one comes back as a waiting entry at the end of its conversation. */
+struct row_search {
+    uint64_t serial;
+    uint8_t state;
+};
+
+static int match_row(void *ctx, const struct store_pending *p)
+{
+    struct row_search *search = ctx;
+    if (p->serial == search->serial)
+        search->state = p->state;
+    return 1; /* the first from the serial on is it, or it is not there */
+}
+
+/* A parked one comes back as a waiting entry at the end of its conversation. Only what its row says
+ * is parked for this very route: a serial is a number that anybody can mistype. */
 static int unpark(struct route *r, uint64_t serial)
 {
     struct store_read *read;
     struct store_item item;
-    int result = store_read_begin(r->deliver->deps.store, &read);
+    struct row_search search = {serial, 0};
+    int result = r->started ? store_read_begin(r->deliver->deps.store, &read) : SLUIS_ENOENT;
     if (result != 0)
         return result;
-    result = store_get_item(read, serial, &item);
+    result = store_each_pending(read, r->id, serial, match_row, &search);
+    if (result >= 0)
+        result = search.state == STORE_PENDING_PARKED ? store_get_item(read, serial, &item)
+                                                      : SLUIS_ENOENT;
     store_read_end(read);
+    for (unsigned i = 0; result == 0 && i < r->outcome_count; i++)
+        if (r->outcomes[i].serial == serial)
+            result = SLUIS_EAGAIN; /* what became of it is not written yet */
     if (result != 0)
         return result;
-    struct entry *e = entry_new(&item, NULL);
+    struct entry *e = entry_new(r->deliver, &item, NULL);
     if (!e)
         return SLUIS_ENOMEM;
     e->pended = true; /* its row stands; the outcome replaces or removes it */
-    if (r->parked)
+    result = route_add(r, e);
+    if (result == 0 && r->parked)
         r->parked--;
-    route_add(r, e);
-    return 0;
+    return result;
 }
 
 static void act_retry(struct route *r, struct ask *a)
@@ -338,10 +372,10 @@ int deliver_retry(struct deliver *d, uint16_t route, uint64_t serial)
 
 static void act_drop(struct route *r, struct ask *a)
 {
-    struct entry *e = lane_find(r, a->serial);
-    if (!e && (a->result = unpark(r, a->serial)) == 0)
+    struct entry *e = a->serial ? lane_find(r, a->serial) : NULL;
+    if (!e && (a->result = a->serial ? unpark(r, a->serial) : SLUIS_ENOENT) == 0)
         e = lane_find(r, a->serial);
-    if (e && e->state == ENTRY_IN_FLIGHT)
+    if (e && (e->state == ENTRY_IN_FLIGHT || !route_can_settle(r, 1)))
         a->result = SLUIS_EAGAIN;
     else if (e)
         route_settle(r, e, OUTCOME_DROPPED);

@@ -21,7 +21,7 @@ struct flush {
     struct outcome_row *outcomes;
     unsigned outcome_count;
     struct store_pending pending[FLUSH_PENDING_MAX];
-    uint64_t pending_serials[FLUSH_PENDING_MAX];
+    uint64_t pending_orders[FLUSH_PENDING_MAX];
     unsigned pending_count;
     char channel[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];
     char policy_hash[POLICY_HASH_HEX];
@@ -102,6 +102,25 @@ static int run(struct store_txn *txn, struct store_job *job)
     return store_txn_error(txn);
 }
 
+/* The rows stand now. Both lists are in the queue's order; what was settled meanwhile has left the
+ * queue or stands there settled, and its outcome must see to the row. */
+static void mark_pended(struct route *r, const struct flush *f)
+{
+    struct entry *e = r->queue_first;
+    for (unsigned i = 0; i < f->pending_count; i++) {
+        while (e && e->item.order < f->pending_orders[i])
+            e = e->queue_next;
+        if (e && e->item.order == f->pending_orders[i] && e->state != ENTRY_SETTLED) {
+            e->pended = true;
+            r->pended_count++;
+            continue;
+        }
+        for (unsigned o = 0; o < r->outcome_count; o++)
+            if (r->outcomes[o].serial == f->pending[i].serial)
+                r->outcomes[o].had_pending = true;
+    }
+}
+
 static void on_written(struct mail *mail)
 {
     struct flush *f = (struct flush *)((char *)mail - offsetof(struct flush, mail));
@@ -109,6 +128,7 @@ static void on_written(struct mail *mail)
     r->flushing = false;
     if (f->job.result != 0) {
         deliver_count(r->deliver, D_FLUSH_FAILED, 1);
+        r->flush_after_ms = clock_mono_ms() + FLUSH_AGAIN_MS;
         LOG(LOG_ERROR, "deliver", "flush_failed", log_u64("route", r->id),
             log_error(f->job.result));
     } else {
@@ -116,18 +136,7 @@ static void on_written(struct mail *mail)
                 (r->outcome_count - f->outcome_count) * sizeof(*r->outcomes));
         r->outcome_count -= f->outcome_count;
         r->cursor_written = f->cursor;
-        for (unsigned i = 0; i < f->pending_count; i++) {
-            struct entry *e = lane_find(r, f->pending_serials[i]);
-            if (e && !e->pended) {
-                e->pended = true;
-                r->pended_count++;
-            } else if (!e) {
-                /* settled meanwhile without knowing of its row: a row too many is removed later */
-                for (unsigned o = 0; o < r->outcome_count; o++)
-                    if (r->outcomes[o].serial == f->pending_serials[i])
-                        r->outcomes[o].had_pending = true;
-            }
-        }
+        mark_pended(r, f);
     }
     free(f->outcomes);
     free(f);
@@ -140,17 +149,18 @@ static void done(struct store_job *job)
     loop_post(f->route->loop, &f->mail, on_written);
 }
 
-/* Unsettled heads that hold up the cursor, oldest first. */
+/* Unsettled heads that hold up the cursor, oldest first: many followers wait for them, or the
+ * gateway stops and followers that are settled already would be delivered again. */
 static void collect_pending(struct flush *f, struct route *r)
 {
     int64_t mono = clock_mono_ms();
-    bool held = r->queue_count > QUEUE_HELD;
-    for (struct entry *e = r->queue_first; e && held && f->pending_count < FLUSH_PENDING_MAX;
+    bool held = r->queue_count > QUEUE_HELD || r->stopping;
+    for (struct entry *e = r->queue_first;
+         e && held && f->pending_count < FLUSH_PENDING_MAX && r->pended_count < PENDED_MAX;
          e = e->queue_next) {
         if (e->state == ENTRY_SETTLED || e->pended)
             continue;
-        e->pending_dirty = false;
-        f->pending_serials[f->pending_count] = e->item.serial;
+        f->pending_orders[f->pending_count] = e->item.order;
         f->pending[f->pending_count++] = (struct store_pending){
             .route = r->id,
             .serial = e->item.serial,
@@ -163,9 +173,22 @@ static void collect_pending(struct flush *f, struct route *r)
     }
 }
 
+bool flush_wanted(const struct route *r)
+{
+    if (r->outcome_count || r->cursor != r->cursor_written)
+        return true;
+    bool unsettled = false;
+    for (const struct entry *e = r->queue_first; e; e = e->queue_next) {
+        if (e->state == ENTRY_SETTLED && unsettled)
+            return true;
+        unsettled |= e->state != ENTRY_SETTLED && !e->pended;
+    }
+    return false;
+}
+
 void flush_outcomes(struct route *r)
 {
-    if (r->flushing || !r->channel || !r->facts)
+    if (r->flushing || !r->channel || !r->facts || clock_mono_ms() < r->flush_after_ms)
         return;
     struct flush *f = calloc(1, sizeof(*f));
     if (!f)
@@ -185,6 +208,10 @@ void flush_outcomes(struct route *r)
     }
     memcpy(f->outcomes, r->outcomes, n * sizeof(*f->outcomes));
     f->outcome_count = n;
+    for (unsigned i = 0; i < n; i++) /* single leaves name the subject by its pseudonym */
+        if (f->outcomes[i].outcome != OUTCOME_DELIVERED &&
+            keyring_pseudonym(r->keys, r->outcomes[i].subject, &f->outcomes[i].subject) != 0)
+            f->outcomes[i].subject = 0;
     if (n < r->outcome_count && f->cursor > r->cursor_written) {
         /* the cursor must not pass an outcome whose leaf and row are not in this flush */
         for (unsigned i = n; i < r->outcome_count; i++)
