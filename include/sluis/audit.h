@@ -38,6 +38,7 @@ enum audit_action {
     AUDIT_QUARANTINE,
     AUDIT_QUEUE, /* an operator retried or dropped a delivery */
     AUDIT_READ_LOG,
+    AUDIT_REMASK, /* a later message showed what an earlier one holds: masked anew */
     AUDIT_ACTION_COUNT
 };
 const char *audit_action_word(enum audit_action action);

@@ -86,6 +86,12 @@ SLUIS_MUST_CHECK int mask_judge(const struct judge_input *input, struct arena *a
  * into the arena; empty when it has none. */
 SLUIS_MUST_CHECK int mask_window_text(const struct json_doc *doc, uint32_t unit_root,
                                       struct arena *arena, struct span *out);
+/* Adds findings of that text (offsets in it, decoded) to what was judged: a later message showed
+ * that they belong to a value. Findings that overlap become one. SLUIS_EINVAL when the unit has no
+ * such text or a finding lies outside it, SLUIS_ELIMIT, SLUIS_ENOMEM; then `judged` is as it was. */
+SLUIS_MUST_CHECK int mask_window_add(const struct json_doc *doc, uint32_t unit_root,
+                                     const struct finding *findings, size_t n, struct arena *arena,
+                                     struct judged *judged);
 
 struct mask_reader {
     const struct profile *profile;

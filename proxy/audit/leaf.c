@@ -28,6 +28,7 @@ static const char *const action_words[AUDIT_ACTION_COUNT] = {
     [AUDIT_QUARANTINE] = "quarantine",
     [AUDIT_QUEUE] = "queue",
     [AUDIT_READ_LOG] = "read_log",
+    [AUDIT_REMASK] = "remask",
 };
 
 /* In the order of enum detect_type, which this room may not see; its test holds them together. */

@@ -7,7 +7,7 @@
 static const unsigned char lookup_person[crypto_generichash_blake2b_PERSONALBYTES] = "sluis lookup";
 static const unsigned char derive_person[crypto_generichash_blake2b_PERSONALBYTES] = "sluis derive";
 
-#define LABEL_MAX 32 /* labels are our own constants */
+#define LABEL_MAX 256 /* our own constants and configured names: "delivery-id/CHANNEL/ROUTE" */
 
 /* Opens with the root key, or with the one that a rotation was about to put in its place. */
 static int open_files(struct keyring *keyring, const struct keyring_config *config,

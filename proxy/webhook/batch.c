@@ -86,7 +86,8 @@ void item_settled(struct item *item, enum item_outcome outcome, int result)
     buffer_free(&item->packed);
     buffer_free(&item->sealed_o);
     buffer_free(&item->sealed_m);
-    buffer_free(&item->sealed_remask);
+    remask_free(item->remasks);
+    item->remasks = NULL;
     buffer_free(&item->leaves);
     note_error(item->batch, result);
     batch_release(item->batch);
@@ -114,8 +115,7 @@ static int add_unit(void *ctx, const struct mask_unit *unit)
     buffer_init(&item->packed, record_max);
     buffer_init(&item->sealed_o, record_max);
     buffer_init(&item->sealed_m, record_max);
-    buffer_init(&item->sealed_remask, record_max);
-    buffer_init(&item->leaves, (STORE_ROUTES_MAX + 1) * (size_t)AUDIT_LEAF_MAX);
+    buffer_init(&item->leaves, ITEM_LEAVES_MAX * (size_t)AUDIT_LEAF_MAX);
     b->items[b->item_count++] = item;
     return 0;
 }
@@ -202,6 +202,10 @@ void batch_begin(struct intake_thread *thread, struct exchange *ex, const struct
     }
     b->charged = size + b->arena.used + b->item_count * sizeof(struct item);
     atomic_fetch_add(&w->batch_bytes, b->charged);
+    if (r == SLUIS_ENOMEM && b->arena.used > WEBHOOK_ARENA_MAX / 2) {
+        r = SLUIS_ELIMIT; /* its own size is to blame: it would never fit */
+        reason = "too_large";
+    }
     if (r == SLUIS_ENOMEM) { /* not the message's fault: let Meta send it again */
         note_error(b, r);
         batch_finish(b);

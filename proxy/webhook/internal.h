@@ -47,6 +47,16 @@
 #define QUARANTINE_CHUNK (128u * 1024)
 #define QUARANTINE_KEEP_S (7 * 24 * 3600)
 
+/* Ids of media that one message brings. */
+#define ITEM_MEDIA_MAX 4u
+#define MEDIA_KEY_BYTES (2 + STORE_HASH_BYTES)
+/* Leaves beside those of the routes: one for each earlier message masked anew. */
+#define ITEM_LEAVES_MAX (STORE_ROUTES_MAX + DETECT_WINDOW_MESSAGES)
+/* How old the store's answer about its marks may be. */
+#define SHED_LOOK_US 20000
+/* Items of a conversation looked at for its window: most are statuses of what tools sent. */
+#define WINDOW_ITEMS_MAX 64u
+
 /* Conversation windows kept in memory per thread. */
 #define WINDOW_CONVERSATIONS_MAX 16384u
 #define WINDOW_BYTES_MAX (16u * 1024 * 1024)
@@ -88,7 +98,10 @@ struct intake_thread { /* one per event loop */
     struct keyring_cache *keys;
     struct subject_resolver *subjects; /* the gateway's */
     struct window_table *windows;
-    struct arena arena; /* of the item at hand; reset after each */
+    struct item *under_way; /* submitted and not yet back, newest first */
+    struct arena arena;     /* of the item at hand; reset after each */
+    int64_t looked_us;      /* when the store was asked last */
+    bool refusing;          /* and what it said */
 };
 
 struct webhook {
@@ -116,8 +129,19 @@ bool signature_holds(struct signature_cache *cache, const struct config *config,
 /* ---- batch.c ---- */
 enum item_outcome { ITEM_STORED, ITEM_DUPLICATE, ITEM_EXPIRED, ITEM_DROPPED, ITEM_QUARANTINED };
 
+/* An earlier message of the conversation, masked anew by a later one. */
+struct remask {
+    struct remask *next;
+    struct store_item row;
+    bool has_o, has_m; /* what is written; an O that may not be kept any more is deleted */
+    struct record_id record_o, record_m;
+    struct buffer packed; /* the new part O, for whoever masks it once more */
+    struct buffer sealed_o, sealed_m;
+};
+
 struct item {
-    struct mail mail; /* first: to the owner, then back */
+    struct mail mail;           /* first: to the owner, then back */
+    struct item *newer, *older; /* in the thread's list `under_way` */
     struct store_job job;
     struct batch *batch;
     struct intake_thread *owner;
@@ -133,11 +157,14 @@ struct item {
     struct {
         uint32_t start, n;
         uint8_t hash[32];
-    } leaf[STORE_ROUTES_MAX + 1];
+    } leaf[ITEM_LEAVES_MAX];
     unsigned leaf_count;
     struct record_id revoked; /* part O of the message that a revoke takes back */
-    struct record_id remask;  /* part M of an earlier message, sealed anew in `sealed_remask` */
-    struct buffer sealed_remask;
+    struct remask *remasks;
+    uint8_t media[ITEM_MEDIA_MAX][MEDIA_KEY_BYTES];
+    unsigned media_count;
+    bool original_gone; /* its O has outlived its keep already: delivered from M */
+    bool windowed;      /* its text stands in the window */
     enum item_outcome outcome;
     int result;
 };
@@ -170,6 +197,39 @@ void item_settled(struct item *item, enum item_outcome outcome, int result);
 /* ---- judge.c ---- */
 /* On the owner's thread: channel, subject, window, judging, sealing, job. Ends in item_settled. */
 void item_judge(struct item *item);
+/* (app, number, kind, id), for statuses also status, recipient and timestamp (whatsapp 0.17). */
+int item_dedupe_hash(struct item *item, uint32_t day);
+
+/* ---- commit.c ---- */
+/* Seals the parts of what was judged. SLUIS_EEXPIRED: there is nothing left to keep. */
+int item_seal(struct item *item, const struct json_doc *doc, const struct judged *judged,
+              bool unjudged, int64_t now);
+/* The storage profile's form of a unit, packed. */
+int render_storage(struct intake_thread *thread, const struct config_channel *channel,
+                   const struct json_doc *doc, enum mask_table table, const struct judged *judged,
+                   bool unjudged, struct buffer *out);
+int item_add_leaf(struct item *item, const struct audit_event *event);
+/* One intent per route. */
+int item_log_intents(struct item *item, const struct judged *judged, bool unjudged);
+void item_submit(struct item *item);
+
+/* ---- past.c ---- */
+/* The message that a revoke means, when it is this person's own; SLUIS_ENOENT. */
+int past_target(struct item *item, struct store_item *target);
+/* Part O or else M of a stored item, opened; *part says which. In the thread's arena. */
+int past_open(struct intake_thread *thread, struct store_read *read, const struct store_item *row,
+              uint8_t *part, struct judged *judged, struct span *json);
+struct window;
+void past_load_window(struct item *item, struct window *window);
+
+/* ---- remask.c ---- */
+struct window_message;
+/* Findings (offsets in the window's text) of an earlier message: its parts are sealed anew with
+ * this item's job. */
+int remask_add(struct item *item, const struct window_message *message,
+               const struct finding *findings, size_t n);
+void remask_run(struct store_txn *txn, const struct remask *list);
+void remask_free(struct remask *list);
 
 /* ---- quarantine.c ---- */
 /* Counts what is there at start. */
@@ -181,6 +241,7 @@ int quarantine_put(struct intake_thread *thread, const struct config_app *app, c
 /* ---- window.c ---- */
 struct window_message {
     struct span text; /* the table's copy */
+    uint32_t cut;     /* bytes of the message's text before it */
     bool from_customer;
     int64_t at_ms;
     uint64_t serial;
@@ -196,9 +257,11 @@ int window_table_new(struct window_table **out);
 void window_table_free(struct window_table *table);
 /* The window of a conversation, made when absent (loaded = false then). NULL: no memory. */
 struct window *window_get(struct window_table *table, uint16_t channel, uint64_t subject);
-/* Puts a message in front (by timestamp; equal ones by arrival). Drops what is beyond the bounds.
- */
+/* Puts a message in its place (by timestamp, equal ones by serial); once. Drops what is beyond the
+ * bounds. */
 void window_add(struct window_table *table, struct window *window, struct span text,
                 bool from_customer, int64_t at_ms, uint64_t serial);
+/* Takes a message out again: it was not stored, or was revoked. */
+void window_remove(struct window_table *table, uint16_t channel, uint64_t subject, uint64_t serial);
 
 #endif

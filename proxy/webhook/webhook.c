@@ -1,6 +1,7 @@
 /* The meta face: paths, GET verification, POST signature. */
 #include "internal.h"
 
+#include "sluis/base/clock.h"
 #include "sluis/base/log.h"
 
 #include <stdlib.h>
@@ -114,12 +115,19 @@ static void answer_method(struct exchange *ex)
     exchange_answer_end(ex, SPAN_EMPTY);
 }
 
-static bool shedding(struct webhook *w)
+/* The store's own lock is contended by its writer: asked some fifty times a second, not for each
+ * POST. A job above the mark is refused by the store itself. */
+static bool shedding(struct intake_thread *t)
 {
-    struct store_status status;
-    store_status(w->deps.store, &status);
-    return !status.intake_allowed || (status.state != STORE_READY) ||
-           atomic_load(&w->batch_bytes) > WEBHOOK_BATCHES_MAX;
+    struct webhook *w = t->webhook;
+    int64_t now = clock_mono_us();
+    if (t->looked_us == 0 || now - t->looked_us >= SHED_LOOK_US) {
+        struct store_status status;
+        store_status(w->deps.store, &status);
+        t->refusing = !status.intake_allowed || status.state != STORE_READY;
+        t->looked_us = now;
+    }
+    return t->refusing || atomic_load(&w->batch_bytes) > WEBHOOK_BATCHES_MAX;
 }
 
 /* Everything that can be refused before the body is read is refused here. */
@@ -146,7 +154,7 @@ int webhook_on_head(struct exchange *ex, uint64_t *body_max, void *ctx)
                !signature_well_formed(http_field(head, name))) {
         count(w, C_BAD_SIGNATURE);
         exchange_answer(ex, 401, SPAN_EMPTY, SPAN_EMPTY);
-    } else if (shedding(w)) {
+    } else if (shedding(t)) {
         count(w, C_SHED);
         exchange_answer_begin(ex, 503);
         exchange_answer_field(ex, SPAN("Retry-After"), SPAN(WEBHOOK_RETRY_AFTER));

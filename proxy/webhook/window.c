@@ -116,15 +116,43 @@ struct window *window_get(struct window_table *t, uint16_t channel, uint64_t sub
     return &s->window;
 }
 
+void window_remove(struct window_table *t, uint16_t channel, uint64_t subject, uint64_t serial)
+{
+    struct slot *s = *bucket(t, channel, subject);
+    while (s && (s->window.channel != channel || s->window.subject != subject))
+        s = s->next;
+    for (unsigned i = 0; s && i < s->window.count; i++) {
+        if (s->window.messages[i].serial == serial) {
+            drop_message(t, s, i);
+            return;
+        }
+    }
+}
+
+static bool is_newer(const struct window_message *m, int64_t at_ms, uint64_t serial)
+{
+    return m->at_ms > at_ms || (m->at_ms == at_ms && m->serial > serial);
+}
+
 void window_add(struct window_table *t, struct window *w, struct span text, bool from_customer,
                 int64_t at_ms, uint64_t serial)
 {
     struct slot *s = (struct slot *)w;
+    uint32_t cut = 0;
     if (text.n > DETECT_WINDOW_BYTES) { /* the end of a long text is what its successor continues */
-        text = span_from(text, text.n - DETECT_WINDOW_BYTES);
-        while (text.n && ((unsigned char)text.p[0] & 0xc0) == 0x80)
-            text = span_from(text, 1);
+        cut = (uint32_t)(text.n - DETECT_WINDOW_BYTES);
+        while (cut < text.n && ((unsigned char)text.p[cut] & 0xc0) == 0x80)
+            cut++;
+        text = span_from(text, cut);
     }
+    unsigned place = 0; /* newest first; what arrives late goes behind */
+    for (unsigned i = 0; i < w->count; i++) {
+        if (w->messages[i].serial == serial)
+            return;
+        place += is_newer(&w->messages[i], at_ms, serial);
+    }
+    if (place == DETECT_WINDOW_MESSAGES)
+        return;
     char *copy = malloc(text.n ? text.n : 1);
     if (!copy) /* a window is a help to detection of the next message; without memory it is shorter
                 */
@@ -133,16 +161,15 @@ void window_add(struct window_table *t, struct window *w, struct span text, bool
         memcpy(copy, text.p, text.n);
     if (w->count == DETECT_WINDOW_MESSAGES)
         drop_message(t, s, w->count - 1);
-    unsigned place = 0; /* newest first; an older timestamp that arrives late goes behind */
-    while (place < w->count && w->messages[place].at_ms > at_ms)
-        place++;
     for (unsigned i = w->count; i > place; i--)
         w->messages[i] = w->messages[i - 1];
     w->messages[place] =
-        (struct window_message){span_of(copy, text.n), from_customer, at_ms, serial};
+        (struct window_message){span_of(copy, text.n), cut, from_customer, at_ms, serial};
     w->count++;
     s->bytes += text.n;
     t->bytes += text.n;
     while (s->bytes > DETECT_WINDOW_BYTES && w->count > 1)
         drop_message(t, s, w->count - 1);
+    while (t->bytes > WINDOW_BYTES_MAX && t->oldest != s)
+        drop_slot(t, t->oldest);
 }

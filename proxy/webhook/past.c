@@ -1,0 +1,123 @@
+/* What came before in a conversation: the message that a revoke means, parts opened again, the
+ * window after a restart. */
+#include "internal.h"
+
+#include "sluis/base/log.h"
+
+/* One that is not committed yet is known to its owner only. */
+static bool target_under_way(struct item *item, const uint8_t hash[STORE_HASH_BYTES], uint32_t day,
+                             struct store_item *target)
+{
+    for (const struct item *i = item->owner->under_way; i; i = i->older) {
+        if (i->dedupe_day == day && memcmp(i->dedupe, hash, STORE_HASH_BYTES) == 0) {
+            *target = i->row;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same hash as intake made of it, day by day backwards. */
+int past_target(struct item *item, struct store_item *target)
+{
+    struct item probe = {.batch = item->batch, .owner = item->owner, .unit = item->unit};
+    probe.unit.id = item->unit.target_id;
+    probe.unit.kind = STORE_KIND_MESSAGE;
+    struct store_read *read;
+    int r = store_read_begin(item->owner->webhook->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = SLUIS_ENOENT;
+    uint32_t today = (uint32_t)(item->row.at_ms / DAY_MS);
+    for (uint32_t back = 0; r == SLUIS_ENOENT && back <= WEBHOOK_DEDUPE_DAYS && back <= today;
+         back++) {
+        struct record_id where;
+        r = item_dedupe_hash(&probe, today - back);
+        if (r == 0 && target_under_way(item, probe.dedupe, today - back, target))
+            break;
+        if (r == 0)
+            r = store_get_dedupe(read, today - back, probe.dedupe, &where);
+        if (r == 0)
+            r = store_get_item(read, where.serial, target);
+    }
+    store_read_end(read);
+    if (r == 0 && target->subject != item->subject.serial)
+        r = SLUIS_ENOENT; /* somebody else's message: not this person's to take back */
+    return r;
+}
+
+int past_open(struct intake_thread *t, struct store_read *read, const struct store_item *row,
+              uint8_t *part, struct judged *judged, struct span *json)
+{
+    struct buffer plain;
+    struct span sealed, kept;
+    struct record_id id = {row->cls_o, row->bucket_o, row->subject, row->serial, 'O'};
+    buffer_init(&plain, STORE_RECORD_MAX);
+    int r = row->cls_o ? store_get_record(read, &id, &t->arena, &sealed) : SLUIS_ENOENT;
+    if (r == 0)
+        r = record_open(t->keys, 0, &id, sealed, &plain);
+    if ((r == SLUIS_ENOENT || r == SLUIS_EEXPIRED) && row->cls_m) {
+        id = (struct record_id){row->cls_m, row->bucket_m, row->subject, row->serial, 'M'};
+        r = store_get_record(read, &id, &t->arena, &sealed);
+        if (r == 0)
+            r = record_open(t->keys, 0, &id, sealed, &plain);
+    }
+    if (r == 0)
+        r = arena_try_copy(&t->arena, buffer_span(&plain), &kept);
+    buffer_free(&plain);
+    *part = id.part;
+    return r == 0 ? mask_unpack(kept, &t->arena, judged, json) : r;
+}
+
+static int load_one(struct item *item, struct store_read *read, const struct store_item *row,
+                    struct window *window)
+{
+    struct intake_thread *t = item->owner;
+    struct json_doc doc;
+    struct judged judged;
+    struct span json, text;
+    uint8_t part;
+    int r = past_open(t, read, row, &part, &judged, &json);
+    if (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED)
+        return 0;
+    if (r == 0)
+        r = json_scan(&doc, json, &t->arena, NULL);
+    if (r == 0)
+        r = mask_window_text(&doc, 0, &t->arena, &text);
+    if (r == 0 && text.n)
+        window_add(t->windows, window, text, row->kind == STORE_KIND_MESSAGE, row->at_ms,
+                   row->serial);
+    return r;
+}
+
+/* After a restart or an eviction: the conversation's last messages, from the store. A failure
+ * leaves the window short and is logged: detection then sees the message with less before it. */
+void past_load_window(struct item *item, struct window *window)
+{
+    struct store_read *read;
+    uint64_t serial = 0;
+    unsigned messages = 0;
+    window->loaded = true;
+    int r = store_read_begin(item->owner->webhook->deps.store, &read);
+    if (r == 0) {
+        r = store_get_head(read, item->channel->id, item->subject.serial, &serial);
+        for (unsigned i = 0; r == 0 && serial != 0 && i < WINDOW_ITEMS_MAX; i++) {
+            struct store_item row;
+            r = store_get_item(read, serial, &row);
+            if (r != 0 || messages == DETECT_WINDOW_MESSAGES ||
+                item->row.at_ms - row.at_ms > (int64_t)DETECT_WINDOW_MINUTES * 60000)
+                break;
+            if (row.kind != STORE_KIND_STATUS && row.kind != STORE_KIND_ACCOUNT) {
+                r = load_one(item, read, &row, window);
+                messages++;
+            }
+            serial = row.previous;
+        }
+        store_read_end(read);
+    }
+    if (r != 0 && r != SLUIS_ENOENT) {
+        LOG(LOG_ERROR, "webhook", "window_not_loaded", log_u64("serial", item->row.serial),
+            log_error(r));
+        window->loaded = false; /* the next message tries again */
+    }
+}
