@@ -91,6 +91,7 @@ static int tear_down(void **state)
     atomic_store(&fail_meta, 0);
     atomic_store(&fail_sync, 0);
     store_close(f->store);
+    (void)umount2(f->path, MNT_DETACH); /* left by a test that failed */
     test_folder_remove(f->path);
     free(f);
     return 0;
