@@ -106,6 +106,9 @@ int space_preallocate(struct store *store, struct diag *diag)
     if (store->config.preallocate == 0 || mdb_env_get_fd(store->env, &fd) != 0 ||
         fstat(fd, &st) != 0)
         return 0;
+    if (st.st_size >= (off_t)store->config.preallocate &&
+        (uint64_t)st.st_blocks * 512 >= store->config.preallocate)
+        return 0; /* done by an earlier opening */
     /* Not posix_fallocate, which writes a byte to each block where the file system cannot do it.
      * LMDB takes its length from the meta pages, so a longer file is nothing to it. */
     if (fallocate(fd, 0, 0, (off_t)store->config.preallocate) == 0)

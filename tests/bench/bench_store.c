@@ -10,6 +10,7 @@
  */
 #include <lmdb.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -62,7 +63,11 @@ struct message {
     uint32_t bucket, day;
     uint8_t hash[STORE_HASH_BYTES];
     const uint8_t *bytes;
-    sem_t *done;
+    struct batch *batch;
+};
+struct batch { /* one wake-up for all, as a mailbox does it */
+    _Atomic unsigned left;
+    sem_t done;
 };
 
 static int message_run(struct store_txn *txn, struct store_job *job)
@@ -99,7 +104,8 @@ static void message_done(struct store_job *job)
         (void)fprintf(stderr, "bench_store: job failed: %s\n", error_word(job->result));
         exit(1);
     }
-    sem_post(m->done);
+    if (atomic_fetch_sub(&m->batch->left, 1) == 1)
+        sem_post(&m->batch->done);
 }
 
 static double cpu_us(void)
@@ -113,15 +119,17 @@ static double cpu_us(void)
 /* `count` messages, 64 a commit. */
 static void load(struct store *store, uint64_t count, uint64_t *seed)
 {
-    static struct message batch[STORE_COMMIT_JOBS];
-    sem_t done;
+    static struct message messages[STORE_COMMIT_JOBS];
+    struct batch batch;
 
-    sem_init(&done, 0, 0);
+    sem_init(&batch.done, 0, 0);
     for (uint64_t i = 0; i < count; i += STORE_COMMIT_JOBS) {
+        atomic_store(&batch.left, STORE_COMMIT_JOBS);
         for (unsigned k = 0; k < STORE_COMMIT_JOBS; k++) {
-            struct message *m = &batch[k];
+            struct message *m = &messages[k];
             uint64_t r = random_next(seed);
-            *m = (struct message){.job = {.run = message_run, .done = message_done}, .done = &done};
+            *m = (struct message){.job = {.run = message_run, .done = message_done},
+                                  .batch = &batch};
             m->serial = store_next_serial(store);
             m->subject = 1 + r % CONVERSATIONS;
             m->bucket = 490000 + (uint32_t)(m->serial / MESSAGES_PER_HOUR);
@@ -134,12 +142,11 @@ static void load(struct store *store, uint64_t count, uint64_t *seed)
         }
         /* neighbours change places, as with several event threads */
         for (unsigned k = 0; k < STORE_COMMIT_JOBS; k++)
-            store_submit(store, &batch[k % 8 == 3 ? k + 1 : k % 8 == 4 ? k - 1 : k].job);
-        for (unsigned k = 0; k < STORE_COMMIT_JOBS; k++)
-            while (sem_wait(&done) != 0)
-                ;
+            store_submit(store, &messages[k % 8 == 3 ? k + 1 : k % 8 == 4 ? k - 1 : k].job);
+        while (sem_wait(&batch.done) != 0)
+            ;
     }
-    sem_destroy(&done);
+    sem_destroy(&batch.done);
 }
 
 static struct store *open_store(const char *folder, bool no_sync, size_t preallocate)
@@ -330,6 +337,7 @@ static void bench(const struct options *o)
            (double)(clock_mono_us() - t0) / 1e6);
     store_close(store);
     print_tables(o->folder, o->messages);
+    sync(); /* what the fill did not */
 
     t0 = clock_mono_us();
     store = open_store(o->folder, o->no_sync, o->preallocate);

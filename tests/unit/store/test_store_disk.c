@@ -148,6 +148,76 @@ static void test_control_no_sync(void **state)
     assert_true(missing > 0);
 }
 
+/* Something else takes the whole disk: full, not broken; and on again when it is given back. */
+static int run_filler(struct store_txn *txn, void *ctx)
+{
+    static uint8_t bytes[100000];
+    struct record_id id = {.cls = 5, .bucket = 1, .serial = *(uint64_t *)ctx, .part = 'O'};
+    store_put_record(txn, &id, span_of(bytes, sizeof(bytes)));
+    return store_txn_error(txn);
+}
+
+static void test_disk_full(void **state)
+{
+    static char bytes[1024 * 1024];
+    struct test_message before = {.serial = 1, .subject = 3}, after = {.serial = 2, .subject = 3};
+    struct store_config config;
+    struct store_status status;
+    struct store *store;
+    struct store_read *read;
+    struct diag diag;
+    struct disk d;
+    char other[400];
+
+    (void)state;
+    if (!disk_make(&d)) {
+        disk_free(&d);
+        skip();
+    }
+    test_config(&config, d.store);
+    assert_int_equal(store_open(&config, &store, &diag), 0);
+    assert_int_equal(test_run(store, run_message, &before), 0);
+    (void)snprintf(other, sizeof(other), "%s/other", d.mounted);
+    int fd = open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (write(fd, bytes, sizeof(bytes)) > 0)
+        ;
+    (void)close(fd);
+    int rc = 0;
+    for (uint64_t serial = 10; rc == 0 && serial < 2000; serial++)
+        rc = test_run_at(store, STORE_PURGE, run_filler, &serial);
+    assert_int_equal(rc, SLUIS_EFULL);
+    store_status(store, &status);
+    assert_int_equal(status.state, STORE_FULL);
+    assert_int_equal(test_run(store, run_message, &after), SLUIS_EFULL);
+    assert_int_equal(store_read_begin(store, &read), 0);
+    assert_int_equal(test_message_check(read, &before), 0);
+    store_read_end(read);
+    assert_int_equal(unlink(other), 0);
+    for (int i = 0; i < 500 && status.state != STORE_READY; i++) {
+        usleep(10000);
+        store_status(store, &status);
+    }
+    assert_int_equal(status.state, STORE_READY);
+    assert_int_equal(test_run(store, run_message, &after), 0);
+    store_close(store);
+
+    /* read-only: refused with a reason, and nothing is harmed */
+    assert_int_equal(umount(d.mounted), 0);
+    assert_int_equal(command("mount -o loop,ro", d.image, "", d.mounted), 0);
+    diag.text[0] = '\0';
+    assert_int_not_equal(store_open(&config, &store, &diag), 0);
+    assert_non_null(strstr(diag.text, "Read-only"));
+    assert_int_equal(umount(d.mounted), 0);
+    assert_true(disk_mount(&d));
+    assert_int_equal(store_open(&config, &store, &diag), 0);
+    assert_int_equal(store_read_begin(store, &read), 0);
+    assert_int_equal(test_message_check(read, &before), 0);
+    assert_int_equal(test_message_check(read, &after), 0);
+    store_read_end(read);
+    store_close(store);
+    disk_free(&d);
+}
+
 int main(void)
 {
     struct disk d;
@@ -160,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_disk_fails),
         cmocka_unit_test(test_control_no_sync),
+        cmocka_unit_test(test_disk_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
