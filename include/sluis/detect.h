@@ -3,7 +3,7 @@
  * no clock, no globals. Observes only; policy decides what is done with a finding.
  *
  *     detector_new(&settings, &detector, diag);            // once per policy, immutable, shared
- *     detect_scratch_new(detector, &scratch);              // one per thread
+ *     detect_scratch_new(&scratch);                        // one per thread, serves any detector
  *     n = detect_run(detector, scratch, &input, findings, DETECT_FINDINGS_MAX);
  *
  * Text is UTF-8 (what is not is judged as U+FFFD). Offsets are bytes of that text, end exclusive.

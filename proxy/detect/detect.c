@@ -118,6 +118,20 @@ static void find_from(const struct detector *d, struct detect_scratch *s, uint32
     }
 }
 
+/* True when all messages from norm `start` to `end` have one sender. */
+static bool one_sender(const struct detect_scratch *s, uint32_t start, uint32_t end)
+{
+    bool customer = false, agent = false;
+    for (size_t k = 0; k < s->segment_n; k++) {
+        const struct segment *g = &s->segments[k];
+        if (g->end <= start || g->start >= end)
+            continue;
+        customer |= g->customer;
+        agent |= !g->customer;
+    }
+    return !(customer && agent);
+}
+
 /* Values that begin in earlier messages: those that run on into the text, and those that a word of
  * the text has explained. What was known without the text has been found in its own turn. */
 static void find_earlier(const struct detector *d, struct detect_scratch *s)
@@ -142,8 +156,8 @@ static void find_earlier(const struct detector *d, struct detect_scratch *s)
     size_t kept = 0;
     for (size_t k = known; k < s->hit_n; k++) {
         struct hit h = s->hits[k];
-        bool keep = h.end > s->text_start;
-        if (!keep && tells) {
+        bool keep = h.end > s->text_start && one_sender(s, h.start, h.end);
+        if (h.end <= s->text_start && tells) {
             keep = true;
             for (size_t j = 0; j < known && keep; j++)
                 keep = s->hits[j].type != h.type || s->hits[j].start >= h.end ||

@@ -89,7 +89,6 @@ struct reading {
     unsigned n;
     uint32_t end; /* behind the last character taken */
     bool mended;  /* a letter O or I was read as a digit */
-    bool crosses; /* a border between messages was passed */
 };
 
 static void read_iban(const struct detect_scratch *s, uint32_t at, const char *classes,
@@ -101,7 +100,6 @@ static void read_iban(const struct detect_scratch *s, uint32_t at, const char *c
         if (is_iban_separator(c)) {
             if (++gap > IBAN_GAP_MAX)
                 return;
-            r->crosses |= c == NORM_MESSAGE;
             continue;
         }
         char class = r->n < 4 ? 'n' : classes[r->n - 4];
@@ -212,20 +210,6 @@ static void find_bank(const struct detector *d, struct detect_scratch *s, uint32
         context_of(s, first, last, CTX_ACCOUNT, CNT_TRACK | CNT_DEVICE | CNT_COMPANY);
     if (c.direct && !context_denies(&c))
         hit_add(d, s, s->atoms[first].start, s->atoms[last].end, DETECT_IBAN, 710, "bank+context");
-}
-
-/* True when all messages from norm `start` to `end` have one sender. */
-static bool one_sender(const struct detect_scratch *s, uint32_t start, uint32_t end)
-{
-    bool customer = false, agent = false;
-    for (size_t k = 0; k < s->segment_n; k++) {
-        const struct segment *g = &s->segments[k];
-        if (g->end <= start || g->start >= end)
-            continue;
-        customer |= g->customer;
-        agent |= !g->customer;
-    }
-    return !(customer && agent);
 }
 
 /* A value whose check digits start at number atom i; its country stands before it. */

@@ -3,10 +3,11 @@
 
 Usage: generate.py [OUT]      (standard output without OUT)
 
-Lines as `sluis scan --jsonl` reads them, plus "group", "held_out" and "labels": type, start, end
+Lines as `sluis scan --jsonl` reads them, plus "group", "part" (tuning, held-out, blind) and "labels": type, start, end
 (code points of `text`, end exclusive); a label with "back": k lies in the k-th message before the text.
 
-Messages stand in messages.txt (tuning) and held_out.txt. In a message
+Messages stand in messages.txt (tuning), held_out.txt (written before tuning, never looked at) and blind.txt (written
+after it). In a message
   {TYPE=literal}   is a labelled value,
   {TYPE SPEC}      a labelled value made up here, with valid check digits ({bsnx}, {ibanx} ...: one
                    typing error, still labelled),
@@ -289,7 +290,7 @@ def expand(maker, template):
     return text, labels
 
 
-def load(name, held_out):
+def load(name, part):
     current, rows = '', []
     for line in open(os.path.join(HERE, name), encoding='utf-8'):
         line = line.rstrip('\n')
@@ -298,16 +299,16 @@ def load(name, held_out):
         elif line == '* all-ibans':
             for k, country in enumerate(sorted(BBAN)):
                 form = ['c', '4', 'l', 'h', 'l4'][k % 5]
-                rows.append((current, f'{{iban {country} {form}}}', k % 4 == 3))
+                rows.append((current, f'{{iban {country} {form}}}', 'held-out' if k % 4 == 3 else part))
         elif line and not line.startswith('# '):
-            rows.append((current, line, held_out))
+            rows.append((current, line, part))
     return rows
 
 
 def main():
     out = open(sys.argv[1], 'w', encoding='utf-8') if len(sys.argv) > 1 else sys.stdout
-    rows = load('messages.txt', False) + load('held_out.txt', True)
-    for number, (name, line, held_out) in enumerate(rows):
+    rows = load('messages.txt', 'tuning') + load('held_out.txt', 'held-out') + load('blind.txt', 'blind')
+    for number, (name, line, part) in enumerate(rows):
         rng = random.Random(f'{name}|{line}')
         maker = Maker(rng)
         parts = [p.replace('\\n', '\n').replace('\\u200b', '\u200b') for p in line.split(' || ')]
@@ -319,7 +320,7 @@ def main():
             labels += [dict(m, back=len(parts) - 1 - k) for m in marks]
         text, marks = expand(maker, parts[-1])
         labels += marks
-        row = {'id': number, 'text': text, 'group': name, 'held_out': held_out, 'labels': labels}
+        row = {'id': number, 'text': text, 'group': name, 'part': part, 'labels': labels}
         if context:
             row['context'] = context
         out.write(json.dumps(row, ensure_ascii=False) + '\n')

@@ -101,6 +101,10 @@ static void test_split(void **state)
     int n = talk(others, 2);
     for (int k = 0; k < n; k++)
         assert_int_not_equal(found[k].type, DETECT_IBAN);
+    const char *bsn_of_two[] = {"C mijn bsn", "A 1234", "C 56782"};
+    n = talk(bsn_of_two, 3);
+    for (int k = 0; k < n; k++)
+        assert_int_equal(found[k].back, 0);
 }
 
 static void test_window_bounds(void **state)
