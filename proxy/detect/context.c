@@ -6,7 +6,9 @@
 #define COST_AFTER 8
 #define COST_SENTENCE 30
 #define COST_MESSAGE 20
-#define COST_NUMBER 12   /* a number between: the keyword may be its */
+#define COST_NUMBER 12 /* a number between: the keyword may be its */
+#define COST_TOPIC 24
+#define TOPIC_REACH 16   /* a topic this near names the value: "factuur 123" */
 #define KEYS_SEEN_MAX 24 /* keywords looked at on each side */
 #define DIRECT_REACH 48  /* characters between a keyword and the value it announces */
 #define ANSWER_REACH 40  /* characters between the start of an answer and its value */
@@ -66,6 +68,20 @@ static uint32_t place_in_message(const struct detect_scratch *s, uint32_t first)
     return at;
 }
 
+/* A topic ("dossier", "factuur", "code") is counter-evidence where it stands right before a value
+ * or in its sentence; what was talked about in an earlier message, or a keyword's own second half
+ * ("bsn code"), is not. Adds to the distance; CONTEXT_NONE: no evidence at all. */
+static uint32_t topic_cost(const struct detect_scratch *s, uint32_t at, uint32_t want,
+                           uint32_t away, const struct between *b)
+{
+    uint32_t bits = s->atoms[at].ctx;
+    if (!(bits & WORD_PLAIN))
+        return 0;
+    if (b->messages > 0 || (at > 0 && (s->atoms[at - 1].ctx & want)))
+        return CONTEXT_NONE;
+    return away > TOPIC_REACH ? COST_TOPIC : 0;
+}
+
 struct nearest {
     uint32_t distance, at;
 };
@@ -99,7 +115,9 @@ static void look_before(const struct detect_scratch *s, uint32_t first, uint32_t
             if ((announces || answers) && b.numbers == 0 && c->distance == CONTEXT_NONE)
                 *direct = true;
         } else {
-            take(c, away + b.cost, at);
+            uint32_t cost = topic_cost(s, at, want, away, &b);
+            if (cost != CONTEXT_NONE)
+                take(c, away + b.cost + cost, at);
         }
     }
 }

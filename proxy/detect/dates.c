@@ -4,7 +4,8 @@
 #define YEAR_MIN 1900
 #define YEAR_MAX 2100
 /* A date of birth stands at most this far from the word that says so. */
-#define DOB_REACH 110
+#define DOB_REACH 190
+#define ROW_REACH 30 /* the word BSN, its number between or not */
 
 static bool joined(const struct atom *a)
 {
@@ -96,7 +97,7 @@ static bool read_month_first(const struct detect_scratch *s, uint32_t i, uint32_
 
 void find_dob(const struct detector *d, struct detect_scratch *s, uint32_t i)
 {
-    if (!(s->seen & CTX_DOB))
+    if (!(s->seen & (CTX_DOB | CTX_BSN)))
         return;
     uint32_t first = i, last = i;
     if (read_month_first(s, i, &last))
@@ -110,7 +111,13 @@ void find_dob(const struct detector *d, struct detect_scratch *s, uint32_t i)
         (s->atoms[i].before & (GAP_DASH | GAP_DOT | GAP_SLASH)))
         return;
     struct context c = context_of(s, first, last, CTX_DOB, CNT_ORDER | CNT_DATE | CTX_EXPIRY);
-    if (c.want <= DOB_REACH && context_holds(&c))
-        hit_add(d, s, s->atoms[first].start, s->atoms[last].end, DETECT_DOB, c.direct ? 950 : 850,
-                "date+context");
+    if (c.want > DOB_REACH || !context_holds(&c)) {
+        /* a row of personal details: a date right beside a BSN */
+        struct context row = context_of(s, first, last, CTX_BSN, CNT_ORDER | CNT_DATE | CTX_EXPIRY);
+        if (row.want <= ROW_REACH && context_holds(&row))
+            hit_add(d, s, s->atoms[first].start, s->atoms[last].end, DETECT_DOB, 750, "date+row");
+        return;
+    }
+    hit_add(d, s, s->atoms[first].start, s->atoms[last].end, DETECT_DOB, c.direct ? 950 : 850,
+            "date+context");
 }

@@ -237,8 +237,7 @@ void find_iban(const struct detector *d, struct detect_scratch *s, uint32_t i)
     unsigned length = unroll(country->bban, classes) + 4;
     struct reading r = {.text = {c1, c2}, .n = 2};
     read_iban(s, a->start, classes, length, &r);
-    bool proof =
-        r.n == length && check_mod97(r.text, r.n) && (!r.crosses || one_sender(s, start, r.end));
+    bool proof = r.n == length && check_mod97(r.text, r.n);
     if (proof)
         hit_add(d, s, start, r.end, DETECT_IBAN, r.mended ? 900 : 990,
                 r.mended ? "structure+mod97+mended" : "structure+mod97");

@@ -121,7 +121,7 @@ static const struct word_row rows[] = {
      "reserveringsnummer booking boeking boekingsnummer boekingnr lidmaatschapsnummer lidnummer "
      "relatienr relatienummer debiteur debiteurnummer debiteurennummer artikel artikelnummer "
      "artikelnr artnr product productnummer productcode sku transactie transactienummer "
-     "transactieid transactie_id id projectnummer project claim claimnummer schadenummer retour "
+     "transactieid projectnummer project claim claimnummer schadenummer retour "
      "retournummer retournr rma aanslag aanslagnummer vordering vorderingsnummer "
      "beschikkingsnummer "
      "beschikking serviceverzoek bonnummer bon kassabon kortingscode actiecode cadeaubon voucher "
@@ -157,7 +157,20 @@ static const struct word_row rows[] = {
     {"euro eur euros bedrag bedragen saldo prijs kosten cent totaal subtotaal betaald betaling "
      "openstaand openstaande teruggave nettobedrag dollar usd miljoen montant betrag amount price",
      CNT_AMOUNT},
-    {"code codes nummercode", CNT_NUMBER},
+    {"code codes nummercode id", CNT_NUMBER | WORD_PLAIN},
+    /* topics: weak counter-evidence (context.c) */
+    {"dossier zaak zaken factuur facturen bestelling bestellingen besteld bestelde contract polis "
+     "reservering "
+     "booking boeking project claim retour melding aanvraag offerte product artikel transactie "
+     "transaction "
+     "vergunning subsidie aanslag beschikking pakket pakketje zending parcel shipment case ticket "
+     "tickets "
+     "incident stichting onderneming organisatie apparaat meter versie model error foutmelding "
+     "vordering invoice "
+     "rechnung facture bestellung commande paket colis order orders kenmerken omschrijving "
+     "vergadering perceel "
+     "serviceverzoek bon licentie batch",
+     WORD_PLAIN},
     {"klantenservice servicenummer openingstijden helpdesk servicedesk infolijn hoofdnummer "
      "customerservice algemene kundenservice",
      CNT_SERVICE},

@@ -308,7 +308,7 @@ def load(name, part):
 def main():
     out = open(sys.argv[1], 'w', encoding='utf-8') if len(sys.argv) > 1 else sys.stdout
     rows = load('messages.txt', 'tuning') + load('held_out.txt', 'held-out') + load('blind.txt', 'blind')
-    for number, (name, line, part) in enumerate(rows):
+    for number, (name, line, where) in enumerate(rows):
         rng = random.Random(f'{name}|{line}')
         maker = Maker(rng)
         parts = [p.replace('\\n', '\n').replace('\\u200b', '\u200b') for p in line.split(' || ')]
@@ -320,7 +320,7 @@ def main():
             labels += [dict(m, back=len(parts) - 1 - k) for m in marks]
         text, marks = expand(maker, parts[-1])
         labels += marks
-        row = {'id': number, 'text': text, 'group': name, 'part': part, 'labels': labels}
+        row = {'id': number, 'text': text, 'group': name, 'part': where, 'labels': labels}
         if context:
             row['context'] = context
         out.write(json.dumps(row, ensure_ascii=False) + '\n')
