@@ -23,6 +23,7 @@
 #define TAG crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define COVER_FILE_MAX ((size_t)SLAB_SLOTS_MAX * 48) /* keys and marks of a full slab */
 #define NAME_MAX_COVER 32
+#define RESERVE_MORE 65536 /* room for some punctures beyond twice the cover */
 
 static const char slot_magic[8] = {'S', 'L', 'U', 'I', 'S', 'E', 'P', '1'};
 static const char cover_magic[8] = {'S', 'L', 'U', 'I', 'S', 'K', 'R', '1'};
@@ -140,10 +141,64 @@ static void cover_name(char name[NAME_MAX_COVER], uint64_t generation)
     snprintf(name, NAME_MAX_COVER, "cover.%" PRIu64, generation);
 }
 
+/*
+ * A full disk must not keep keys alive: a file with blocks of its own stands ready, twice as large
+ * as the cover, and becomes the new cover when there is no room for another.
+ */
+static void reserve_make(struct keyring_files *files, size_t cover_size)
+{
+    struct stat st;
+    off_t want = (off_t)(2 * cover_size + RESERVE_MORE);
+    int fd = openat(files->folder, "reserve", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size >= want) {
+        close(fd);
+        return;
+    }
+    int error = fd < 0 ? errno : posix_fallocate(fd, 0, want);
+    if (fd >= 0) {
+        if (error == 0 && fsync(fd) != 0)
+            error = errno;
+        close(fd);
+    }
+    if (error) {
+        /* a shorter one is none: it would end in the middle of a cover */
+        unlinkat(files->folder, "reserve", 0);
+        LOG(LOG_ALARM, "keyring", "no_reserve", log_u64("bytes", (uint64_t)want));
+    }
+}
+
+static int bytes_into(struct keyring_files *files, const char *name, int flags,
+                      const uint8_t *bytes, size_t n)
+{
+    int fd = openat(files->folder, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    if (fd < 0)
+        return errno == ENOSPC || errno == EDQUOT ? SLUIS_EFULL : SLUIS_EIO;
+    int result = pwrite_all(fd, bytes, n, 0);
+    if (!result && (ftruncate(fd, (off_t)n) != 0 || fsync(fd) != 0))
+        result = errno == ENOSPC || errno == EDQUOT ? SLUIS_EFULL : SLUIS_EIO;
+    close(fd);
+    return result;
+}
+
+static int cover_bytes_write(struct keyring_files *files, uint64_t generation, const uint8_t *bytes,
+                             size_t n)
+{
+    char name[NAME_MAX_COVER];
+    cover_name(name, generation);
+    unlinkat(files->folder, name, 0); /* left by a change that never came to its slot */
+    int result = bytes_into(files, name, O_CREAT | O_EXCL, bytes, n);
+    if (result != SLUIS_EFULL)
+        return result;
+    unlinkat(files->folder, name, 0);
+    if (renameat(files->folder, "reserve", files->folder, name) != 0)
+        return SLUIS_EFULL;
+    LOG(LOG_ALARM, "keyring", "reserve_used", log_u64("generation", generation));
+    return bytes_into(files, name, 0, bytes, n);
+}
+
 static int cover_file_write(struct keyring_files *files, const struct cover *cover,
                             uint64_t generation)
 {
-    char name[NAME_MAX_COVER];
     size_t most = cover_most(cover);
     /* the plain cover holds every key: guarded memory */
     uint8_t *memory = sodium_malloc(HEAD_SIZE + NONCE + most + TAG);
@@ -151,7 +206,7 @@ static int cover_file_write(struct keyring_files *files, const struct cover *cov
         return SLUIS_ENOMEM;
     struct buffer plain = {.p = (char *)memory + HEAD_SIZE + NONCE, .cap = most, .max = most};
     cover_write(cover, &plain);
-    int result = plain.error, fd = -1;
+    int result = plain.error;
     if (result)
         goto out;
     head_put(memory, cover_magic, generation, files->installation);
@@ -160,19 +215,8 @@ static int cover_file_write(struct keyring_files *files, const struct cover *cov
     crypto_aead_xchacha20poly1305_ietf_encrypt(
         memory + HEAD_SIZE + NONCE, &sealed, memory + HEAD_SIZE + NONCE, plain.n, memory, HEAD_SIZE,
         NULL, memory + HEAD_SIZE, slab_key(&cover->slab, SLAB_EPOCH));
-    cover_name(name, generation);
-    unlinkat(files->folder, name, 0); /* left by a change that never came to its slot */
-    fd = openat(files->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        result = errno == ENOSPC ? SLUIS_EFULL : SLUIS_EIO;
-        goto out;
-    }
-    result = pwrite_all(fd, memory, HEAD_SIZE + NONCE + (size_t)sealed, 0);
-    if (!result && fsync(fd) != 0)
-        result = SLUIS_EIO;
+    result = cover_bytes_write(files, generation, memory, HEAD_SIZE + NONCE + (size_t)sealed);
 out:
-    if (fd >= 0)
-        close(fd);
     sodium_free(memory);
     return result;
 }
@@ -270,6 +314,7 @@ int files_commit(struct keyring_files *files, struct cover *cover)
     if (result || (result = step_done(files, 5)))
         goto out;
     result = covers_tidy(files, next);
+    reserve_make(files, cover_most(cover));
     if (!result)
         result = step_done(files, 6);
 out:
@@ -420,6 +465,8 @@ int files_open(struct keyring_files *files, const struct keyring_config *config,
         if (result)
             diag_set(diag, path, 0, 0, "cannot make the keyring");
     }
+    if (!result)
+        reserve_make(files, cover_most(cover));
 out:
     if (result)
         files_close(files);

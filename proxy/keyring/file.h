@@ -4,6 +4,8 @@
  *   FOLDER/epoch        two slots of 4096 bytes, preallocated, only ever overwritten in place
  *   FOLDER/cover.N      the cover of generation N, sealed under epoch key N
  *
+ *   FOLDER/reserve      blocks held for the next cover, for the day the disk is full
+ *
  * Slot (generation g stands in slot g mod 2; all zero: empty):
  *   0   "SLUISEP1"          8   generation, big-endian        16  installation, 16 bytes
  *   32  nonce, 24           56  sealed epoch key, 32 + 16     104 zeros

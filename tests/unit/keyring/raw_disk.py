@@ -31,6 +31,44 @@ def living_slot(epoch):
     return living[0][NONCE_AT:SLOT_END]
 
 
+def full_disk(tool, top):
+    """Punctures on a disk without a free block: the reserve becomes the cover."""
+    image, mount = os.path.join(top, 'small'), os.path.join(top, 'small-mount')
+    ring, root = os.path.join(mount, 'ring'), os.path.join(top, 'small-root')
+    os.mkdir(mount)
+    with open(image, 'wb') as f:
+        f.truncate(8 << 20)
+    if run('mkfs.ext4', '-q', image).returncode or run('mount', '-o', 'loop', image, mount).returncode:
+        return ['cannot mount the small image']
+    errors = []
+    try:
+        if run(tool, ring, root).returncode:
+            return ['tool failed on the small image']
+        filler = os.open(os.path.join(mount, 'filler'), os.O_WRONLY | os.O_CREAT)
+        for size in (65536, 1024, 1):
+            try:
+                while True:
+                    os.write(filler, b'x' * size)
+                    os.fsync(filler)
+            except OSError:
+                pass
+        os.close(filler)
+        before = living_slot(os.path.join(ring, 'epoch'))
+        done = run(tool, ring, root, '5', '6', '7')
+        if done.returncode:
+            errors.append('a full disk kept keys alive')
+        if 'reserve_used' not in done.stderr:
+            errors.append('control: the disk was not full')
+        if living_slot(os.path.join(ring, 'epoch')) == before:
+            errors.append('full disk: the slot did not change')
+        os.unlink(os.path.join(mount, 'filler'))
+        if run(tool, ring, root, '8').returncode or not os.path.exists(os.path.join(ring, 'reserve')):
+            errors.append('the reserve did not come back')
+    finally:
+        run('umount', mount)
+    return errors
+
+
 def main(tool):
     top = tempfile.mkdtemp(prefix='sluis-raw-')
     image, mount = os.path.join(top, 'image'), os.path.join(top, 'mount')
@@ -64,10 +102,10 @@ def main(tool):
         os.sync()
         run('umount', mount)
         mounted = False
+        errors = full_disk(tool, top)
         raw = open(image, 'rb').read()
         left = [n for n, slot in enumerate(seen[:-1]) if slot in raw or slot[24:] in raw]
         covers = raw.count(b'SLUISKR1')
-        errors = []
         if left:
             errors.append(f'epoch keys of generations {[n + 1 for n in left]} are still on the disk')
         if len(set(seen)) != ROUNDS + 1:
@@ -79,7 +117,8 @@ def main(tool):
         if secret not in raw:
             errors.append('control: a file replaced by rename was not found')
         print('\n'.join(errors) or
-              f'{ROUNDS} destroyed epoch keys: 0 found; {covers} covers found; rename control found')
+              f'{ROUNDS} destroyed epoch keys: 0 found; {covers} covers found; rename control found; '
+              f'punctures on a full disk')
         return 1 if errors else 0
     finally:
         if mounted:
