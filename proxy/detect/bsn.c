@@ -37,8 +37,19 @@ static bool read_bsn(const struct detect_scratch *s, uint32_t i, struct bsn_valu
     if (first_n > BSN_DIGITS_MAX)
         return false;
     add_digits(s, &s->atoms[i], v);
-    if (first_n >= 8)
+    if (first_n >= 9)
         return true;
+    if (first_n == 8) {
+        /* "12345678-2", or eight digits that lack the leading zero */
+        const struct atom *tail = i + 1 < s->atom_n ? &s->atoms[i + 1] : NULL;
+        if (tail && tail->gap == 1 && joined(tail) && atom_size(tail) == 1 &&
+            !(tail->before & GAP_SPACE)) {
+            add_digits(s, tail, v);
+            v->last = i + 1;
+            v->form = FORM_OTHER;
+        }
+        return true;
+    }
     uint32_t sizes[BSN_PARTS_MAX] = {first_n};
     uint32_t seps = 0;
     unsigned parts = 1;
@@ -132,7 +143,7 @@ static void find_near(const struct detector *d, struct detect_scratch *s, uint32
 {
     if (!c->direct || v->crosses || context_denies(c) || v->n < BSN_NEAR_MIN)
         return;
-    bool mobile = v->n == 10 && v->digits[0] == '0';
+    bool mobile = v->n == 10 && v->digits[0] == '0' && v->digits[1] == '6';
     if (mobile || is_date(s, i) || (s->atoms[i].flags & ATOM_URL))
         return;
     hit_add(d, s, s->atoms[i].start, s->atoms[v->last].end, DETECT_BSN, 560, "digits+context");

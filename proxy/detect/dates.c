@@ -5,7 +5,7 @@
 #define YEAR_MAX 2100
 /* A date of birth stands at most this far from the word that says so. */
 #define DOB_REACH 190
-#define ROW_REACH 30 /* the word BSN, its number between or not */
+#define ROW_REACH 45 /* the word BSN, its number between or not */
 
 static bool joined(const struct atom *a)
 {

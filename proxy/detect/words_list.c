@@ -14,7 +14,7 @@ static const struct word_row rows[] = {
     {"burger sofi social citizen credit bank giro pin kaart pas rek track fiscaal rijbewijs post "
      "geboorte date geb verificatie bevestigings one kamer debit betaal security service reken "
      "rekening telefoon tel mobiel passport paspoort identity id birth account card phone mobile "
-     "ne sms verification bevestiging inlog login controle activatie activerings beveiliging "
+     "ne a v sms verification bevestiging inlog login controle activatie activerings beveiliging "
      "beveiligings toegang digid veiligheids eenmalige otp den "
      "customer order case ticket invoice klant factuur bestel dossier zaak land ing conto konto "
      "kenteken document vervaldatum wacht mobiele licence license driving number sort chassis",
@@ -157,7 +157,12 @@ static const struct word_row rows[] = {
     {"euro eur euros bedrag bedragen saldo prijs kosten cent totaal subtotaal betaald betaling "
      "openstaand openstaande teruggave nettobedrag dollar usd miljoen montant betrag amount price",
      CNT_AMOUNT},
-    {"code codes nummercode id", CNT_NUMBER | WORD_PLAIN},
+    {"code codes nummercode", CNT_NUMBER | WORD_PLAIN},
+    {"vnummer vnr anummer anr ov ovchip ovchipkaart chipkaart chipkaartnummer ovchipkaartnummer "
+     "spaarkaart klantenkaart klantenkaartnummer cadeaukaart cadeaukaartnummer bonuskaart airmiles "
+     "spaarkaartnummer bibliotheekpas bibliotheekkaart stadspas stadspasnummer milieupas "
+     "milieupasnummer afvalpas afvalpasnummer",
+     CNT_NUMBER},
     /* topics: weak counter-evidence (context.c) */
     {"dossier zaak zaken factuur facturen bestelling bestellingen besteld bestelde contract polis "
      "reservering "
