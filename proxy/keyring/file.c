@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -324,6 +325,23 @@ out:
 
 /* ---- opening ---- */
 
+/* ext3 and ext4 with data=journal write every block to the journal first, where it stays a while.
+ */
+static bool data_journalled(dev_t device)
+{
+    char line[4096], number[32];
+    bool journalled = false;
+    snprintf(number, sizeof(number), " %u:%u ", major(device), minor(device));
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    if (!mounts)
+        return false;
+    while (fgets(line, sizeof(line), mounts))
+        if (strstr(line, number) && strstr(line, "data=journal"))
+            journalled = true;
+    fclose(mounts);
+    return journalled;
+}
+
 static int folder_check(struct keyring_files *files, const char *path, bool any_file_system,
                         struct diag *diag)
 {
@@ -347,6 +365,12 @@ static int folder_check(struct keyring_files *files, const char *path, bool any_
                      "overwritten keys would stay on the disk");
             return SLUIS_EDENIED;
         }
+    }
+    if (!any_file_system && data_journalled(st.st_dev)) {
+        diag_set(diag, path, 0, 0,
+                 "keyring folder is on a file system that journals data: "
+                 "overwritten keys would stay in the journal");
+        return SLUIS_EDENIED;
     }
     return 0;
 }

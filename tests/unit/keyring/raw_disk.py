@@ -69,6 +69,25 @@ def full_disk(tool, top):
     return errors
 
 
+def journalled_data(tool, top):
+    """A file system that journals data is refused; the same one mounted otherwise is not."""
+    image, mount = os.path.join(top, 'journal'), os.path.join(top, 'journal-mount')
+    os.mkdir(mount)
+    with open(image, 'wb') as f:
+        f.truncate(16 << 20)
+    errors = []
+    if run('mkfs.ext4', '-q', image).returncode:
+        return ['cannot make the journal image']
+    for mode, accepted in (('journal', False), ('ordered', True)):
+        if run('mount', '-o', f'loop,data={mode}', image, mount).returncode:
+            return [f'cannot mount with data={mode}']
+        done = run(tool, os.path.join(mount, 'ring'), os.path.join(top, 'journal-root'))
+        run('umount', mount)
+        if (done.returncode == 0) != accepted:
+            errors.append(f'data={mode}: {done.stderr or "accepted"}')
+    return errors
+
+
 def main(tool):
     top = tempfile.mkdtemp(prefix='sluis-raw-')
     image, mount = os.path.join(top, 'image'), os.path.join(top, 'mount')
@@ -102,7 +121,7 @@ def main(tool):
         os.sync()
         run('umount', mount)
         mounted = False
-        errors = full_disk(tool, top)
+        errors = full_disk(tool, top) + journalled_data(tool, top)
         raw = open(image, 'rb').read()
         left = [n for n, slot in enumerate(seen[:-1]) if slot in raw or slot[24:] in raw]
         covers = raw.count(b'SLUISKR1')
