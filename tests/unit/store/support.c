@@ -86,6 +86,8 @@ struct store *test_store(const char *path)
     char line[1024];
 
     test_config(&config, path);
+    config.no_sync =
+        true; /* tables are at stake; test_store_crash and test_store_disk need the disk */
     int rc = store_open(&config, &store, &diag);
     if (rc) {
         (void)fprintf(stderr, "store_open: %s: %s\n", error_word(rc),
