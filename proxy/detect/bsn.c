@@ -5,7 +5,7 @@
 #define BSN_DIGITS_MAX 10 /* one too many by a typing error */
 #define BSN_NEAR_MIN 7
 
-#define BSN_COUNTER (CNT_ANY | CTX_PHONE | CTX_PLATE | CTX_DRIVING)
+#define BSN_COUNTER (CNT_ANY | CTX_PHONE)
 
 enum bsn_form { FORM_BARE, FORM_DOTTED /* 1234.56.782 */, FORM_OTHER };
 

@@ -9,6 +9,7 @@
 #define COST_NUMBER 12 /* a number between: the keyword may be its */
 #define COST_TOPIC 24
 #define TOPIC_REACH 16   /* a topic this near names the value: "factuur 123" */
+#define BELONGS_ATOMS 8  /* words from a keyword to the topic it is for */
 #define KEYS_SEEN_MAX 24 /* keywords looked at on each side */
 #define DIRECT_REACH 48  /* characters between a keyword and the value it announces */
 #define ANSWER_REACH 40  /* characters between the start of an answer and its value */
@@ -77,7 +78,8 @@ static uint32_t topic_cost(const struct detect_scratch *s, uint32_t at, uint32_t
     uint32_t bits = s->atoms[at].ctx;
     if (!(bits & WORD_PLAIN))
         return 0;
-    if (b->messages > 0 || (at > 0 && (s->atoms[at - 1].ctx & want)))
+    /* verbs ("bel", "app") are evidence for a phone number, against nothing */
+    if (b->messages > 0 || (at > 0 && (s->atoms[at - 1].ctx & want)) || (bits & CTX_PHONE))
         return CONTEXT_NONE;
     return away > TOPIC_REACH ? COST_TOPIC : 0;
 }
@@ -177,6 +179,35 @@ static void look_after(const struct detect_scratch *s, uint32_t last, uint32_t w
     }
 }
 
+static bool is_denial(const struct detect_scratch *s, const struct atom *a)
+{
+    static const char *const words[] = {"geen", "niet", "maar",  "wel",
+                                        "not",  "no",   "nicht", "kein"};
+    for (size_t k = 0; k < sizeof words / sizeof *words; k++) {
+        size_t n = strlen(words[k]);
+        bool same = atom_size(a) == n;
+        for (size_t c = 0; c < n && same; c++)
+            same = to_lower(s->norm[a->start + c]) == (uint8_t)words[k][c];
+        if (same)
+            return true;
+    }
+    return false;
+}
+
+/* "bsn voor de aanvraag: 1...": the topic at atom `topic` is what the keyword before it is for. */
+static bool belongs_to(const struct detect_scratch *s, uint32_t keyword, uint32_t topic)
+{
+    if (!(s->atoms[topic].ctx & WORD_PLAIN) || keyword >= topic || topic - keyword > BELONGS_ATOMS)
+        return false;
+    for (uint32_t k = keyword + 1; k <= topic; k++) {
+        const struct atom *a = &s->atoms[k];
+        if ((a->before & (GAP_COMMA | GAP_SENTENCE | GAP_LINE | GAP_MESSAGE | GAP_COLON)) ||
+            a->kind == ATOM_NUMBER || is_denial(s, a))
+            return false;
+    }
+    return true;
+}
+
 struct context context_of(const struct detect_scratch *s, uint32_t first, uint32_t last,
                           uint32_t want, uint32_t counter)
 {
@@ -186,6 +217,9 @@ struct context context_of(const struct detect_scratch *s, uint32_t first, uint32
     look_after(s, last, want, counter, &w, &c);
     out.want = w.distance;
     out.counter = c.distance;
+    if (w.distance != CONTEXT_NONE && c.distance != CONTEXT_NONE && c.at < first &&
+        belongs_to(s, w.at, c.at))
+        c.distance = out.counter = CONTEXT_NONE;
     if (w.distance != CONTEXT_NONE && c.distance != CONTEXT_NONE) {
         uint32_t a = w.at < c.at ? w.at : c.at, b = w.at < c.at ? c.at : w.at;
         out.listed = b < first && is_list(s, a, b);

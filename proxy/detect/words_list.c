@@ -30,7 +30,8 @@ static const struct word_row rows[] = {
      "bankkonto compte bancaire rib virement uberweisen uberweisung bic "
      "bankrekenning rekeningnumer rekeningnummr rekingnummer rekningen",
      CTX_ACCOUNT},
-    {"creditcard creditcards creditkaart creditcardnummer creditcardnr kredietkaart kaartnr "
+    {"mastercard* creditcard* visakaart* visacard* visanummer bankpas* betaalpas* debitcard* "
+     "creditcard creditcards creditkaart creditcardnummer creditcardnr kredietkaart kaartnr "
      "kaartnummer kaartnummr kaartnumer pasnr pasnummer cardnumber cardnr visa mastercard "
      "mastercrd "
      "maestro amex "
@@ -119,7 +120,8 @@ static const struct word_row rows[] = {
      "betalingskenmerk meldingsnummer melding meldnr meldnummer aanvraag aanvraagnummer aanvraagnr "
      "offerte offertenr offertenummer contract contractnr contractnummer polis reservering "
      "reserveringsnummer booking boeking boekingsnummer boekingnr lidmaatschapsnummer lidnummer "
-     "relatienr relatienummer debiteur debiteurnummer debiteurennummer artikel artikelnummer "
+     "relatienr relatienummer acceptgiro acceptgirokaart aansluitnummer debiteur debiteurnummer "
+     "debiteurennummer artikel artikelnummer "
      "artikelnr artnr product productnummer productcode sku transactie transactienummer "
      "transactieid projectnummer project claim claimnummer schadenummer retour "
      "retournummer retournr rma aanslag aanslagnummer vordering vorderingsnummer "
@@ -163,6 +165,11 @@ static const struct word_row rows[] = {
      "spaarkaartnummer bibliotheekpas bibliotheekkaart stadspas stadspasnummer milieupas "
      "milieupasnummer afvalpas afvalpasnummer",
      CNT_NUMBER},
+    {"bel bellen bereikbaar belt bereiken whatsapp app appen appt call reach sms anrufen appelez "
+     "joindre "
+     "rappeler terugbellen telefonisch gebeld geappt belde "
+     "betaald betaling kosten totaal saldo teruggave prijs openstaand openstaande klant",
+     WORD_PLAIN},
     /* topics: weak counter-evidence (context.c) */
     {"dossier zaak zaken factuur facturen bestelling bestellingen besteld bestelde contract polis "
      "reservering "

@@ -6,7 +6,7 @@ Usage: generate.py [OUT]      (standard output without OUT)
 Lines as `sluis scan --jsonl` reads them, plus "group", "part" (tuning, held-out, blind) and "labels": type, start, end
 (code points of `text`, end exclusive); a label with "back": k lies in the k-th message before the text.
 
-Messages stand in messages.txt (tuning), held_out.txt (written before tuning, never looked at) and blind.txt (written
+Messages stand in messages.txt (tuning), held_out.txt (written before tuning, never looked at) and blind.txt, blind_2.txt (written
 after it). In a message
   {TYPE=literal}   is a labelled value,
   {TYPE SPEC}      a labelled value made up here, with valid check digits ({bsnx}, {ibanx} ...: one
@@ -307,7 +307,7 @@ def load(name, part):
 
 def main():
     out = open(sys.argv[1], 'w', encoding='utf-8') if len(sys.argv) > 1 else sys.stdout
-    rows = load('messages.txt', 'tuning') + load('held_out.txt', 'held-out') + load('blind.txt', 'blind')
+    rows = load('messages.txt', 'tuning') + load('held_out.txt', 'held-out') + load('blind.txt', 'blind') + load('blind_2.txt', 'blind-2')
     for number, (name, line, where) in enumerate(rows):
         rng = random.Random(f'{name}|{line}')
         maker = Maker(rng)
