@@ -1,5 +1,6 @@
 /*
- * The gateway: every room wired together, started in order, reloaded whole, stopped in a stated time.
+ * The gateway: every room wired together, started in order, reloaded whole, stopped in a stated
+ * time.
  */
 #ifndef SLUIS_GATEWAY_H
 #define SLUIS_GATEWAY_H
@@ -7,8 +8,16 @@
 #include "sluis/base/diag.h"
 #include "sluis/base/error.h"
 
+#include <stdbool.h>
+
+struct gateway_options {
+    const char *config_file;
+    /* Start with a keyring older than the one the store was last used with (keyring_bind): it can
+     * open what was destroyed since. */
+    bool accept_older_keyring;
+};
 /* Runs until SIGTERM or SIGINT. SIGHUP reloads. Returns the exit code: 0 stopped in order, 1 could
  * not start (the reason is on standard error). Blocks; the calling thread takes the signals. */
-int gateway_run(const char *config_file);
+int gateway_run(const struct gateway_options *options);
 
 #endif

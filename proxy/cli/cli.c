@@ -27,7 +27,14 @@ static int run_scan(const struct cli_call *call)
 }
 
 static const struct cli_command commands[] = {
-    {"serve", "", "run the gateway", "sluis serve -c /etc/sluis/sluis.yaml", cmd_serve, {O_CONFIG}},
+    {"serve",
+     "",
+     "run the gateway",
+     "sluis serve -c /etc/sluis/sluis.yaml",
+     cmd_serve,
+     {O_CONFIG,
+      {"--accept-older-keyring", 'A', NULL, false,
+       "start with a keyring restored from a backup, which may open what was destroyed since"}}},
     {"check",
      "",
      "validate configuration and policies; file:line:column on error",

@@ -36,6 +36,19 @@ static void block_signals(sigset_t *set)
     pthread_sigmask(SIG_BLOCK, set, NULL); /* threads started later inherit it */
 }
 
+/* Before anything is read or written: the store must be this keyring's, and not a later one's. */
+static int bind_ledger(struct gateway *gw, struct diag *diag)
+{
+    struct diag why = {.text = ""};
+    int r = keyring_bind(gw->keyring, gw->store, gw->options->accept_older_keyring, &why);
+    if (r == SLUIS_EDENIED)
+        diag_set(diag, NULL, 0, 0,
+                 "%s; to go on with it all the same: sluis serve --accept-older-keyring", why.text);
+    else if (r != 0)
+        diag_set(diag, NULL, 0, 0, "%s", why.text[0] ? why.text : error_word(r));
+    return r;
+}
+
 static int open_ledger(struct gateway *gw, const struct config *config, struct diag *diag)
 {
     const struct keyring_config keys = {.path = config->keys_path,
@@ -50,7 +63,8 @@ static int open_ledger(struct gateway *gw, const struct config *config, struct d
                                        .seal = block_seal_put,
                                        .open = block_seal_get,
                                        .seal_ctx = &gw->seal};
-    return store_open(&store, &gw->store, diag);
+    r = store_open(&store, &gw->store, diag);
+    return r ? r : bind_ledger(gw, diag);
 }
 
 static int open_loops(struct gateway *gw, const struct config *config)
@@ -261,7 +275,7 @@ static void wait_for_signals(struct gateway *gw, const sigset_t *set)
     }
 }
 
-int gateway_run(const char *config_file)
+int gateway_run(const struct gateway_options *options)
 {
     struct diag diag = {.text = ""};
     sigset_t signals;
@@ -273,7 +287,8 @@ int gateway_run(const char *config_file)
     struct gateway *gw = calloc(1, sizeof(*gw));
     if (!gw)
         return 1;
-    gw->config_file = config_file;
+    gw->config_file = options->config_file;
+    gw->options = options;
     pthread_mutex_init(&gw->reload_lock, NULL);
     if (start(gw, &diag) == 0) {
         LOG(LOG_INFO, "gateway", "ready", log_u64("threads", gw->loop_count),

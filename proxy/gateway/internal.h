@@ -51,6 +51,7 @@ struct gateway {
     pthread_mutex_t reload_lock;
     char *media_base; /* of the URLs of media in webhooks, or NULL */
     const char *config_file;
+    const struct gateway_options *options;
     bool loops_started;
 };
 

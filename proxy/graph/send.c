@@ -15,6 +15,7 @@ struct send {
     struct graph_thread *owner;
     struct span contact, user_id, text;
     struct subject subject;
+    uint64_t pseudonym; /* of the subject, for the access log */
     struct store_item row;
     struct record_id record_o, record_m;
     struct buffer packed, masked, sealed_o, sealed_m, leaf;
@@ -205,7 +206,7 @@ static void on_sent(const struct upstream_answer *answer, void *ctx)
     struct call *call = ctx;
     struct send *s = call->send;
     struct graph *g = call->thread->graph;
-    uint64_t serial = s->row.serial, subject = s->subject.serial;
+    uint64_t serial = s->row.serial, subject = s->pseudonym;
     uint32_t masked = s->masked_types;
     send_free(s);
     call->send = NULL;
@@ -333,7 +334,7 @@ static int write_intent(struct send *s, int64_t now)
         .route = call->route ? call->route->name : NULL,
         .activity = policy_activity(call->channel->policy),
         .object = s->row.serial,
-        .subject = s->subject.serial,
+        .subject = s->pseudonym,
         .masked = s->masked_types,
         .policy_hash = policy_hash(call->channel->policy),
         .outcome = "intent",
@@ -358,6 +359,8 @@ static void on_owner(struct mail *mail)
     bool resolved = r == 0;
     if (r == 0)
         r = seal_parts(s, now);
+    if (r == 0)
+        r = keyring_pseudonym(s->owner->keys, s->subject.serial, &s->pseudonym);
     if (r == 0)
         r = write_intent(s, now);
     if (r != 0) {
