@@ -153,7 +153,7 @@ channels:
     policy: gemeente${STACK_MEDIA:+
     media: $STACK_MEDIA}
     routes:$(stack_routes)
-store: {path: store, size: ${STACK_STORE_SIZE:-1GiB}}
+store: {path: store, size: ${STACK_STORE_SIZE:-1GiB}, preallocate: ${STACK_PREALLOCATE:-false}}
 keys:  {path: keys, root: {file: credentials/root-key}}
 control: control.sock
 ${STACK_EXTRA:-}

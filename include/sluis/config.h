@@ -93,6 +93,7 @@ struct config {
     size_t channel_count;
     const char *store_path;
     uint64_t store_size;
+    bool store_preallocate;
     const char *keys_path;
     const char *keys_root_file;
     const char *control_path; /* Unix socket */

@@ -21,6 +21,10 @@ static int load_store(const struct loader *l, const struct yaml_node *node)
     if (!error)
         error = config_take_size(l, yaml_get(node, "size"), 16 * MIB, 16 * TIB, "16MiB to 16TiB",
                                  &config->store_size);
+    const struct yaml_node *preallocate = yaml_get(node, "preallocate");
+    config->store_preallocate = true;
+    if (!error && preallocate)
+        error = yaml_bool(l->doc, preallocate, &config->store_preallocate, l->diag);
     return error;
 }
 

@@ -78,6 +78,8 @@ static const struct yaml_key route[] = {
 static const struct yaml_key store[] = {
     {"path", MUST(TEXT), "folder of the database"},
     {"size", MUST(SIZE), "most it may grow to, 16MiB to 16TiB"},
+    {"preallocate", WANT(BOOL),
+     "take the disk for it at start, so that a full disk never stops a commit; default true"},
 };
 
 static const struct yaml_key keys[] = {

@@ -60,6 +60,8 @@ static int open_ledger(struct gateway *gw, const struct config *config, struct d
         return r;
     const struct store_config store = {.path = config->store_path,
                                        .map_size = config->store_size,
+                                       .preallocate =
+                                           config->store_preallocate ? config->store_size : 0,
                                        .seal = block_seal_put,
                                        .open = block_seal_get,
                                        .seal_ctx = &gw->seal};

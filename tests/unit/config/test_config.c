@@ -70,6 +70,7 @@ static void test_good_routes(void **state)
 
     assert_string_equal(c->store_path, in_folder("store"));
     assert_int_equal(c->store_size, UINT64_C(64) << 30);
+    assert_true(c->store_preallocate);
     assert_string_equal(c->keys_path, in_folder("keys"));
     assert_string_equal(c->keys_root_file, in_folder("root"));
     assert_string_equal(c->control_path, "/run/sluis/control.sock");
