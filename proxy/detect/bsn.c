@@ -15,6 +15,7 @@ struct bsn_value {
     uint32_t last; /* atom */
     enum bsn_form form;
     bool crosses; /* typed in two messages */
+    bool loose;   /* GAPS_LOOSE between the groups */
 };
 
 static void add_digits(const struct detect_scratch *s, const struct atom *a, struct bsn_value *v)
@@ -23,10 +24,14 @@ static void add_digits(const struct detect_scratch *s, const struct atom *a, str
         v->digits[v->n++] = s->norm[k];
 }
 
+/* Marks that join digit groups only when the elfproef holds: "2010,2012" is a list. */
+#define GAPS_LOOSE (GAP_SLASH | GAP_COMMA | GAP_UNDER)
+
 static bool joined(const struct atom *a)
 {
-    return a->kind == ATOM_NUMBER && a->gap <= 2 && a->gap > 0 &&
-           (a->before & ~(GAP_SPACE | GAP_DOT | GAP_DASH | GAP_MESSAGE)) == 0;
+    bool loose = (a->before & GAPS_LOOSE) != 0;
+    return a->kind == ATOM_NUMBER && a->gap <= (loose ? 1 : 2) && a->gap > 0 &&
+           (a->before & ~(GAP_SPACE | GAP_DOT | GAP_DASH | GAP_MESSAGE | GAPS_LOOSE)) == 0;
 }
 
 /* Reads the number that starts at atom i, up to nine digits or the end of its groups. */
@@ -61,6 +66,7 @@ static bool read_bsn(const struct detect_scratch *s, uint32_t i, struct bsn_valu
         sizes[parts++] = n;
         seps |= s->atoms[k].before;
         v->last = k;
+        v->loose |= (s->atoms[k].before & GAPS_LOOSE) != 0;
         v->crosses |= (s->atoms[k].before & GAP_MESSAGE) != 0;
         if (v->n >= 9)
             break;
@@ -141,7 +147,7 @@ static bool is_date(const struct detect_scratch *s, uint32_t i)
 static void find_near(const struct detector *d, struct detect_scratch *s, uint32_t i,
                       const struct bsn_value *v, const struct context *c)
 {
-    if (!c->direct || v->crosses || context_denies(c) || v->n < BSN_NEAR_MIN)
+    if (!c->direct || v->crosses || v->loose || context_denies(c) || v->n < BSN_NEAR_MIN)
         return;
     bool mobile = v->n == 10 && v->digits[0] == '0' && v->digits[1] == '6';
     if (mobile || is_date(s, i) || (s->atoms[i].flags & ATOM_URL))

@@ -6,7 +6,7 @@
 #define COST_AFTER 8
 #define COST_SENTENCE 30
 #define COST_MESSAGE 20
-#define COST_NUMBER 12 /* a number between: the keyword may be its */
+#define COST_NUMBER 20 /* a number between: the keyword may be its */
 #define COST_TOPIC 24
 #define TOPIC_REACH 16   /* a topic this near names the value: "factuur 123" */
 #define BELONGS_ATOMS 8  /* words from a keyword to the topic it is for */

@@ -80,7 +80,8 @@ static bool fits(uint8_t c, char class)
 static bool is_iban_separator(uint8_t c)
 {
     return c == ' ' || c == '.' || c == '-' || c == '\n' || c == '\r' || c == '\t' || c == '_' ||
-           c == '/' || c == ',' || c == NORM_MESSAGE;
+           c == '/' || c == ',' || c == ':' || c == '|' || c == '*' || c == '(' || c == ')' ||
+           c == NORM_MESSAGE;
 }
 
 /* Characters read from `at`, separators left out, folded to capitals. */
@@ -228,7 +229,9 @@ void find_iban(const struct detector *d, struct detect_scratch *s, uint32_t i)
         if (!is_iban_separator(s->norm[k]))
             return;
     find_bank(d, s, i);
-    uint32_t start = spelled ? word[-1].start : word->end - 2;
+    /* "N.L.9.1": single letters with dots are one word */
+    bool dotted = atom_size(word) == 3 && s->norm[word->start + 1] == '.';
+    uint32_t start = dotted ? word->start : spelled ? word[-1].start : word->end - 2;
     uint8_t c1 = to_upper(s->norm[start]), c2 = to_upper(s->norm[word->end - 1]);
     const struct country *country = country_of(c1, c2);
     if (!country)

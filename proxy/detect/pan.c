@@ -1,7 +1,8 @@
 /* PAN: 13 to 19 digits, Luhn, issuer ranges (ISO/IEC 7812). */
 #include "room.h"
 
-#define PAN_PARTS_MAX 8
+#define PAN_PARTS_MAX 19 /* "4 1 1 1 ..." */
+#define USUAL_PARTS_MAX 6
 #define PAN_MIN 13
 #define PAN_MAX 19
 /* Near misses: a digit too few or too many. */
@@ -67,18 +68,21 @@ struct pan_value {
 static bool joined(const struct atom *a)
 {
     return a->kind == ATOM_NUMBER && a->gap > 0 && a->gap <= 3 &&
-           (a->before & ~(GAP_SPACE | GAP_DASH | GAP_DOT | GAP_LINE | GAP_MESSAGE)) == 0;
+           (a->before & ~(GAP_SPACE | GAP_DASH | GAP_DOT | GAP_LINE | GAP_MESSAGE | GAP_UNDER |
+                          GAP_SLASH | GAP_COMMA)) == 0;
 }
 
 static bool usual_groups(const uint32_t *sizes, unsigned parts)
 {
-    static const uint8_t usual[][PAN_PARTS_MAX] = {
-        {4, 4, 4, 4},    {4, 6, 5},       {4, 6, 4}, {4, 4, 4, 4, 3}, {6, 13},
-        {4, 4, 4, 4, 1}, {4, 4, 4, 4, 2}, {4, 4, 5}, {5, 5, 5},       {8, 8},
+    static const uint8_t usual[][USUAL_PARTS_MAX] = {
+        {4, 4, 4, 4},    {4, 6, 5}, {4, 6, 4}, {4, 4, 4, 4, 3}, {6, 13}, {4, 4, 4, 4, 1},
+        {4, 4, 4, 4, 2}, {4, 4, 5}, {5, 5, 5}, {8, 8},          {6, 10},
     };
+    if (parts > USUAL_PARTS_MAX)
+        return false;
     for (size_t u = 0; u < sizeof usual / sizeof *usual; u++) {
         bool same = true;
-        for (unsigned k = 0; k < PAN_PARTS_MAX && same; k++)
+        for (unsigned k = 0; k < USUAL_PARTS_MAX && same; k++)
             same = (k < parts ? sizes[k] : 0) == usual[u][k];
         if (same)
             return true;
@@ -103,7 +107,8 @@ static bool read_pan(const struct detect_scratch *s, uint32_t i, struct pan_valu
         for (uint32_t c = a->start; c < a->end; c++)
             digits[n++] = s->norm[c];
         sizes[parts++] = size;
-        if (n < PAN_MIN || (parts > 1 && sizes[0] < 3))
+        /* groups of one or two digits are a row of numbers, unless a card is spoken of */
+        if (n < PAN_MIN || (parts > 1 && sizes[0] < 3 && !(s->seen & CTX_CARD)))
             continue;
         const struct issuer *issuer = issuer_of(digits, n);
         if (issuer && check_luhn(digits, n)) {

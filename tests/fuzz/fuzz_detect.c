@@ -122,8 +122,8 @@ static void check_split(const struct detector *d, const struct detect_input *in,
             continue;
         size_t place = f.start + 4 + cut % (f.end - f.start - 4);
         for (size_t c = f.start; c < f.end; c++)
-            if ((uint8_t)in->text.p[c] >= 0x80 || in->text.p[c] == '\\' || in->text.p[c] <= ' ' ||
-                in->text.p[c] == '-' || in->text.p[c] == '.')
+            if ((uint8_t)in->text.p[c] >= 0x80 || in->text.p[c] == '\\' ||
+                !is_solid((uint8_t)in->text.p[c]))
                 return; /* compact ones only: a cut among separators may exceed their limit */
         struct detect_message first = {span_sub(in->text, 0, place), true, 0};
         struct detect_input second = {.text = span_from(in->text, place),
