@@ -30,17 +30,26 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#define QUEUE_MAX 16384u    /* entries of a route in memory before it reads from disk */
-#define QUEUE_LOW 4096u     /* below this it reads more */
-#define QUEUE_HELD 1024u    /* unsettled heads older than this many followers are pended */
-#define PENDED_MAX 65536u   /* pended entries of a route in memory */
-#define ENTRIES_MAX 262144u /* entries of all routes in memory, some 70 MB; above it a route ...   \
-                             */
-#define QUEUE_LEAST 64u     /* ... keeps this many, so that it still moves */
-#define GAPS_MAX 4096u      /* empty lanes of a route kept because their next item follows a gap */
-#define REFILL_ITEMS 512u   /* items taken from the journal in one turn, */
-#define REFILL_WALK 8192u   /* and looked at: most may be for other routes */
-#define IN_FLIGHT_MAX 32u   /* attempts of a route at once */
+/* Tests build this room with smaller numbers, to see in a second what takes hours. */
+#ifndef DELIVER_TEST_LIMITS
+#define QUEUE_MAX 16384u          /* entries of a route in memory before it reads from disk */
+#define QUEUE_LOW 4096u           /* below this it reads more */
+#define QUEUE_HELD 1024u          /* unsettled heads older than this many followers are pended */
+#define PENDED_MAX 65536u         /* pended entries of a route in memory */
+#define REFILL_ITEMS 512u         /* items taken from the journal in one turn, */
+#define TICK_MS 100               /* back-offs and flushes are looked at this often */
+#define FLUSH_MS 200              /* age of an outcome before it is written */
+#define BACKOFF_FIRST_MS 5000     /* jittered by half either way */
+#define PROBE_MS (60 * 1000)      /* a paused route tries one delivery this often, */
+#define PROBE_DOWN_MS (15 * 1000) /* or this often when its tool could not be reached */
+#endif
+#define ENTRIES_MAX                                                                                \
+    262144u               /* entries of all routes in memory, some 70 MB; above it a route ...     \
+                           */
+#define QUEUE_LEAST 64u   /* ... keeps this many, so that it still moves */
+#define GAPS_MAX 4096u    /* empty lanes of a route kept because their next item follows a gap */
+#define REFILL_WALK 8192u /* and looked at: most may be for other routes */
+#define IN_FLIGHT_MAX 32u /* attempts of a route at once */
 #define BATCH_UNITS_MAX 1000u /* units in one POST as received */
 #define BODY_MAX (3u * 1024 * 1024)
 #define LANE_BUCKETS 4096u    /* a power of two */
@@ -48,18 +57,13 @@
 #define GATHER_MS 30          /* units of one POST are committed within this, as a rule */
 /* A part that policy forbids to write lives in memory only; no longer than this. */
 #define UNWRITTEN_MS (3600 * 1000)
-#define TICK_MS 100           /* back-offs and flushes are looked at this often */
-#define FLUSH_MS 200          /* age of an outcome before it is written */
-#define FLUSH_OUTCOMES 64u    /* outcomes before they are written at once */
-#define OUTCOMES_MAX 4096u    /* unwritten outcomes before attempts stop */
-#define FLUSH_AGAIN_MS 1000   /* after a flush that failed */
-#define BACKOFF_FIRST_MS 5000 /* jittered by half either way */
+#define FLUSH_OUTCOMES 64u  /* outcomes before they are written at once */
+#define OUTCOMES_MAX 4096u  /* unwritten outcomes before attempts stop */
+#define FLUSH_AGAIN_MS 1000 /* after a flush that failed */
 #define BACKOFF_MAX_MS (4 * 3600 * 1000)
-#define RETRY_AFTER_MAX_S 3600    /* what a tool may ask for */
-#define PROBE_MS (60 * 1000)      /* a paused route tries one delivery this often, */
-#define PROBE_DOWN_MS (15 * 1000) /* or this often when its tool could not be reached */
-#define DOWN_AFTER 5u             /* network failures in a row before a route is probed only */
-#define PARK_AFTER 3u             /* refusals of one delivery before it is parked */
+#define RETRY_AFTER_MAX_S 3600 /* what a tool may ask for */
+#define DOWN_AFTER 5u          /* network failures in a row before a route is probed only */
+#define PARK_AFTER 3u          /* refusals of one delivery before it is parked */
 
 struct route;
 

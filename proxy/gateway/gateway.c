@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define SETTLE_ROUNDS 1000 /* every mail leads to a few others at most */
 #define FILES_WANTED 65536 /* connections, both ways */
 
 /* No core dumps, no reading by other processes of the same user, as many descriptors as allowed. */
@@ -218,10 +219,34 @@ static void join_loops(struct gateway *gw)
     loop_join(gw->admin_loop);
 }
 
+static int nothing(struct store_txn *txn, struct store_job *job)
+{
+    (void)txn;
+    (void)job;
+    return 0;
+}
+
+/* Mail may be under way between the loops, the writer and back: all of it arrives before the rooms
+ * that it is about are freed. */
+static void settle_mail(struct gateway *gw)
+{
+    bool any = gw->store && gw->loops_started;
+    for (unsigned round = 0; any && round < SETTLE_ROUNDS; round++) {
+        struct store_job job = {.priority = STORE_PURGE, .run = nothing};
+        any = loop_drain(gw->admin_loop);
+        for (unsigned i = 0; i < gw->loop_count; i++)
+            any = loop_drain(gw->loops[i]) || any;
+        if (store_submit_wait(gw->store, &job) == 0 && !any)
+            for (unsigned i = 0; i < gw->loop_count; i++)
+                any = loop_drain(gw->loops[i]) || any;
+    }
+}
+
 /* Takes what was started down again, in reverse; also after a start that failed half-way. */
 static void end(struct gateway *gw)
 {
     join_loops(gw);
+    settle_mail(gw);
     listen_close(gw);
     if (gw->store)
         store_close(gw->store); /* finishes jobs: their completions go to mailboxes */

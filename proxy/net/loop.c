@@ -1,6 +1,7 @@
 #include "sluis/net/loop.h"
 #include "deadline.h"
 
+#include <poll.h>
 #include <event2/event.h>
 #include <pthread.h>
 #include <signal.h>
@@ -180,6 +181,17 @@ void loop_join(struct loop *loop)
 void loop_post(struct loop *loop, struct mail *mail, void (*deliver)(struct mail *))
 {
     mailbox_send(loop->box, mail, deliver);
+}
+
+bool loop_drain(struct loop *loop)
+{
+    struct pollfd p = {.fd = mailbox_fd(loop->box), .events = POLLIN};
+    if (poll(&p, 1, 0) != 1)
+        return false;
+    while (mailbox_drain(loop->box, SIZE_MAX))
+        ;
+    run_later(loop);
+    return true;
 }
 
 bool loop_here(const struct loop *loop)

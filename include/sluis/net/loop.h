@@ -30,6 +30,10 @@ void loop_join(struct loop *loop);
 /* Any thread; the mail's function runs on the loop's thread (also when called from it: later). */
 void loop_post(struct loop *loop, struct mail *mail, void (*deliver)(struct mail *));
 
+/* After loop_join, before what the mail is about is freed: delivers what is left in the mailbox, on
+ * the calling thread. True when there was any: it may have led to more, here or elsewhere. */
+bool loop_drain(struct loop *loop);
+
 /* True on the loop's own thread (or before it runs). */
 bool loop_here(const struct loop *loop);
 
