@@ -387,7 +387,8 @@ static void test_reload(void **state)
     assert_int_equal(tool_accepted(&w.tools[1]), 0);
     w.routes = 2;
     world_reload(&w);
-    assert_true(tool_has(&w.tools[1], 6, 5000)); /* what was accepted while it was gone was not for it */
+    assert_true(
+        tool_has(&w.tools[1], 6, 5000)); /* what was accepted while it was gone was not for it */
     world_sleep(100);
     assert_int_equal(tool_accepted(&w.tools[1]), 6);
     check_order(&w.tools[1], 3, false);
@@ -425,12 +426,12 @@ static void test_revoke_waiting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),          cmocka_unit_test(test_dead_route),
-        cmocka_unit_test(test_pause),          cmocka_unit_test(test_park),
-        cmocka_unit_test(test_drop),           cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_as_received),    cmocka_unit_test(test_behind),
-        cmocka_unit_test(test_restart),        cmocka_unit_test(test_restart_parked),
-        cmocka_unit_test(test_reload),         cmocka_unit_test(test_revoke_waiting),
+        cmocka_unit_test(test_order),       cmocka_unit_test(test_dead_route),
+        cmocka_unit_test(test_pause),       cmocka_unit_test(test_park),
+        cmocka_unit_test(test_drop),        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_as_received), cmocka_unit_test(test_behind),
+        cmocka_unit_test(test_restart),     cmocka_unit_test(test_restart_parked),
+        cmocka_unit_test(test_reload),      cmocka_unit_test(test_revoke_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
