@@ -358,15 +358,22 @@ static int read_window(const struct detector *d, struct detect_scratch *s,
     return add_segment(d, s, input->text, input->from_customer, 0);
 }
 
-/* A short message without digits may be the last letters of a value (an IBAN of Malta or
- * Mauritius). */
-#define TAIL_MAX 12
+/* A message without digits may begin with the last letters of an IBAN (Malta's, Mauritius's) whose
+ * digits end the message before it. */
+#define TAIL_BYTES 48 /* looked at of that message */
+#define TAIL_DIGITS 6
 
 static bool may_be_tail(const struct detect_input *input)
 {
-    return input->text.n > 0 && input->text.n <= TAIL_MAX && input->earlier_count > 0 &&
-           input->earlier[0].from_customer == input->from_customer &&
-           input->earlier[0].text.n <= DETECT_WINDOW_BYTES && has_digit(input->earlier[0].text);
+    if (input->text.n == 0 || input->earlier_count == 0 ||
+        input->earlier[0].from_customer != input->from_customer)
+        return false;
+    struct span before = input->earlier[0].text;
+    struct span end = span_from(before, before.n > TAIL_BYTES ? before.n - TAIL_BYTES : 0);
+    unsigned digits = 0;
+    for (size_t k = 0; k < end.n; k++)
+        digits += is_digit((uint8_t)end.p[k]) || (uint8_t)end.p[k] >= 0x80;
+    return digits >= TAIL_DIGITS;
 }
 
 static int by_place(const void *left, const void *right)
