@@ -253,8 +253,11 @@ void recent_flush(struct store_txn *txn)
         put_rows(txn, t);
         if (recent->is_frozen)
             merge_some(txn, t);
-        /* what follows the commit must not fail */
-        if (run_reserve(&recent->active[t], t, txn->recent.pending[t].count) != 0)
+        /* what follows the commit must not fail; readers look at the run meanwhile */
+        pthread_mutex_lock(&recent->lock);
+        int reserved = run_reserve(&recent->active[t], t, txn->recent.pending[t].count);
+        pthread_mutex_unlock(&recent->lock);
+        if (reserved != 0)
             store_txn_fail(txn, SLUIS_ENOMEM);
     }
     for (unsigned i = 0; i < RECENT_DELETE_ROWS && txn->recent.first_row < recent->dead_end; i++) {
