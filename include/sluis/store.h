@@ -256,4 +256,52 @@ int store_get_row(struct store_read *read, enum store_table table, struct span k
 int store_each_row(struct store_read *read, enum store_table table, struct span from_key,
                    int (*each)(void *ctx, struct span key, struct span value), void *ctx);
 
+/* ---- copies, and looking at everything (proxy/store/copy.c, check.c) ---- */
+
+/* A compacted copy of the whole environment while it is written: `write` gets it from the first
+ * byte to the last, on the calling thread (not an event thread), and ends it with an error. The
+ * copy is one moment. The read transaction behind it lasts as long as the copying, and pages freed
+ * meanwhile cannot be used again: each commit lets the file grow by what it touches (measured: 17 pages with one message a commit),
+ * once the free pages of before are used up. Past `growth_max` bytes of growth the copy is given up
+ * with SLUIS_ELIMIT; a store that fails meanwhile ends it with SLUIS_EIO. */
+struct store_copied {
+    uint64_t bytes;  /* of the copy */
+    uint64_t growth; /* of the store's file meanwhile */
+};
+SLUIS_MUST_CHECK int store_copy(struct store *store, uint64_t growth_max,
+                                int (*write)(void *ctx, struct span bytes), void *ctx,
+                                struct store_copied *out);
+/* Opens a copy (config->path: the folder of its data.mdb) for reading only: nothing is written to
+ * its folder, no lock is taken, every submission is refused with SLUIS_ECLOSED. The copy must be
+ * whole: check its hash first, since LMDB ends the process on a page that is none. */
+SLUIS_MUST_CHECK int store_open_copy(const struct store_config *config, struct store **out,
+                                     struct diag *diag);
+/* Passes over serials that a store restored from an older copy may have given out since. Commits. */
+SLUIS_MUST_CHECK int store_skip_serials(struct store *store, uint64_t messages, uint64_t subjects);
+
+/* Everything that is sealed, and the small tables, a part per call: for checks. */
+enum store_value_kind { STORE_VALUE_JOURNAL, STORE_VALUE_LEAF, STORE_VALUE_RECORD, STORE_VALUE_ROW };
+struct store_value {
+    enum store_value_kind kind;
+    int error; /* JOURNAL, LEAF: what opening the block gave; RECORD: its journal block did not open */
+    bool known;             /* RECORD: the journal has its item, so id.subject is right */
+    enum store_table table; /* ROW */
+    struct record_id id;    /* RECORD; JOURNAL, LEAF: serial is the block's order or index */
+    struct span key;        /* ROW */
+    struct span bytes;      /* RECORD sealed, ROW as stored, LEAF the opened leaf */
+    uint8_t hash[32];       /* LEAF: its hash as stored; zeros when there is none */
+};
+struct store_place { /* where to go on; all zero: at the beginning */
+    uint16_t table;
+    uint8_t n;
+    uint8_t key[STORE_KEY_MAX];
+};
+/* Calls `each` for at most `max` values (or until clock_mono_us() reaches `until_us`, at least one)
+ * from `place` on, and moves it. 1 there is more, 0 that was the end, or the error of `each` or the
+ * store. What a value points to holds until `each` returns. */
+SLUIS_MUST_CHECK int store_each_value(struct store_read *read, struct store_place *place,
+                                      unsigned max, int64_t until_us,
+                                      int (*each)(void *ctx, const struct store_value *value),
+                                      void *ctx);
+
 #endif

@@ -151,12 +151,12 @@ static int meta_put_u64(struct store *store, MDB_txn *txn, const char *name, uin
 }
 
 /* Opens or makes every database; class databases only those that exist. */
-static int open_databases(struct store *store, MDB_txn *txn)
+static int open_databases(struct store *store, MDB_txn *txn, unsigned flags)
 {
     int rc = 0;
 
     for (unsigned i = 0; !rc && i < DB_COUNT; i++)
-        rc = mdb_dbi_open(txn, layout_db_name(i), MDB_CREATE, &store->dbi[i]);
+        rc = mdb_dbi_open(txn, layout_db_name(i), flags, &store->dbi[i]);
     for (uint16_t cls = 1; !rc && cls <= STORE_CLASSES_MAX; cls++) {
         char name[LAYOUT_CLASS_NAME_SIZE];
         MDB_dbi dbi = 0;
@@ -244,7 +244,7 @@ static int env_load(struct store *store, struct diag *diag)
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (rc)
         return lmdb_diag(store, diag, "the store cannot be written", rc);
-    rc = open_databases(store, txn);
+    rc = open_databases(store, txn, MDB_CREATE);
     if (!rc)
         rc = load_format(store, txn, diag);
     if (rc == MDB_VERSION_MISMATCH) {
@@ -371,6 +371,71 @@ int env_open(struct store *store, struct diag *diag)
         store->acked_txnid = txn_last_id(store);
     space_measure(store, true);
     return 0;
+}
+
+/* The pages that the copy says it has must be there: reading past the end kills the process. */
+static int copy_is_whole(struct store *store)
+{
+    mdb_filehandle_t fd;
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat st;
+
+    int rc = mdb_env_info(store->env, &info);
+    if (!rc)
+        rc = mdb_env_stat(store->env, &stat);
+    if (!rc)
+        rc = mdb_env_get_fd(store->env, &fd);
+    if (!rc && fstat(fd, &st) != 0)
+        rc = errno;
+    if (rc)
+        return rc;
+    return (uint64_t)st.st_size < (info.me_last_pgno + 1) * stat.ms_psize ? MDB_CORRUPTED : 0;
+}
+
+static int copy_load(struct store *store)
+{
+    MDB_txn *txn = NULL;
+    uint64_t format = 0;
+
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return rc;
+    rc = open_databases(store, txn, 0);
+    if (!rc)
+        rc = meta_u64(store, txn, META_FORMAT, &format);
+    if (!rc && format != LAYOUT_FORMAT)
+        rc = MDB_VERSION_MISMATCH;
+    if (!rc)
+        rc = load_counters(store, txn);
+    if (!rc)
+        rc = names_load(store, txn);
+    if (!rc)
+        rc = recent_load(store, txn);
+    if (rc) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn); /* keeps the handles */
+}
+
+int env_open_copy(struct store *store, struct diag *diag)
+{
+    int rc = mdb_env_create(&store->env);
+    if (rc) {
+        store->env = NULL;
+        return lmdb_diag(store, diag, "the copy cannot be opened", rc);
+    }
+    rc = mdb_env_set_maxdbs(store->env, DB_COUNT + STORE_CLASSES_MAX + 1);
+    if (!rc)
+        rc = mdb_env_set_mapsize(store->env, store->config.map_size);
+    if (!rc)
+        rc = mdb_env_open(store->env, store->path, MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, FILE_MODE);
+    if (!rc)
+        rc = copy_is_whole(store);
+    if (!rc)
+        rc = copy_load(store);
+    return rc ? lmdb_diag(store, diag, "the copy cannot be opened", rc) : 0;
 }
 
 void env_close(struct store *store)

@@ -130,6 +130,13 @@ void env_close_folder(struct store *store);
 SLUIS_MUST_CHECK int env_open(struct store *store, struct diag *diag);
 void env_close(struct store *store);
 
+/* For reading only, without a lock: of a store_open_copy. */
+SLUIS_MUST_CHECK int env_open_copy(struct store *store, struct diag *diag);
+
+/* store.c */
+SLUIS_MUST_CHECK int store_alloc(const struct store_config *config, struct store **out,
+                                 struct diag *diag);
+
 /* writer.c */
 SLUIS_MUST_CHECK int writer_start(struct store *store);
 void writer_stop(struct store *store);

@@ -27,7 +27,7 @@ static int init_locks(struct store *store)
     return rc == 0 ? 0 : SLUIS_ESYS;
 }
 
-int store_open(const struct store_config *config, struct store **out, struct diag *diag)
+int store_alloc(const struct store_config *config, struct store **out, struct diag *diag)
 {
     *out = NULL;
     if (!config->path || !config->path[0] || !config->seal || !config->open ||
@@ -45,6 +45,15 @@ int store_open(const struct store_config *config, struct store **out, struct dia
     int rc = store->path ? init_locks(store) : SLUIS_ENOMEM;
     if (!rc)
         rc = recent_init(&store->recent);
+    *out = store;
+    return rc;
+}
+
+int store_open(const struct store_config *config, struct store **out, struct diag *diag)
+{
+    struct store *store;
+    *out = NULL;
+    int rc = store_alloc(config, &store, diag);
     if (!rc)
         rc = env_open_folder(store, diag);
     if (!rc)
