@@ -27,9 +27,10 @@ struct admin_deps {
     struct loop *loop;
     /* New configuration in force, or a diagnosis. May block. */
     int (*reload)(void *ctx, struct diag *diag);
-    /* Asks Meta where each channel's callback points; writes a JSON array of findings. May block; not
-     * on event threads. */
-    int (*check_meta)(void *ctx, struct buffer *out);
+    /* Asks Meta where each channel's callback points. 0: `done` follows on `loop` with a JSON array of
+     * findings, or an error; else it does not. */
+    int (*check_meta)(void *ctx, void (*done)(void *done_ctx, int error, struct span json),
+                      void *done_ctx);
     void *ctx;
 };
 SLUIS_MUST_CHECK int admin_new(const struct admin_deps *deps, struct admin **out);

@@ -39,6 +39,7 @@ enum audit_action {
     AUDIT_QUEUE, /* an operator retried or dropped a delivery */
     AUDIT_READ_LOG,
     AUDIT_REMASK, /* a later message showed what an earlier one holds: masked anew */
+    AUDIT_SETUP, /* a set-up call of a tool was answered here, not forwarded */
     AUDIT_ACTION_COUNT
 };
 const char *audit_action_word(enum audit_action action);

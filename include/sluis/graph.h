@@ -39,6 +39,14 @@ struct graph_deps {
 SLUIS_MUST_CHECK int graph_new(const struct graph_deps *deps, struct graph **out);
 void graph_free(struct graph *graph);
 void *graph_context(struct graph *graph, unsigned index);
+/* Time that the listener must give a call: GRAPH_ANSWER_MS of struct server_limits. */
+#define GRAPH_ANSWER_MS 75000
+/* Stopping, each on its loop's thread while servers and store still stand: graph_stop ends requests
+ * to Meta (their outcome is unknown, and recorded as such) and refuses new calls; graph_busy tells
+ * how many calls wait for the store or another loop. At 0 everywhere loops may stop and graph_free
+ * follow. */
+void graph_stop(struct graph *graph, unsigned index);
+unsigned graph_busy(const struct graph *graph, unsigned index);
 int graph_on_head(struct exchange *ex, uint64_t *body_max, void *ctx);
 void graph_on_request(struct exchange *ex, void *ctx);
 void graph_on_gone(struct exchange *ex, void *ctx);

@@ -17,7 +17,7 @@ void upstream_free(struct upstream *upstream);
 enum upstream_outcome {
     UPSTREAM_ANSWERED,    /* any HTTP status: see `status` */
     UPSTREAM_NOT_SENT,    /* no byte left: nothing happened there */
-    UPSTREAM_UNKNOWN,     /* sent, no whole answer: it may have happened */
+    UPSTREAM_UNKNOWN,     /* sent, no whole answer, or one in a Content-Encoding: it may have happened */
 };
 struct upstream_answer {
     enum upstream_outcome outcome;

@@ -192,19 +192,19 @@ void admin_on_request(struct exchange *ex, void *ctx)
         admin_error(&r, 404, "not_found", "no such endpoint");
         return;
     }
-    bool known = false;
+    const struct endpoint *other = NULL;
     enum http_method method = head->method == HTTP_HEAD ? HTTP_GET : head->method;
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
         const struct endpoint *e = &endpoints[i];
         if ((e->control_only && !side->control) || !matches(e, &path, &r.id))
             continue;
-        known = true;
+        other = e;
         if (e->method == method) {
             if (parse(&r, decoded, sizeof(decoded)))
                 e->handle(&r);
             return;
         }
     }
-    admin_error(&r, known ? 405 : 404, known ? "method" : "not_found",
-                known ? "this endpoint has another method" : "no such endpoint");
+    admin_error(&r, other ? 405 : 404, other ? "method" : "not_found",
+                other ? "this endpoint has another method" : "no such endpoint");
 }

@@ -181,17 +181,42 @@ static void send_probe(struct admin_request *r, struct probe *p,
     }
 }
 
-void admin_doctor_meta(struct admin_request *r)
+struct meta_ask {
+    struct server *server;
+    uint64_t exchange;
+};
+
+static void on_meta(void *ctx, int error, struct span json)
 {
+    struct meta_ask *ask = ctx;
+    struct exchange *ex = server_exchange(ask->server, ask->exchange);
     struct buffer out;
     buffer_init(&out, ADMIN_ANSWER_MAX);
     buffer_add(&out, SPAN("{\"channels\":"));
-    int result = r->admin->deps.check_meta ? r->admin->deps.check_meta(r->admin->deps.ctx, &out)
-                                           : SLUIS_ENOENT;
-    buffer_add(&out, SPAN("}"));
-    if (result != 0)
-        admin_error(r, 502, error_word(result), "Meta could not be asked");
-    else
-        admin_json(r, 200, &out);
+    buffer_add(&out, json);
+    buffer_add(&out, SPAN("}\n"));
+    if (ex && (error || out.error))
+        exchange_answer(ex, 502, SPAN("application/json"),
+                        SPAN("{\"error\":{\"code\":\"meta\",\"message\":\"Meta could not be "
+                             "asked\"}}\n"));
+    else if (ex)
+        exchange_answer(ex, 200, SPAN("application/json"), buffer_span(&out));
     buffer_free(&out);
+    free(ask);
+}
+
+void admin_doctor_meta(struct admin_request *r)
+{
+    const struct admin_deps *deps = &r->admin->deps;
+    struct meta_ask *ask = deps->check_meta ? calloc(1, sizeof(*ask)) : NULL;
+    int result = ask ? 0 : SLUIS_ENOMEM;
+    if (ask) {
+        ask->server = exchange_server(r->ex);
+        ask->exchange = exchange_id(r->ex);
+        result = deps->check_meta(deps->ctx, on_meta, ask);
+    }
+    if (result != 0) {
+        free(ask);
+        admin_error(r, 502, error_word(result), "Meta could not be asked");
+    }
 }

@@ -7,6 +7,7 @@ struct listing {
     struct buffer out;
     const struct config *config;
     unsigned n;
+    bool more; /* than a listing shows */
 };
 
 static int add_row(void *ctx, const struct store_pending *p)
@@ -14,8 +15,10 @@ static int add_row(void *ctx, const struct store_pending *p)
     static const char *const words[] = {"?", "waiting", "parked", "expired"};
     struct listing *l = ctx;
     char name[2 * CONFIG_NAME_MAX + 2], next[CLOCK_RFC3339_SIZE];
-    if (l->n >= QUEUE_ROWS_MAX)
+    if (l->n >= QUEUE_ROWS_MAX) {
+        l->more = true;
         return 1;
+    }
     admin_route_name(l->config, p->route, name);
     clock_rfc3339(p->next_ms, next);
     buffer_addf(&l->out,
@@ -42,7 +45,7 @@ void admin_queue_list(struct admin_request *r)
         }
         store_read_end(read);
     }
-    buffer_add(&l.out, SPAN("]}"));
+    buffer_addf(&l.out, "],\"more\":%s}", l.more ? "true" : "false");
     config_unref((struct config *)l.config);
     if (result < 0)
         admin_error(r, 503, error_word(result), "the queue could not be read");
@@ -123,8 +126,10 @@ static int add_quarantined(void *ctx, struct span key, struct span value)
 {
     struct listing *l = ctx;
     (void)key;
-    if (l->n >= QUEUE_ROWS_MAX)
+    if (l->n >= QUEUE_ROWS_MAX) {
+        l->more = true;
         return 1;
+    }
     if (l->n++)
         buffer_add_char(&l->out, ',');
     buffer_add(&l->out, value); /* a row of our own making: webhook's quarantine.c */
@@ -142,7 +147,7 @@ void admin_quarantine_list(struct admin_request *r)
         result = store_each_row(read, STORE_TABLE_QUARANTINE, SPAN_EMPTY, add_quarantined, &l);
         store_read_end(read);
     }
-    buffer_add(&l.out, SPAN("]}"));
+    buffer_addf(&l.out, "],\"more\":%s}", l.more ? "true" : "false");
     if (result < 0)
         admin_error(r, 503, error_word(result), "quarantine could not be read");
     else

@@ -4,6 +4,8 @@
 #include <sodium.h>
 #include <stdio.h>
 
+#define EXPIRES_MAX_MS INT64_C(253402300799000) /* the end of the year 9999 */
+
 static bool good_name(struct span name)
 {
     if (name.n == 0 || name.n >= sizeof(((struct principal *)0)->name))
@@ -48,26 +50,50 @@ static const char *take_channels(struct admin_request *r, const struct config *c
     return p->channel_count ? NULL : "channels: at least one is needed";
 }
 
+/* A route of another channel would give the tool another route's aliases. */
+static const char *take_route(const struct config *config, struct span name, struct principal *p)
+{
+    const struct config_channel *channel = NULL;
+    if (name.n == 0)
+        return NULL;
+    p->route = admin_route_id(config, name);
+    if (p->route == 0)
+        return "route: no such route, or more than one channel has it (say channel/route)";
+    if (!config_route_by_id(config, p->route, &channel) || !principal_may_use(p, channel->id))
+        return "route: it belongs to none of these channels";
+    return NULL;
+}
+
+static const char *take_expiry(struct admin_request *r, struct principal *p)
+{
+    uint64_t expires = 0;
+    uint32_t at = json_get(&r->body, 0, SPAN("expires_ms"));
+    if (at == JSON_NONE)
+        return NULL;
+    if (json_u64(&r->body, at, &expires) != 0 || expires > EXPIRES_MAX_MS ||
+        (int64_t)expires <= clock_wall_ms())
+        return "expires_ms: a time to come was expected, in milliseconds";
+    p->expires_ms = (int64_t)expires;
+    return NULL;
+}
+
 void admin_tokens_add(struct admin_request *r)
 {
     struct principal p = {.id = 0};
     struct span name = admin_text(r, "name"), route = admin_text(r, "route");
-    uint64_t expires = 0;
     struct config *config = config_acquire(r->admin->deps.config);
     const char *wrong = good_name(name) ? take_channels(r, config, &p)
                                         : "name: letters, digits, '-', '_' and '.' (1 to 63)";
-    if (!wrong && route.n && (p.route = admin_route_id(config, route)) == 0)
-        wrong = "route: no such route, or more than one channel has it (say channel/route)";
-    uint32_t at = json_get(&r->body, 0, SPAN("expires_ms"));
-    if (!wrong && at != JSON_NONE && json_u64(&r->body, at, &expires) != 0)
-        wrong = "expires_ms: a number was expected";
+    if (!wrong)
+        wrong = take_route(config, route, &p);
+    if (!wrong)
+        wrong = take_expiry(r, &p);
     config_unref(config);
     if (wrong) {
         admin_error(r, 400, "token", wrong);
         return;
     }
     memcpy(p.name, name.p, name.n);
-    p.expires_ms = (int64_t)expires;
     p.created_ms = clock_wall_ms();
     char text[ACCESS_TOKEN_TEXT];
     uint64_t id = 0;
@@ -76,7 +102,12 @@ void admin_tokens_add(struct admin_request *r)
         result = access_token_add(r->admin->deps.access, &p, text, &id);
     if (result == 0)
         result = record(r, p.name, id, "added");
-    if (result != 0) {
+    if (result == SLUIS_EEXIST) {
+        admin_error(r, 409, "name",
+                    "a token of this name is in use: revoke it, or take another name");
+    } else if (result == SLUIS_ELIMIT) {
+        admin_error(r, 409, "limit", "too many tokens: revoke some");
+    } else if (result != 0) {
         admin_error(r, 503, error_word(result), "the token could not be stored");
     } else {
         struct buffer out;

@@ -29,6 +29,7 @@ static const char *const action_words[AUDIT_ACTION_COUNT] = {
     [AUDIT_QUEUE] = "queue",
     [AUDIT_READ_LOG] = "read_log",
     [AUDIT_REMASK] = "remask",
+    [AUDIT_SETUP] = "setup",
 };
 
 /* In the order of enum detect_type, which this room may not see; its test holds them together. */

@@ -116,13 +116,16 @@ static const struct cli_command commands[] = {
      "the access log, a JSON line per leaf (reading it is logged)",
      "sluis audit list --from 0 | jq .leaf.action",
      cmd_audit_list,
-     {O_CONFIG, O_SOCKET, {"--from", 'f', "INDEX", false, "first leaf (default 0)"}}},
+     {O_CONFIG,
+      O_SOCKET,
+      {"--json", 'j', NULL, false, "the same: it is JSON"},
+      {"--from", 'f', "INDEX", false, "first leaf (default 0)"}}},
     {"keys init",
      "",
      "make the keyring of a new installation",
      "sluis keys init -c sluis.yaml",
      cmd_keys_init,
-     {O_CONFIG}},
+     {O_CONFIG, O_JSON}},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -200,10 +203,18 @@ int cli_usage(const struct cli_call *call, const char *format, ...)
     return CLI_USAGE;
 }
 
-static const struct cli_option *find_option(const struct cli_command *c, const char *text)
+/* "--name=value" gives *value. */
+static const struct cli_option *find_option(const struct cli_command *c, const char *text,
+                                            const char **value)
 {
+    *value = NULL;
     for (unsigned i = 0; i < CLI_OPTIONS_MAX && c->options[i].name; i++) {
         const struct cli_option *o = &c->options[i];
+        size_t n = strlen(o->name);
+        if (strncmp(text, o->name, n) == 0 && text[n] == '=' && o->value) {
+            *value = text + n + 1;
+            return o;
+        }
         if (strcmp(text, o->name) == 0 ||
             (text[0] == '-' && text[1] == o->letter && o->letter && !text[2]))
             return o;
@@ -220,17 +231,18 @@ static int parse(struct cli_call *call, int argc, char **argv)
             call->words[call->word_count++] = argv[i];
             continue;
         }
-        const struct cli_option *o = find_option(call->command, argv[i]);
+        const char *value;
+        const struct cli_option *o = find_option(call->command, argv[i], &value);
         if (!o)
             return cli_usage(call, "unknown option %s", argv[i]);
         if (!o->repeated && cli_has(call, o->name))
             return cli_usage(call, "%s is given twice", o->name);
-        if (o->value && i + 1 == argc)
+        if (o->value && !value && i + 1 == argc)
             return cli_usage(call, "%s needs a %s", o->name, o->value);
         if (call->given_count == sizeof(call->given) / sizeof(call->given[0]))
             return cli_usage(call, "too many options");
         call->given[call->given_count].option = o;
-        call->given[call->given_count++].value = o->value ? argv[++i] : NULL;
+        call->given[call->given_count++].value = !o->value ? NULL : value ? value : argv[++i];
     }
     return CLI_DONE;
 }
@@ -255,6 +267,24 @@ static bool is_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
+/* "sluis token": the commands whose first word that is. True when there are any. */
+static bool print_group(const char *word, bool asked)
+{
+    bool any = false;
+    size_t n = strlen(word);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strncmp(commands[i].name, word, n) != 0 || commands[i].name[n] != ' ')
+            continue;
+        if (!any && !asked)
+            fprintf(stderr, "sluis %s: which of these?\n", word);
+        any = true;
+        char left[64];
+        snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].usage);
+        fprintf(asked ? stdout : stderr, "  %-28s %s\n", left, commands[i].help);
+    }
+    return any;
+}
+
 static int unknown(int argc, char **argv)
 {
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
@@ -263,6 +293,8 @@ static int unknown(int argc, char **argv)
             return CLI_USAGE;
         }
     }
+    if (print_group(argv[0], argc > 1 && is_help(argv[1])))
+        return argc > 1 && is_help(argv[1]) ? CLI_DONE : CLI_USAGE;
     fprintf(stderr, "sluis: unknown command %s\nsee: sluis --help\n", argv[0]);
     return CLI_USAGE;
 }

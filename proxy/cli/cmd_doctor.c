@@ -31,7 +31,8 @@ static int ask_meta(const struct cli_call *call)
     static const char *const meanings[][2] = {
         {"ours", "points at this gateway"},
         {"foreign", "points ELSEWHERE: messages go round the gateway"},
-        {"unknown", "could not be read (token, network, or no listeners.meta.url in the configuration)"}};
+        {"unknown",
+         "could not be read (token, network, or no listeners.meta.url in the configuration)"}};
     struct control_answer a;
     int worst = CLI_DONE;
     if (control_call(call, HTTP_POST, "/sluis/v1/doctor/meta", SPAN_EMPTY, &a) != 0)
@@ -39,13 +40,17 @@ static int ask_meta(const struct cli_call *call)
     bool json = print_json(call, &a);
     uint32_t list = json_get(&a.json, 0, SPAN("channels"));
     for (uint32_t c = json_first(&a.json, list); c != JSON_NONE; c = json_next(&a.json, c)) {
-        char name[80], found[16];
+        char name[80], found[16], apps[16];
         print_member(&a, c, "channel", name, sizeof(name));
         print_member(&a, c, "callback", found, sizeof(found));
+        print_member(&a, c, "apps", apps, sizeof(apps));
         for (size_t i = 0; i < 3; i++)
             if (strcmp(found, meanings[i][0]) == 0 && !json)
                 printf("channel %s: the callback %s\n", name, meanings[i][1]);
-        if (strcmp(found, "ours") != 0)
+        bool one_app = strcmp(apps, "1") == 0;
+        if (!json && !one_app && strcmp(apps, "null") != 0)
+            printf("channel %s: %s apps are subscribed: each gets every message\n", name, apps);
+        if (strcmp(found, "ours") != 0 || !one_app)
             worst = CLI_FAILED;
     }
     control_free(&a);
@@ -54,15 +59,25 @@ static int ask_meta(const struct cli_call *call)
 
 static int ask_health(const struct cli_call *call)
 {
-    static const char *const paths[] = {"/readyz/meta", "/readyz/tools"};
+    static const char *const names[] = {"meta", "tools"};
+    bool json = cli_has(call, "--json");
     int worst = CLI_DONE;
     for (size_t i = 0; i < 2; i++) {
         struct control_answer a;
-        if (control_call(call, HTTP_GET, paths[i], SPAN_EMPTY, &a) != 0) {
+        char target[32];
+        snprintf(target, sizeof(target), "/readyz/%s", names[i]);
+        if (control_ask(call, HTTP_GET, target, SPAN_EMPTY, &a) != 0)
+            return CLI_FAILED;
+        bool ready = a.status == 200;
+        struct span text = buffer_span(&a.text);
+        text = span_sub(text, 0, span_find(text, '\n'));
+        if (json)
+            printf("%s\"%s\":{\"ready\":%s,\"text\":\"%.*s\"}%s", i ? "," : "{", names[i],
+                   ready ? "true" : "false", (int)text.n, text.p, i ? "}\n" : "");
+        else
+            printf("readyz/%s: %.*s\n", names[i], (int)text.n, text.p);
+        if (!ready)
             worst = CLI_FAILED;
-            continue;
-        }
-        printf("%s: %.*s", paths[i] + 1, (int)a.text.n, a.text.p);
         control_free(&a);
     }
     return worst;
@@ -71,11 +86,14 @@ static int ask_health(const struct cli_call *call)
 int cmd_doctor(const struct cli_call *call)
 {
     const char *route = cli_value(call, "--route", 0);
+    int worst = CLI_DONE;
     if (call->word_count)
         return cli_usage(call, "no words are expected");
+    if (!route && !cli_has(call, "--meta"))
+        return ask_health(call);
     if (route)
-        return ask_route(call, route);
-    if (cli_has(call, "--meta"))
-        return ask_meta(call);
-    return ask_health(call);
+        worst = ask_route(call, route);
+    if (cli_has(call, "--meta") && ask_meta(call) != CLI_DONE)
+        worst = CLI_FAILED;
+    return worst;
 }

@@ -7,6 +7,22 @@
 #include <sodium.h>
 #include <stdio.h>
 
+static void tell_made(const struct cli_call *call, const struct config *config)
+{
+    if (!cli_has(call, "--json")) {
+        printf("keyring: %s\nroot key: %s\n", config->keys_path, config->keys_root_file);
+        return;
+    }
+    struct buffer out;
+    buffer_init(&out, 32 * 1024);
+    buffer_add(&out, SPAN("{\"keyring\":"));
+    json_quote(&out, span_str(config->keys_path));
+    buffer_add(&out, SPAN(",\"root_key\":"));
+    json_quote(&out, span_str(config->keys_root_file));
+    printf("%.*s}\n", (int)out.n, out.p);
+    buffer_free(&out);
+}
+
 int cmd_keys_init(const struct cli_call *call)
 {
     const char *file = cli_value(call, "--config", 0);
@@ -25,7 +41,7 @@ int cmd_keys_init(const struct cli_call *call)
     int r = keyring_open(&keys, &keyring, &diag);
     if (r == 0) {
         keyring_close(keyring);
-        printf("keyring: %s\nroot key: %s\n", config->keys_path, config->keys_root_file);
+        tell_made(call, config);
         fprintf(stderr, "Keep the root key apart from the keyring and from backups: whoever has\n"
                         "all three reads everything. Losing the root key loses every message.\n");
     } else {

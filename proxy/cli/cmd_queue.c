@@ -1,6 +1,7 @@
 #include "internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void print_rows(const struct control_answer *a)
 {
@@ -27,6 +28,13 @@ static void print_quarantine(const struct control_answer *a)
                print_member(a, r, "bytes", bytes, sizeof(bytes)));
 }
 
+static void print_more(const struct control_answer *a)
+{
+    char more[8];
+    if (print_member(a, 0, "more", more, sizeof(more))[0] == 't')
+        fprintf(stderr, "There is more than this listing shows.\n");
+}
+
 int cmd_queue_list(const struct cli_call *call)
 {
     struct control_answer deliveries, quarantine;
@@ -38,11 +46,18 @@ int cmd_queue_list(const struct cli_call *call)
         control_free(&deliveries);
         return CLI_FAILED;
     }
-    if (print_json(call, &deliveries)) {
-        print_json(call, &quarantine);
+    if (cli_has(call, "--json")) { /* one object of the two */
+        struct span a = buffer_span(&deliveries.text), b = buffer_span(&quarantine.text);
+        while (a.n && a.p[a.n - 1] != '}')
+            a.n--;
+        while (b.n && b.p[b.n - 1] != '}')
+            b.n--;
+        printf("{\"queue\":%.*s,\"held\":%.*s}\n", (int)a.n, a.p, (int)b.n, b.p);
     } else {
         print_rows(&deliveries);
         print_quarantine(&quarantine);
+        print_more(&deliveries);
+        print_more(&quarantine);
     }
     control_free(&deliveries);
     control_free(&quarantine);
@@ -79,13 +94,48 @@ int cmd_queue_retry(const struct cli_call *call)
     return act(call, "/sluis/v1/queue/retry", "trying again");
 }
 
+/* "webcare" stands for "burgerzaken/webcare". */
+static bool same_route(const char *full, const char *given)
+{
+    const char *slash = strchr(full, '/');
+    return strcmp(full, given) == 0 || (slash && strcmp(slash + 1, given) == 0);
+}
+
+/* What a drop would do: the row of the listing, or that there is none. */
+static int dry_run(const struct cli_call *call)
+{
+    struct control_answer a;
+    char route[160], serial[32];
+    int code = CLI_FAILED;
+    if (control_call(call, HTTP_GET, "/sluis/v1/queue", SPAN_EMPTY, &a) != 0)
+        return CLI_FAILED;
+    uint32_t list = json_get(&a.json, 0, SPAN("deliveries"));
+    for (uint32_t r = json_first(&a.json, list); r != JSON_NONE; r = json_next(&a.json, r)) {
+        print_member(&a, r, "route", route, sizeof(route));
+        print_member(&a, r, "serial", serial, sizeof(serial));
+        if (strcmp(serial, call->words[1]) != 0 || !same_route(route, call->words[0]))
+            continue;
+        struct span raw = json_raw(&a.json, r);
+        if (cli_has(call, "--json"))
+            printf("{\"would_drop\":%.*s}\n", (int)raw.n, raw.p);
+        else
+            printf("would drop delivery %s of route %s\n", serial, route);
+        code = CLI_DONE;
+    }
+    control_free(&a);
+    if (code != CLI_DONE)
+        fprintf(stderr, "sluis queue drop: no such delivery\n");
+    return code;
+}
+
 int cmd_queue_drop(const struct cli_call *call)
 {
+    uint64_t serial;
     if (call->word_count != 2)
         return cli_usage(call, "ROUTE and SERIAL are needed");
-    if (cli_has(call, "--dry-run")) {
-        printf("would drop delivery %s of route %s\n", call->words[1], call->words[0]);
-        return CLI_DONE;
-    }
+    if (span_u64(span_str(call->words[1]), &serial) != 0)
+        return cli_usage(call, "SERIAL: a number from `sluis queue list`");
+    if (cli_has(call, "--dry-run"))
+        return dry_run(call);
     return act(call, "/sluis/v1/queue/drop", "dropped");
 }

@@ -135,8 +135,8 @@ static int tell_refusal(const struct cli_call *call, struct control_answer *a)
     return CLI_FAILED;
 }
 
-int control_call(const struct cli_call *call, enum http_method method, const char *target,
-                 struct span body, struct control_answer *out)
+int control_ask(const struct cli_call *call, enum http_method method, const char *target,
+                struct span body, struct control_answer *out)
 {
     char path[512];
     struct buffer wire;
@@ -164,10 +164,19 @@ int control_call(const struct cli_call *call, enum http_method method, const cha
     } else {
         if (json_scan(&out->json, buffer_span(&out->text), &out->arena, NULL) != 0)
             out->json.count = 0;
-        if (out->status >= 300)
-            r = tell_refusal(call, out);
     }
     if (r != 0)
         control_free(out);
+    return r;
+}
+
+int control_call(const struct cli_call *call, enum http_method method, const char *target,
+                 struct span body, struct control_answer *out)
+{
+    int r = control_ask(call, method, target, body, out);
+    if (r == 0 && out->status >= 300) {
+        r = tell_refusal(call, out);
+        control_free(out);
+    }
     return r;
 }

@@ -63,6 +63,9 @@ struct control_answer {
  * error: CLI_FAILED (no gateway, refused: the gateway's own message) or 0. */
 int control_call(const struct cli_call *call, enum http_method method, const char *target,
                  struct span body, struct control_answer *out);
+/* The same, whatever the status is. */
+int control_ask(const struct cli_call *call, enum http_method method, const char *target,
+                struct span body, struct control_answer *out);
 void control_free(struct control_answer *answer);
 
 /* ---- print.c ---- */

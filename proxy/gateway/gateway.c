@@ -10,10 +10,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SETTLE_ROUNDS 1000 /* every mail leads to a few others at most */
 #define FILES_WANTED 65536 /* connections, both ways */
+#define STOP_LOOK_MS 20
+#define STOP_DELIVER_LEAST_MS 200 /* to write outcomes, however late it is */
 
 /* No core dumps, no reading by other processes of the same user, as many descriptors as allowed. */
 static void harden(void)
@@ -209,14 +212,16 @@ static int start(struct gateway *gw, struct diag *diag)
 
 static void join_loops(struct gateway *gw)
 {
-    if (!gw->loops_started)
-        return;
     for (unsigned i = 0; i < gw->loop_count; i++)
-        loop_stop(gw->loops[i]);
-    loop_stop(gw->admin_loop);
+        if (gw->loops[i])
+            loop_stop(gw->loops[i]);
+    if (gw->admin_loop)
+        loop_stop(gw->admin_loop);
     for (unsigned i = 0; i < gw->loop_count; i++)
-        loop_join(gw->loops[i]);
-    loop_join(gw->admin_loop);
+        if (gw->loops[i])
+            loop_join(gw->loops[i]);
+    if (gw->admin_loop)
+        loop_join(gw->admin_loop);
 }
 
 static int nothing(struct store_txn *txn, struct store_job *job)
@@ -278,17 +283,53 @@ static void end(struct gateway *gw)
     free(gw->media_base);
 }
 
-/* Intake ends, what is under way is finished, outcomes are written: within `stop` of the file. */
+static unsigned act_busy(struct gateway *gw, unsigned index, void *ctx)
+{
+    (void)ctx;
+    return listen_busy(gw, index) + (index < gw->loop_count ? graph_busy(gw->graph, index) : 0);
+}
+
+static unsigned act_cut(struct gateway *gw, unsigned index, void *ctx)
+{
+    (void)ctx;
+    if (index == 0)
+        meta_check_stop(gw);
+    if (index < gw->loop_count)
+        graph_stop(gw->graph, index);
+    return 0;
+}
+
+/* True when every request was answered by then. */
+static bool wait_quiet(struct gateway *gw, int64_t until_ms)
+{
+    const struct timespec pause = {.tv_nsec = STOP_LOOK_MS * 1000000L};
+    while (listen_on_loops(gw, act_busy, NULL)) {
+        if (clock_mono_ms() >= until_ms)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+/* Intake ends, what is under way is finished, outcomes are written: within `stop` of the file.
+ * Three quarters of it are for requests to end by themselves; then calls that wait for Meta are cut
+ * (their tools hear that the outcome is unknown). True when nothing is left that could come back.
+ */
 static void stop(struct gateway *gw)
 {
     struct config *config = config_acquire(gw->cell);
-    int64_t ms = config->stop_s * 1000;
+    int64_t ms = config->stop_s * 1000, begin = clock_mono_ms();
     config_unref(config);
     LOG(LOG_INFO, "gateway", "stopping", log_i64("within_ms", ms));
     listen_drain(gw);
-    deliver_stop(gw->deliver, ms);
+    wait_quiet(gw, begin + ms * 3 / 4);
+    listen_on_loops(gw, act_cut, NULL);
+    bool quiet = wait_quiet(gw, begin + ms * 7 / 8);
+    int64_t left = begin + ms - clock_mono_ms();
+    deliver_stop(gw->deliver, left > STOP_DELIVER_LEAST_MS ? left : STOP_DELIVER_LEAST_MS);
     int r = record(gw, AUDIT_STOP, "stopped");
-    LOG(r == 0 ? LOG_INFO : LOG_ERROR, "gateway", "stopped", log_error(r));
+    LOG(r == 0 ? LOG_INFO : LOG_ERROR, "gateway", "stopped", log_error(r),
+        log_word("quiet", quiet ? "yes" : "no"));
 }
 
 static void wait_for_signals(struct gateway *gw, const sigset_t *set)

@@ -66,6 +66,12 @@ int listen_contexts(const struct config *config, struct tls_context *out[CONFIG_
                     struct diag *diag);
 int listen_open(struct gateway *gw, const struct config *config, struct diag *diag);
 void listen_drain(struct gateway *gw);
+/* Exchanges without an answer on this loop (loop_count: admin's), on its thread. */
+unsigned listen_busy(const struct gateway *gw, unsigned index);
+/* Runs `act` on every loop that has servers, waits, and gives the sum of what they returned. From
+ * the main thread, or from admin's loop. */
+unsigned listen_on_loops(struct gateway *gw,
+                         unsigned (*act)(struct gateway *gw, unsigned index, void *ctx), void *ctx);
 void listen_close(struct gateway *gw);
 /* New connections get these; takes the references. */
 void listen_set_contexts(struct gateway *gw, struct tls_context *contexts[CONFIG_LISTENERS]);
@@ -77,6 +83,10 @@ int gateway_reload(void *ctx, struct diag *diag);
 
 /* meta_check.c */
 int meta_check_start(struct gateway *gw);
-int meta_check_now(void *ctx, struct buffer *out);
+/* On loop 0's thread: ends what is under way. */
+void meta_check_stop(struct gateway *gw);
+/* For struct admin_deps. */
+int meta_check_now(void *ctx, void (*done)(void *done_ctx, int error, struct span json),
+                   void *done_ctx);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define CONTROL_ANSWER_MS 120000 /* the check of Meta asks once per channel */
+
 static const char *const names[CONFIG_LISTENERS] = {
     [CONFIG_META] = "meta", [CONFIG_TOOLS] = "tools", [CONFIG_ADMIN] = "admin"};
 
@@ -48,6 +50,7 @@ static struct server_config face(struct gateway *gw, unsigned kind, unsigned ind
         c.on_request = graph_on_request;
         c.on_gone = graph_on_gone;
         c.ctx = graph_context(gw->graph, index);
+        c.limits.answer_ms = GRAPH_ANSWER_MS;
         break;
     default:
         c.on_request = admin_on_request;
@@ -74,6 +77,7 @@ static int open_control(struct gateway *gw, const struct config *config, struct 
     const struct server_config c = {.name = "control",
                                     .address = config->control_path,
                                     .kind = SERVER_UNIX,
+                                    .limits = {.answer_ms = CONTROL_ANSWER_MS},
                                     .on_request = admin_on_request,
                                     .ctx = admin_context(gw->admin, true)};
     return server_new(gw->admin_loop, &c, &gw->control, diag);
@@ -94,53 +98,46 @@ int listen_open(struct gateway *gw, const struct config *config, struct diag *di
     return r ? r : open_control(gw, config, diag);
 }
 
-/* ---- on every loop that has servers, and waiting for it ---- */
+/* ---- on every loop, and waiting for it ---- */
 
 struct errand {
     struct mail mail;
     struct gateway *gw;
     unsigned index; /* of the loop; loop_count: admin's */
-    void (*act)(struct server *server, void *ctx);
-    struct tls_context **contexts;
+    unsigned (*act)(struct gateway *gw, unsigned index, void *ctx);
+    void *ctx;
     pthread_mutex_t *lock;
     pthread_cond_t *ready;
-    unsigned *left;
+    unsigned *left, *sum;
 };
 
 static void on_errand(struct mail *mail)
 {
     struct errand *e = (struct errand *)mail;
-    struct gateway *gw = e->gw;
-    for (unsigned kind = 0; kind < CONFIG_LISTENERS; kind++) {
-        bool admin = e->index == gw->loop_count;
-        struct server *s =
-            admin == (kind == CONFIG_ADMIN) ? gw->servers[kind][admin ? 0 : e->index] : NULL;
-        if (s)
-            e->act(s, e->contexts ? e->contexts[kind] : NULL);
-    }
-    if (e->index == gw->loop_count && gw->control && !e->contexts)
-        e->act(gw->control, NULL);
+    unsigned n = e->act(e->gw, e->index, e->ctx);
     pthread_mutex_lock(e->lock);
+    *e->sum += n;
     if (--*e->left == 0)
         pthread_cond_signal(e->ready);
     pthread_mutex_unlock(e->lock);
 }
 
-static void on_all(struct gateway *gw, void (*act)(struct server *, void *),
-                   struct tls_context **contexts)
+unsigned listen_on_loops(struct gateway *gw,
+                         unsigned (*act)(struct gateway *gw, unsigned index, void *ctx), void *ctx)
 {
     struct errand errands[GATEWAY_THREADS_MAX + 1];
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     pthread_cond_t ready = PTHREAD_COND_INITIALIZER;
-    unsigned left = gw->loop_count + 1;
+    unsigned left = gw->loop_count + 1, sum = 0;
     for (unsigned i = 0; i <= gw->loop_count; i++) {
         errands[i] = (struct errand){.gw = gw,
                                      .index = i,
                                      .act = act,
-                                     .contexts = contexts,
+                                     .ctx = ctx,
                                      .lock = &lock,
                                      .ready = &ready,
-                                     .left = &left};
+                                     .left = &left,
+                                     .sum = &sum};
         struct loop *loop = i == gw->loop_count ? gw->admin_loop : gw->loops[i];
         if (loop_here(loop) && gw->loops_started) /* a reload asked for by the admin face itself */
             on_errand(&errands[i].mail);
@@ -153,30 +150,64 @@ static void on_all(struct gateway *gw, void (*act)(struct server *, void *),
     pthread_mutex_unlock(&lock);
     pthread_mutex_destroy(&lock);
     pthread_cond_destroy(&ready);
+    return sum;
 }
 
-static void act_set(struct server *server, void *ctx)
+/* The servers of a loop: of each listener, or NULL. */
+static struct server *server_of(const struct gateway *gw, unsigned index, unsigned kind)
 {
-    if (ctx)
-        server_set_tls(server, ctx);
+    bool admin = index == gw->loop_count;
+    if (admin != (kind == CONFIG_ADMIN))
+        return NULL;
+    return gw->servers[kind][admin ? 0 : index];
+}
+
+static unsigned act_set(struct gateway *gw, unsigned index, void *ctx)
+{
+    struct tls_context **contexts = ctx;
+    for (unsigned kind = 0; kind < CONFIG_LISTENERS; kind++) {
+        struct server *s = server_of(gw, index, kind);
+        if (s && contexts[kind])
+            server_set_tls(s, contexts[kind]);
+    }
+    return 0;
 }
 
 void listen_set_contexts(struct gateway *gw, struct tls_context *contexts[CONFIG_LISTENERS])
 {
-    on_all(gw, act_set, contexts);
+    listen_on_loops(gw, act_set, contexts);
     unref_all(gw->tls);
     memcpy(gw->tls, contexts, sizeof(gw->tls));
 }
 
-static void act_drain(struct server *server, void *ctx)
+static unsigned act_drain(struct gateway *gw, unsigned index, void *ctx)
 {
     (void)ctx;
-    server_drain(server);
+    for (unsigned kind = 0; kind < CONFIG_LISTENERS; kind++) {
+        struct server *s = server_of(gw, index, kind);
+        if (s)
+            server_drain(s);
+    }
+    if (index == gw->loop_count && gw->control)
+        server_drain(gw->control);
+    return 0;
 }
 
 void listen_drain(struct gateway *gw)
 {
-    on_all(gw, act_drain, NULL);
+    listen_on_loops(gw, act_drain, NULL);
+}
+
+unsigned listen_busy(const struct gateway *gw, unsigned index)
+{
+    unsigned n = 0;
+    for (unsigned kind = 0; kind < CONFIG_LISTENERS; kind++) {
+        struct server *s = server_of(gw, index, kind);
+        n += s ? server_busy(s) : 0;
+    }
+    if (index == gw->loop_count && gw->control)
+        n += server_busy(gw->control);
+    return n;
 }
 
 /* Loops stopped. */

@@ -1,7 +1,8 @@
 /*
  * Where do Meta's callbacks point? Whoever can change them takes the traffic round the gateway, so
- * every hour (and on `sluis doctor --meta`) the app's subscription and the number's override are
- * read; an address that is not ours is an alarm.
+ * every hour (and on `sluis doctor --meta`) each number's callback and the apps that are subscribed
+ * to its account are read; an address that is not ours is an alarm, and so is a second app, which
+ * gets everything too.
  */
 #include "internal.h"
 
@@ -13,105 +14,165 @@
 
 #define CHECK_EVERY_MS (3600 * 1000)
 #define CHECK_FIRST_MS (60 * 1000)
-#define CHECK_WAIT_S 20
 #define CHECK_ANSWER_MAX (256u * 1024)
 
-enum callback { CHECK_OURS, CHECK_FOREIGN, CHECK_UNKNOWN };
-static const char *const finding_words[] = {"ours", "foreign", "unknown"};
+enum callback { CHECK_UNKNOWN, CHECK_OURS, CHECK_FOREIGN };
+static const char *const finding_words[] = {"unknown", "ours", "foreign"};
 
+struct checked { /* of a channel */
+    enum callback callback;
+    bool apps_known;
+    unsigned apps; /* subscribed to the account */
+};
+
+/* On loop 0; the answer to who asked goes by mail to admin's loop. */
 struct check {
     struct mail mail;
     struct gateway *gw;
     struct config *config;
-    size_t channel;
-    enum callback *findings; /* per channel */
-    size_t n;
-    bool waited; /* somebody waits on `ready` and frees */
-    bool done;
-    pthread_mutex_t lock;
-    pthread_cond_t ready;
+    size_t step; /* two a channel: its number, its account */
+    struct checked *findings;
+    void (*done)(void *done_ctx, int error, struct span json); /* NULL: the hourly one */
+    void *done_ctx;
 };
 
 /* The callback of a channel is ours when it is /webhook/{app} at the meta listener's `url`. Without
  * that in the configuration nothing can be said. */
-static bool is_ours(const struct config *config, const struct config_channel *channel,
-                    struct span callback)
+static enum callback whose(const struct config *config, const struct config_channel *channel,
+                           struct span callback)
 {
     char want[2048];
+    if (!config->listeners[CONFIG_META].url)
+        return CHECK_UNKNOWN;
     int n = snprintf(want, sizeof(want), "%s/webhook/%s", config->listeners[CONFIG_META].url,
                      channel->app->name);
-    return n > 0 && (size_t)n < sizeof(want) && span_is(callback, want);
+    return n > 0 && (size_t)n < sizeof(want) && span_is(callback, want) ? CHECK_OURS
+                                                                        : CHECK_FOREIGN;
 }
 
-static enum callback judge_answer(const struct config *config, const struct config_channel *channel,
-                                  struct span body)
+static void read_number(struct check *c, const struct config_channel *channel,
+                        const struct json_doc *doc, struct arena *arena, struct checked *f)
 {
-    struct arena arena;
-    struct json_doc doc;
+    static const char *const paths[] = {"webhook_configuration.phone_number",
+                                        "webhook_configuration.whatsapp_business_account",
+                                        "webhook_configuration.application"};
     struct span callback;
-    enum callback found = CHECK_UNKNOWN;
-    arena_init(&arena, 4 * CHECK_ANSWER_MAX);
-    if (config->listeners[CONFIG_META].url && json_scan(&doc, body, &arena, NULL) == 0) {
-        static const char *const paths[] = {"webhook_configuration.phone_number",
-                                            "webhook_configuration.whatsapp_business_account",
-                                            "webhook_configuration.application"};
-        for (size_t i = 0; i < 3 && found == CHECK_UNKNOWN; i++) { /* phone > WABA > app */
-            uint32_t node = json_path(&doc, 0, paths[i]);
-            if (json_is(&doc, node, JSON_STRING) &&
-                json_string(&doc, node, &arena, &callback) == 0 && callback.n)
-                found = is_ours(config, channel, callback) ? CHECK_OURS : CHECK_FOREIGN;
-        }
+    for (size_t i = 0; i < 3 && f->callback == CHECK_UNKNOWN; i++) { /* phone > WABA > app */
+        uint32_t node = json_path(doc, 0, paths[i]);
+        if (json_is(doc, node, JSON_STRING) && json_string(doc, node, arena, &callback) == 0 &&
+            callback.n)
+            f->callback = whose(c->config, channel, callback);
     }
-    arena_free(&arena);
-    return found;
+}
+
+static void read_apps(struct check *c, const struct config_channel *channel,
+                      const struct json_doc *doc, struct arena *arena, struct checked *f)
+{
+    uint32_t list = json_get(doc, 0, SPAN("data"));
+    struct span callback;
+    f->apps_known = json_is(doc, list, JSON_ARRAY);
+    for (uint32_t app = json_first(doc, list); app != JSON_NONE; app = json_next(doc, app)) {
+        uint32_t node = json_get(doc, app, SPAN("override_callback_uri"));
+        f->apps++;
+        if (json_is(doc, node, JSON_STRING) && json_string(doc, node, arena, &callback) == 0 &&
+            callback.n && whose(c->config, channel, callback) == CHECK_FOREIGN)
+            f->callback = CHECK_FOREIGN;
+    }
 }
 
 static void check_next(struct check *c);
 
+static const struct config_channel *channel_of(const struct check *c)
+{
+    return &c->config->channels[c->step / 2];
+}
+
+static void tell(const struct check *c)
+{
+    const struct checked *f = &c->findings[c->step / 2];
+    const char *name = channel_of(c)->name;
+    if (f->callback == CHECK_FOREIGN)
+        LOG(LOG_ALARM, "gateway", "foreign_callback", log_word("channel", name));
+    else if (f->callback == CHECK_UNKNOWN)
+        LOG(LOG_WARN, "gateway", "callback_not_known", log_word("channel", name));
+    if (f->apps > 1)
+        LOG(LOG_ALARM, "gateway", "more_apps_subscribed", log_word("channel", name),
+            log_u64("apps", f->apps));
+    else if (f->apps_known && f->apps == 0)
+        LOG(LOG_ALARM, "gateway", "no_app_subscribed", log_word("channel", name));
+}
+
 static void on_answer(const struct upstream_answer *answer, void *ctx)
 {
     struct check *c = ctx;
-    const struct config_channel *channel = &c->config->channels[c->channel];
-    enum callback found = CHECK_UNKNOWN;
-    if (answer->outcome == UPSTREAM_ANSWERED && answer->status == 200)
-        found = judge_answer(c->config, channel, answer->body);
-    c->findings[c->channel] = found;
-    if (found == CHECK_FOREIGN)
-        LOG(LOG_ALARM, "gateway", "foreign_callback", log_word("channel", channel->name));
-    else if (found == CHECK_UNKNOWN)
-        LOG(LOG_WARN, "gateway", "callback_not_known", log_word("channel", channel->name),
-            log_u64("status", answer->outcome == UPSTREAM_ANSWERED ? answer->status : 0));
-    c->channel++;
+    struct checked *f = &c->findings[c->step / 2];
+    struct arena arena;
+    struct json_doc doc;
+    arena_init(&arena, 4 * CHECK_ANSWER_MAX);
+    if (answer->outcome == UPSTREAM_ANSWERED && answer->status == 200 &&
+        json_scan(&doc, answer->body, &arena, NULL) == 0)
+        (c->step % 2 ? read_apps : read_number)(c, channel_of(c), &doc, &arena, f);
+    arena_free(&arena);
+    if (c->step % 2)
+        tell(c);
+    c->step++;
     check_next(c);
 }
 
 static void check_free(struct check *c)
 {
     config_unref(c->config);
-    pthread_mutex_destroy(&c->lock);
-    pthread_cond_destroy(&c->ready);
     free(c->findings);
     free(c);
 }
 
+static void write_findings(const struct check *c, struct buffer *out)
+{
+    buffer_add_char(out, '[');
+    for (size_t i = 0; i < c->config->channel_count; i++) {
+        const struct checked *f = &c->findings[i];
+        buffer_addf(out, "%s{\"channel\":\"%s\",\"callback\":\"%s\",\"apps\":", i ? "," : "",
+                    c->config->channels[i].name, finding_words[f->callback]);
+        if (f->apps_known)
+            buffer_addf(out, "%u}", f->apps);
+        else
+            buffer_add(out, SPAN("null}"));
+    }
+    buffer_add_char(out, ']');
+}
+
+/* Admin's loop. */
+static void on_done(struct mail *mail)
+{
+    struct check *c = (struct check *)mail;
+    struct buffer out;
+    buffer_init(&out, CHECK_ANSWER_MAX);
+    write_findings(c, &out);
+    bool whole = c->step == 2 * c->config->channel_count && !out.error;
+    c->done(c->done_ctx, whole ? 0 : SLUIS_ECLOSED, buffer_span(&out));
+    buffer_free(&out);
+    check_free(c);
+}
+
 static void check_end(struct check *c)
 {
-    pthread_mutex_lock(&c->lock);
-    bool waited = c->waited;
-    c->done = true;
-    pthread_cond_signal(&c->ready);
-    pthread_mutex_unlock(&c->lock);
-    if (!waited)
+    if (c->done)
+        loop_post(c->gw->admin_loop, &c->mail, on_done);
+    else
         check_free(c);
 }
 
 static void check_next(struct check *c)
 {
-    while (c->channel < c->n) {
-        const struct config_channel *channel = &c->config->channels[c->channel];
+    struct upstream *checker = c->gw->checker; /* NULL: stopping */
+    while (checker && c->step < 2 * c->config->channel_count) {
+        const struct config_channel *channel = channel_of(c);
         char target[256];
-        int n = snprintf(target, sizeof(target), "/v24.0/%s?fields=webhook_configuration",
-                         channel->phone_number_id);
+        int n =
+            c->step % 2
+                ? snprintf(target, sizeof(target), "/v24.0/%s/subscribed_apps", channel->waba_id)
+                : snprintf(target, sizeof(target), "/v24.0/%s?fields=webhook_configuration",
+                           channel->phone_number_id);
         const struct upstream_request request = {.channel = channel,
                                                  .method = HTTP_GET,
                                                  .target = span_of(target, (size_t)n),
@@ -119,9 +180,11 @@ static void check_next(struct check *c)
                                                  .repeatable = true,
                                                  .done = on_answer,
                                                  .ctx = c};
-        if (upstream_send(c->gw->checker, &request) == 0)
+        if (upstream_send(checker, &request) == 0)
             return;
-        c->findings[c->channel++] = CHECK_UNKNOWN;
+        if (c->step % 2)
+            tell(c);
+        c->step++;
     }
     check_end(c);
 }
@@ -131,18 +194,14 @@ static void on_check(struct mail *mail)
     check_next((struct check *)mail);
 }
 
-static struct check *check_new(struct gateway *gw, bool waited)
+static struct check *check_new(struct gateway *gw)
 {
     struct check *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
     c->gw = gw;
     c->config = config_acquire(gw->cell);
-    c->n = c->config->channel_count;
-    c->waited = waited;
-    pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->ready, NULL);
-    c->findings = calloc(c->n ? c->n : 1, sizeof(*c->findings));
+    c->findings = calloc(c->config->channel_count + 1, sizeof(*c->findings));
     if (!c->findings) {
         check_free(c);
         return NULL;
@@ -153,7 +212,7 @@ static struct check *check_new(struct gateway *gw, bool waited)
 static void on_timer(void *ctx)
 {
     struct gateway *gw = ctx;
-    struct check *c = check_new(gw, false);
+    struct check *c = check_new(gw);
     loop_timer_set(gw->check_timer, CHECK_EVERY_MS);
     if (c)
         check_next(c);
@@ -161,7 +220,6 @@ static void on_timer(void *ctx)
 
 int meta_check_start(struct gateway *gw)
 {
-    /* On an event thread: admin's own loop may wait for the answer. */
     int r = upstream_new(gw->loops[0], gw->resolver, &gw->checker);
     if (r == 0)
         r = loop_timer_new(gw->loops[0], on_timer, gw, &gw->check_timer);
@@ -170,31 +228,23 @@ int meta_check_start(struct gateway *gw)
     return r;
 }
 
-int meta_check_now(void *ctx, struct buffer *out)
+void meta_check_stop(struct gateway *gw)
+{
+    struct upstream *checker = gw->checker;
+    gw->checker = NULL; /* what its last answers call finds it gone */
+    upstream_free(checker);
+    loop_timer_cancel(gw->check_timer);
+}
+
+int meta_check_now(void *ctx, void (*done)(void *done_ctx, int error, struct span json),
+                   void *done_ctx)
 {
     struct gateway *gw = ctx;
-    struct check *c = check_new(gw, true);
+    struct check *c = check_new(gw);
     if (!c)
         return SLUIS_ENOMEM;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CHECK_WAIT_S * (time_t)(c->n ? c->n : 1);
+    c->done = done;
+    c->done_ctx = done_ctx;
     loop_post(gw->loops[0], &c->mail, on_check);
-    pthread_mutex_lock(&c->lock);
-    int waited = 0;
-    while (!c->done && waited == 0)
-        waited = pthread_cond_timedwait(&c->ready, &c->lock, &until);
-    bool done = c->done;
-    c->waited = done; /* not done: the check frees itself when it ends */
-    pthread_mutex_unlock(&c->lock);
-    if (!done)
-        return SLUIS_ETIMEOUT;
-    buffer_add_char(out, '[');
-    for (size_t i = 0; i < c->n; i++) {
-        buffer_addf(out, "%s{\"channel\":\"%s\",\"callback\":\"%s\"}", i ? "," : "",
-                    c->config->channels[i].name, finding_words[c->findings[i]]);
-    }
-    buffer_add_char(out, ']');
-    check_free(c);
-    return out->error;
+    return 0;
 }

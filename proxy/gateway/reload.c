@@ -33,27 +33,16 @@ int reload_prepare(struct gateway *gw, struct config *config, struct diag *diag)
     return r;
 }
 
-/* What only a restart can change. NULL or its name. */
-static const char *needs_restart(const struct config *a, const struct config *b)
+/* What only a restart can change: NULL or its name. The URLs of media in webhooks are made with the
+ * public URL of the start. */
+static const char *needs_restart(const struct config *now, const struct config *next)
 {
-    static const char *const names[CONFIG_LISTENERS] = {[CONFIG_META] = "listeners.meta.address",
-                                                        [CONFIG_TOOLS] = "listeners.tools.address",
-                                                        [CONFIG_ADMIN] = "listeners.admin.address"};
-    for (unsigned i = 0; i < CONFIG_LISTENERS; i++) {
-        if (a->listeners[i].present != b->listeners[i].present ||
-            (a->listeners[i].present &&
-             strcmp(a->listeners[i].address, b->listeners[i].address) != 0))
-            return names[i];
-    }
-    if (strcmp(a->store_path, b->store_path) != 0)
-        return "store.path";
-    if (a->store_size != b->store_size)
-        return "store.size";
-    if (strcmp(a->keys_path, b->keys_path) != 0)
-        return "keys.path";
-    if (a->threads != b->threads)
-        return "threads";
-    return NULL;
+    const char *a = now->public_url ? now->public_url : "";
+    const char *b = next->public_url ? next->public_url : "";
+    for (unsigned i = 0; i < CONFIG_LISTENERS; i++)
+        if (now->listeners[i].connections != next->listeners[i].connections)
+            return "listeners.*.connections";
+    return strcmp(a, b) != 0 ? "public_url" : config_needs_restart(now, next);
 }
 
 static int record(struct gateway *gw, const struct config *config, const char *outcome)
@@ -67,12 +56,24 @@ static int record(struct gateway *gw, const struct config *config, const char *o
     return admin_record(gw->store, &event);
 }
 
+/* Admin's loop must not wait for a reload of the main thread, which waits for admin's loop. */
+static bool take_turn(struct gateway *gw)
+{
+    if (gw->loops_started && loop_here(gw->admin_loop))
+        return pthread_mutex_trylock(&gw->reload_lock) == 0;
+    pthread_mutex_lock(&gw->reload_lock);
+    return true;
+}
+
 int gateway_reload(void *ctx, struct diag *diag)
 {
     struct gateway *gw = ctx;
     struct config *next = NULL;
     struct tls_context *contexts[CONFIG_LISTENERS];
-    pthread_mutex_lock(&gw->reload_lock);
+    if (!take_turn(gw)) {
+        diag_set(diag, NULL, 0, 0, "a reload is under way: try again");
+        return SLUIS_EAGAIN;
+    }
     struct config *now = config_acquire(gw->cell);
     int r = config_load(gw->config_file, &next, diag);
     const char *fixed = r == 0 ? needs_restart(now, next) : NULL;

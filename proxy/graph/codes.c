@@ -26,10 +26,10 @@ static const struct graph_code codes[E_COUNT] = {
          false},
     [E_UNKNOWN_OUTCOME] =
         {900009, 504, "unknown_outcome",
-         "Onbekend of het bericht is verstuurd: WhatsApp gaf geen antwoord. "
+         "Onbekend of WhatsApp dit heeft uitgevoerd: er kwam geen leesbaar antwoord. "
          "Niet vanzelf herhalen.",
-         "Not known whether the message was sent: no answer from WhatsApp. Do not "
-         "repeat automatically.",
+         "Not known whether WhatsApp did this: no readable answer came. Do not repeat "
+         "automatically.",
          false},
     [E_UNREACHABLE] = {900010, 502, "unreachable",
                        "WhatsApp is niet bereikbaar; er is niets verstuurd.",
@@ -61,6 +61,11 @@ const struct graph_code *graph_codes(size_t *n)
 {
     *n = E_COUNT;
     return codes;
+}
+
+uint32_t graph_code_of(enum graph_error error)
+{
+    return codes[error].code;
 }
 
 static void write_error(struct buffer *out, const struct graph_code *c, const char *detail)

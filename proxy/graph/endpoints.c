@@ -61,8 +61,8 @@ static enum object find_object(const struct config *config, const struct princip
             *channel = c;
             return phone ? OBJECT_PHONE : OBJECT_WABA;
         }
-        if (!*channel)
-            *channel = c;
+        if (!*channel || (c->media_pass && !(*channel)->media_pass))
+            *channel = c; /* media.c finds out which one knows the id */
     }
     return *channel ? OBJECT_MEDIA : OBJECT_NONE;
 }
@@ -108,6 +108,19 @@ const struct endpoint *endpoint_find(const struct config *config, const struct p
     return NULL;
 }
 
+/* "id,name,quality_rating". Braces, dots and brackets of `fields` walk on to other edges, past the
+ * list of endpoints. */
+static bool plain_fields(struct span value)
+{
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_' || c == ',' || c == ' '))
+            return false;
+    }
+    return true;
+}
+
 const char *endpoint_bad_parameter(const struct endpoint *endpoint,
                                    const struct http_parameter *list, unsigned n)
 {
@@ -117,6 +130,8 @@ const char *endpoint_bad_parameter(const struct endpoint *endpoint,
             allowed = span_is(list[i].name, *name);
         if (!allowed)
             return "not on the list of this call";
+        if (span_is(list[i].name, "fields") && !plain_fields(list[i].value))
+            return "fields: names only";
         for (unsigned k = 0; k < i; k++)
             if (span_eq(list[k].name, list[i].name))
                 return "given twice";

@@ -32,7 +32,8 @@ void forward(struct call *call, enum http_method method, struct span target, str
                                              .repeatable = method == HTTP_GET,
                                              .done = done,
                                              .ctx = call};
-    int r = upstream_send(call->thread->upstream, &request);
+    struct upstream *upstream = call->thread->upstream; /* NULL: stopping */
+    int r = upstream ? upstream_send(upstream, &request) : SLUIS_ECLOSED;
     if (r != 0) {
         const struct upstream_answer answer = {.outcome = UPSTREAM_NOT_SENT};
         done(&answer, call);

@@ -73,6 +73,18 @@ void graph_free(struct graph *g)
     free(g);
 }
 
+void graph_stop(struct graph *g, unsigned index)
+{
+    struct upstream *upstream = g->threads[index].upstream;
+    g->threads[index].upstream = NULL; /* what its last answers call finds it gone */
+    upstream_free(upstream);
+}
+
+unsigned graph_busy(const struct graph *g, unsigned index)
+{
+    return g->threads[index].calls;
+}
+
 void *graph_context(struct graph *g, unsigned index)
 {
     return &g->threads[index];
@@ -120,7 +132,9 @@ static enum graph_error read_request(struct graph *g, const struct http_head *he
     struct span in_query = find_parameter(r->parameters, r->count, "access_token");
     r->in_query = in_header.n == 0 && in_query.n > 0;
     r->token = r->in_query ? in_query : in_header;
-    bool two = in_header.n && in_query.n && !span_eq(in_header, in_query);
+    /* Two that differ, in whatever place: which one counts would be a guess. */
+    bool two = (in_header.n && in_query.n && !span_eq(in_header, in_query)) ||
+               http_field_count(head, SPAN("Authorization")) > 1;
     if (r->token.n == 0 || two ||
         access_token(g->deps.access, r->token, clock_wall_ms(), &r->principal) != 0)
         return E_TOKEN;
@@ -146,6 +160,7 @@ struct span call_parameter(const struct call *call, const char *name)
 void call_free(struct call *call)
 {
     call->thread->calls--;
+    call->thread->media_bytes -= call->media_bytes;
     buffer_free(&call->token);
     buffer_free(&call->body);
     buffer_free(&call->rebuilt);
@@ -174,6 +189,8 @@ static struct call *call_new(struct graph_thread *t, struct exchange *ex, struct
     if (!call)
         return NULL;
     t->calls++;
+    call->started_ms = clock_mono_ms();
+    call->unreadable = E_REPLY;
     call->thread = t;
     call->server = exchange_server(ex);
     call->exchange = exchange_id(ex);
@@ -194,8 +211,7 @@ static struct call *call_new(struct graph_thread *t, struct exchange *ex, struct
     return call;
 }
 
-/* The parameters point into the request's memory: copied with it. */
-static void take_parameters(struct call *call, const struct http_head *head)
+void call_take_parameters(struct call *call, const struct http_head *head)
 {
     if (http_query_split(head->query, call->decoded, sizeof(call->decoded), call->parameters,
                          &call->parameter_count) != 0)
@@ -211,46 +227,65 @@ static const struct config_route *own_route(const struct call *call)
     return channel == call->channel ? route : NULL;
 }
 
+/* Refused before there is an endpoint; recorded, since the caller is known. */
+static struct call *not_opened(struct call *call, enum graph_error error, const char *detail)
+{
+    call_refuse(call, error, detail);
+    return NULL;
+}
+
+/* The endpoint, its parameters, its channel. The call, or NULL when it was refused. */
+static struct call *find_endpoint(struct call *call, const struct http_head *head,
+                                  const struct request *r)
+{
+    struct span actor = http_field(head, SPAN("X-Sluis-Actor"));
+    enum graph_error error = E_COUNT;
+    if (!good_actor(actor) || http_field_count(head, SPAN("X-Sluis-Actor")) > 1)
+        return not_opened(call, E_ACTOR, NULL);
+    memcpy(call->actor, actor.p ? actor.p : "", actor.n);
+    call->endpoint =
+        endpoint_find(call->config, &call->principal, head->method, &r->path, call, &error);
+    if (!call->endpoint)
+        return not_opened(call, error, NULL);
+    const char *bad = endpoint_bad_parameter(call->endpoint, r->parameters, r->count);
+    if (bad)
+        return not_opened(call, E_PARAMETER, bad);
+    if (head->framing == HTTP_LENGTH && head->length > call->endpoint->body_max)
+        return not_opened(call, call->endpoint->body_max ? E_TOO_LARGE : E_BODY, NULL);
+    call_take_parameters(call, head);
+    call->route = own_route(call);
+    if (call->endpoint->sends_media && !call->channel->media_pass)
+        return not_opened(call, E_MEDIA, NULL);
+    return call;
+}
+
 /* Finds out what is asked; a call, or NULL when the exchange was answered. */
 static struct call *open_call(struct graph_thread *t, struct exchange *ex)
 {
     struct graph *g = t->graph;
     const struct http_head *head = exchange_head(ex);
     struct request r = {.count = 0};
+    struct call *call = NULL;
     enum graph_error error = read_request(g, head, &r);
-    if (error == E_COUNT && setup_special(g, ex, &r.path, &r.principal))
-        return NULL;
-    if (error == E_COUNT && t->calls >= GRAPH_CALLS_MAX)
-        error = E_BUSY;
-    struct span actor = http_field(head, SPAN("X-Sluis-Actor"));
-    if (error == E_COUNT && !good_actor(actor))
-        error = E_ACTOR;
-    if (error != E_COUNT) {
-        refuse(g, ex, error, NULL);
-        return NULL;
+    if (error == E_TOKEN) {
+        refuse(g, ex, error, NULL); /* a stranger: counted, by access too */
+        goto out;
     }
-    struct config *config = config_acquire(g->deps.config);
-    struct call *call = call_new(t, ex, config, &r);
-    config_unref(config);
-    if (!call) {
+    if (t->calls < GRAPH_CALLS_MAX && t->upstream) {
+        struct config *config = config_acquire(g->deps.config);
+        call = call_new(t, ex, config, &r);
+        config_unref(config);
+    }
+    if (!call)
         refuse(g, ex, E_BUSY, NULL);
-        return NULL;
-    }
-    memcpy(call->actor, actor.p ? actor.p : "", actor.n);
-    call->endpoint =
-        endpoint_find(call->config, &call->principal, head->method, &r.path, call, &error);
-    const char *bad =
-        call->endpoint ? endpoint_bad_parameter(call->endpoint, r.parameters, r.count) : NULL;
-    if (!call->endpoint || bad) {
-        call_refuse(call, bad ? E_PARAMETER : error, bad);
-        return NULL;
-    }
-    take_parameters(call, head);
-    call->route = own_route(call);
-    if (call->endpoint->sends_media && !call->channel->media_pass) {
-        call_refuse(call, E_MEDIA, NULL);
-        return NULL;
-    }
+    else if (error != E_COUNT)
+        call = not_opened(call, error, NULL);
+    else if (setup_special(call, ex, &r.path))
+        call = NULL;
+    else
+        call = find_endpoint(call, head, &r);
+out:
+    sodium_memzero(r.decoded, sizeof(r.decoded)); /* the token may stand in it */
     return call;
 }
 
@@ -318,7 +353,7 @@ static void record_done(struct store_job *job)
 }
 
 void call_record(struct call *call, enum audit_action action, const char *outcome, uint32_t code,
-                 uint64_t object, uint64_t subject, uint32_t masked)
+                 uint64_t object, uint64_t subject, uint64_t masked)
 {
     const struct config_channel *channel = call->channel;
     const struct audit_event event = {
@@ -338,8 +373,10 @@ void call_record(struct call *call, enum audit_action action, const char *outcom
         .code = code,
     };
     struct record_job *r = calloc(1, sizeof(*r));
-    if (!r)
+    if (!r) {
+        LOG(LOG_ALARM, "graph", "outcome_not_recorded", log_word("reason", "memory"));
         return;
+    }
     buffer_init(&r->leaf, AUDIT_LEAF_MAX);
     r->job.priority = STORE_NORMAL;
     r->job.run = run_record;

@@ -27,6 +27,13 @@
 #define GRAPH_UPLOAD_MAX (16u * 1024 * 1024) /* body of an upload, in memory in this version */
 #define GRAPH_REPLY_MAX (4u * 1024 * 1024)   /* Meta's JSON answers */
 #define GRAPH_MEDIA_MAX (100u * 1024 * 1024) /* media bytes: Meta's own limit */
+/* Media bytes on their way through one thread, whole in memory in this version (twice while an
+ * answer is written): what would go above it is told to come back. One of the largest fits. */
+#define GRAPH_MEDIA_BYTES (128u * 1024 * 1024)
+/* The tools listener gives a call this long (gateway): longer than waiting for a connection,
+ * connecting and Meta's answer can take together, so that the tool hears of an unknown outcome from
+ * us. A message that could not leave by then does not leave at all: its tool was told 503. */
+#define GRAPH_CALL_MS GRAPH_ANSWER_MS
 #define GRAPH_ARENA_MAX (48u * 1024 * 1024)
 #define GRAPH_VERSION_DEFAULT "v24.0" /* for calls without a version */
 #define GRAPH_ACTOR_MAX 64            /* X-Sluis-Actor */
@@ -80,6 +87,7 @@ struct graph_thread {
     struct keyring_cache *keys;
     struct subject_resolver *subjects; /* the gateway's */
     unsigned calls;
+    uint64_t media_bytes; /* reserved: GRAPH_MEDIA_BYTES */
 };
 
 struct graph {
@@ -132,12 +140,16 @@ struct call {
     struct json_doc doc;
     struct judged judged;
     struct send *send; /* send.c */
+    int64_t started_ms;
+    uint64_t media_bytes;        /* of the thread's, given back with the call */
+    enum graph_error unreadable; /* told when Meta's answer cannot be read: E_REPLY unless said */
 };
 
 /* ---- codes.c ---- */
 /* Answers with a refusal in Meta's error shape, counted, and for known principals recorded. */
 void refuse(struct graph *graph, struct exchange *ex, enum graph_error error, const char *detail);
 void call_refuse(struct call *call, enum graph_error error, const char *detail); /* ends the call */
+uint32_t graph_code_of(enum graph_error error);
 
 /* ---- endpoints.c ---- */
 /* The endpoint of a method and path, its channel looked up; NULL and *error. */
@@ -153,8 +165,21 @@ void call_free(struct call *call);
 struct exchange *call_exchange(struct call *call); /* NULL: the tool has gone */
 /* One leaf about this call, not waited for. */
 void call_record(struct call *call, enum audit_action action, const char *outcome, uint32_t code,
-                 uint64_t object, uint64_t subject, uint32_t masked);
+                 uint64_t object, uint64_t subject, uint64_t masked);
+/* The parameters of the query, copied: they point into the request's memory. */
+void call_take_parameters(struct call *call, const struct http_head *head);
 struct span call_parameter(const struct call *call, const char *name);
+
+/* ---- body.c: what a body may hold ---- */
+/* Graph takes top-level members of a JSON body for parameters: only known ones, of the right kind.
+ * NULL or what is wrong, a constant. */
+const char *body_bad_member(const struct json_doc *doc, bool mark);
+/* Media objects, wherever they stand. E_COUNT when fine. */
+enum graph_error body_check_media(struct call *call);
+
+/* ---- media.c ---- */
+/* True when a webhook or an upload brought this id to the channel. */
+bool media_known(struct call *call, const struct config_channel *channel, struct span id);
 
 /* ---- reply.c ---- */
 /* Meta's answer, rebuilt: links to the gateway's own, content judged, identifiers per profile. Ends
@@ -173,8 +198,7 @@ void handle_subscribed_get(struct call *call);
 void handle_phone_post(struct call *call);
 /* Endpoints without a channel: /oauth/..., /debug_token, our own media bytes. True when answered.
  */
-bool setup_special(struct graph *graph, struct exchange *ex, const struct http_path *path,
-                   const struct principal *principal);
+bool setup_special(struct call *call, struct exchange *ex, const struct http_path *path);
 
 /* Sends a rebuilt request to Meta; the reply goes through reply_forward. */
 void forward(struct call *call, enum http_method method, struct span target, struct span type,

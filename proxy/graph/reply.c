@@ -4,8 +4,6 @@
  */
 #include "internal.h"
 
-#include "sluis/net/client.h"
-
 #include <sodium.h>
 #include <stdio.h>
 
@@ -15,17 +13,29 @@
 static const char *const passed_fields[] = {"Retry-After", "X-App-Usage",
                                             "X-Business-Use-Case-Usage"};
 
-/* The Host that was asked for, when this listener answers to it: a foreign one must not come back
- * in links. Ports are kept. */
-static const char *own_host(const struct call *call)
+/* The Host that was asked for, with its port, when this listener answers to it: a foreign one must
+ * not come back in links. Then the listener's first name, or its address. */
+static void own_host(const struct call *call, struct buffer *out)
 {
-    const char *const *names = call->config->listeners[CONFIG_TOOLS].names;
-    struct span host = span_str(call->host);
+    const struct config_listener *listener = &call->config->listeners[CONFIG_TOOLS];
+    const char *const *names = listener->names;
+    struct span host = span_str(call->host), address = span_str(listener->address);
     struct span name = span_sub(host, 0, span_find(host, ':'));
-    for (size_t i = 0; names && names[i]; i++)
-        if (span_eq_nocase(name, span_str(names[i])))
-            return call->host;
-    return names && names[0] ? names[0] : call->host;
+    for (size_t i = 0; names && names[i]; i++) {
+        if (span_eq_nocase(name, span_str(names[i]))) {
+            buffer_add(out, host);
+            return;
+        }
+    }
+    const char *colon = memrchr(address.p, ':', address.n);
+    struct span port = colon ? span_from(address, (size_t)(colon - address.p)) : SPAN_EMPTY;
+    if (!names || !names[0]) {
+        buffer_add(out, address);
+        return;
+    }
+    buffer_add_str(out, names[0]);
+    if (!span_is(port, ":443"))
+        buffer_add(out, port);
 }
 
 static void base_url(const struct call *call, struct buffer *out)
@@ -34,7 +44,7 @@ static void base_url(const struct call *call, struct buffer *out)
         buffer_add_str(out, call->config->public_url);
     } else {
         buffer_add(out, SPAN("https://"));
-        buffer_add_str(out, own_host(call));
+        own_host(call, out);
     }
 }
 
@@ -42,15 +52,14 @@ static void base_url(const struct call *call, struct buffer *out)
  * own carries the real token. */
 static int own_link(const struct call *call, struct span link, struct buffer *out)
 {
-    struct client_url url;
     char decoded[8192];
     struct http_parameter list[HTTP_PARAMETERS_MAX];
     unsigned n = 0;
-    if (client_url_parse(link, &url) != 0)
-        return SLUIS_EINVAL;
-    struct span target = span_str(url.target);
-    size_t mark = span_find(target, '?');
-    if (http_query_split(span_from(target, mark + 1), decoded, sizeof(decoded), list, &n) != 0)
+    /* Of the link only the query counts, and of that what this endpoint allows. */
+    struct span query = span_from(link, span_find(link, '?'));
+    query = query.n ? span_from(query, 1) : query;
+    query = span_sub(query, 0, span_find(query, '#'));
+    if (http_query_split(query, decoded, sizeof(decoded), list, &n) != 0)
         return SLUIS_EINVAL;
     base_url(call, out);
     buffer_addf(out, "/%s/%s", call->version, call->id);
@@ -185,20 +194,34 @@ static int rebuild(struct call *call, struct span body, struct buffer *out)
     return r;
 }
 
+/* Meta puts the token of a call into links of its answer. All that is known of are rewritten;
+ * should there be another, the answer is not passed. */
+static bool holds_secret(const struct call *call, struct span text)
+{
+    struct span token = call->channel->upstream.access_token;
+    return token.n && text.n >= token.n && memmem(text.p, text.n, token.p, token.n);
+}
+
 void reply_forward(struct call *call, const struct upstream_answer *answer)
 {
     struct buffer out;
     struct exchange *ex = call_exchange(call);
     if (answer->outcome != UPSTREAM_ANSWERED) {
-        call_refuse(call, E_UNREACHABLE, NULL);
+        bool may_have_happened =
+            answer->outcome == UPSTREAM_UNKNOWN && call->endpoint->method != HTTP_GET;
+        call_refuse(call, may_have_happened ? E_UNKNOWN_OUTCOME : E_UNREACHABLE, NULL);
         return;
     }
     buffer_init(&out, GRAPH_REPLY_MAX * 6);
     int r = answer->body.n ? rebuild(call, answer->body, &out) : 0;
+    if (answer->status / 100 == 3) /* where it points to is not for the tool to follow */
+        r = SLUIS_EINVAL;
+    if (r == 0 && holds_secret(call, buffer_span(&out)))
+        r = SLUIS_EDENIED;
     if (r != 0) {
-        LOG(LOG_WARN, "graph", "reply_not_readable", log_u64("status", answer->status),
-            log_error(r));
-        call_refuse(call, E_REPLY, NULL);
+        LOG(r == SLUIS_EDENIED ? LOG_ALARM : LOG_WARN, "graph", "reply_not_readable",
+            log_u64("status", answer->status), log_error(r));
+        call_refuse(call, call->unreadable, NULL);
     } else {
         if (ex) {
             exchange_answer_begin(ex, answer->status);

@@ -20,7 +20,7 @@ struct send {
     struct record_id record_o, record_m;
     struct buffer packed, masked, sealed_o, sealed_m, leaf;
     uint8_t leaf_hash[32];
-    uint32_t masked_types;
+    uint64_t masked_types;
     int result;
 };
 
@@ -41,37 +41,6 @@ static void send_refuse(struct call *call, enum graph_error error, const char *d
     send_free(call->send);
     call->send = NULL;
     call_refuse(call, error, detail);
-}
-
-/* ---- what may not be in it ---- */
-
-static bool is_media_name(struct span name)
-{
-    static const char *const names[] = {"image", "video", "audio", "document", "sticker"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (span_is(name, names[i]))
-            return true;
-    return false;
-}
-
-/* Every media object, wherever it stands: templates, headers, carousels. */
-static enum graph_error check_media(struct call *call)
-{
-    for (uint32_t node = 0; node < call->doc.count; node++) {
-        const struct json_node *v = json_node(&call->doc, node);
-        struct span name;
-        if (v->kind != JSON_OBJECT || v->name_end == v->name_start)
-            continue;
-        if (json_name(&call->doc, node, &call->arena, &name) != 0)
-            return E_BUSY;
-        if (!is_media_name(name))
-            continue;
-        if (json_get(&call->doc, node, SPAN("link")) != JSON_NONE)
-            return E_LINK;
-        if (!call->channel->media_pass)
-            return E_MEDIA;
-    }
-    return E_COUNT;
 }
 
 /* ---- message ids that are aliases for this tool ---- */
@@ -171,8 +140,8 @@ static void keep_passed(struct call *call, struct judged *judged)
     for (size_t i = 0; i < judged->count; i++) {
         if (policy_outbound(call->channel->policy, judged->findings[i].type) != OUTBOUND_PASS) {
             judged->findings[n++] = judged->findings[i];
-            if (judged->findings[i].type < 32)
-                call->send->masked_types |= 1u << judged->findings[i].type;
+            if (judged->findings[i].type < 64)
+                call->send->masked_types |= UINT64_C(1) << judged->findings[i].type;
         }
     }
     judged->count = n;
@@ -207,19 +176,20 @@ static void on_sent(const struct upstream_answer *answer, void *ctx)
     struct send *s = call->send;
     struct graph *g = call->thread->graph;
     uint64_t serial = s->row.serial, subject = s->pseudonym;
-    uint32_t masked = s->masked_types;
+    uint64_t masked = s->masked_types;
     send_free(s);
     call->send = NULL;
     if (answer->outcome == UPSTREAM_UNKNOWN) {
         graph_count(g, G_SEND_UNKNOWN);
-        call_record(call, AUDIT_SEND, "unknown", 900009, serial, subject, masked);
-        struct exchange *ex = call_exchange(call);
-        if (ex)
-            refuse(g, ex, E_UNKNOWN_OUTCOME, NULL);
-        call_free(call);
+        call_record(call, AUDIT_SEND, "unknown", graph_code_of(E_UNKNOWN_OUTCOME), serial, subject,
+                    masked);
+        reply_forward(call, answer);
         return;
     }
     bool sent = answer->outcome == UPSTREAM_ANSWERED && answer->status < 300;
+    /* Taken, or fallen over on the way: with an answer nobody can read it may have been sent. */
+    if (sent || (answer->outcome == UPSTREAM_ANSWERED && answer->status >= 500))
+        call->unreadable = E_UNKNOWN_OUTCOME;
     graph_count(g, sent ? G_SENT : G_SEND_FAILED);
     call_record(call, AUDIT_SEND,
                 sent                                   ? "sent"
@@ -246,6 +216,13 @@ static void on_back(struct mail *mail)
     struct graph *g = call->thread->graph;
     if (s->result != 0) {
         LOG(LOG_WARN, "graph", "send_not_recorded", log_error(s->result));
+        send_refuse(call, E_STORE, NULL);
+        return;
+    }
+    if (clock_mono_ms() - call->started_ms >= GRAPH_ANSWER_MS) {
+        /* The listener has told the tool 503: it will come again. */
+        call_record(call, AUDIT_SEND, "not_sent", graph_code_of(E_STORE), s->row.serial,
+                    s->pseudonym, s->masked_types);
         send_refuse(call, E_STORE, NULL);
         return;
     }
@@ -459,7 +436,7 @@ static enum graph_error prepare(struct call *call, const char **detail)
 static void send_message(struct call *call)
 {
     const char *detail = NULL;
-    enum graph_error error = check_media(call);
+    enum graph_error error = body_check_media(call);
     struct send *s = error == E_COUNT ? send_new(call) : NULL;
     if (error == E_COUNT && !s)
         error = E_BUSY;
@@ -511,10 +488,12 @@ void handle_messages(struct call *call)
         return;
     }
     uint32_t status = json_get(&call->doc, 0, SPAN("status"));
-    if (json_string_is(&call->doc, status, SPAN("read")))
+    bool is_mark = json_string_is(&call->doc, status, SPAN("read"));
+    const char *bad = body_bad_member(&call->doc, is_mark);
+    if (bad)
+        call_refuse(call, E_PARAMETER, bad);
+    else if (is_mark)
         mark(call);
-    else if (status != JSON_NONE)
-        call_refuse(call, E_PARAMETER, "status");
     else
         send_message(call);
 }

@@ -10,7 +10,7 @@ static void answer_success(struct call *call)
     graph_count(call->thread->graph, G_SETUP_ANSWERED);
     if (ex)
         exchange_answer(ex, 200, SPAN("application/json"), SPAN("{\"success\":true}"));
-    call_record(call, AUDIT_REFUSE, "setup_answered_here", 0, 0, 0, 0);
+    call_record(call, AUDIT_SETUP, "answered_here", 0, 0, 0, 0);
     call_free(call);
 }
 
@@ -43,25 +43,22 @@ void handle_phone_post(struct call *call)
         answer_success(call);
 }
 
-static void debug_token(struct graph *g, struct exchange *ex)
+/* Whether a token is good and until when, from our own table. */
+static void debug_token(struct call *call, struct exchange *ex)
 {
-    char decoded[4096];
-    struct http_parameter list[HTTP_PARAMETERS_MAX];
-    unsigned n = 0, seen = 0;
+    struct graph *g = call->thread->graph;
     struct span input = SPAN_EMPTY;
     struct principal p;
-    if (http_query_split(exchange_head(ex)->query, decoded, sizeof(decoded), list, &n) != 0)
-        n = 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (span_is(list[i].name, "input_token")) {
-            input = list[i].value;
-            seen++;
-        } else if (!span_is(list[i].name, "access_token")) {
-            refuse(g, ex, E_PARAMETER, NULL);
-            return;
-        }
+    static const char *const inputs[] = {"input_token", NULL};
+    static const struct endpoint endpoint = {.parameters = inputs};
+    call_take_parameters(call, exchange_head(ex));
+    const char *bad = endpoint_bad_parameter(&endpoint, call->parameters, call->parameter_count);
+    if (bad) {
+        call_refuse(call, E_PARAMETER, bad);
+        return;
     }
-    bool valid = seen == 1 && access_token(g->deps.access, input, clock_wall_ms(), &p) == 0;
+    input = call_parameter(call, "input_token");
+    bool valid = input.n && access_token(g->deps.access, input, clock_wall_ms(), &p) == 0;
     struct buffer out;
     buffer_init(&out, 1024);
     buffer_addf(&out,
@@ -70,25 +67,25 @@ static void debug_token(struct graph *g, struct exchange *ex)
                 valid ? "true" : "false", valid ? (long long)(p.expires_ms / 1000) : 0LL,
                 valid ? "\"whatsapp_business_messaging\",\"whatsapp_business_management\"" : "");
     graph_count(g, G_SETUP_ANSWERED);
+    call_record(call, AUDIT_SETUP, "token_asked", 0, 0, 0, 0);
     exchange_answer(ex, 200, SPAN("application/json"), buffer_span(&out));
     buffer_free(&out);
+    call_free(call);
 }
 
-bool setup_special(struct graph *g, struct exchange *ex, const struct http_path *path,
-                   const struct principal *principal)
+bool setup_special(struct call *call, struct exchange *ex, const struct http_path *path)
 {
-    (void)principal;
     const struct http_head *head = exchange_head(ex);
     unsigned at = path->count && path->segments[0].n > 1 && path->segments[0].p[0] == 'v' ? 1 : 0;
     if (at >= path->count)
         return false;
     if (span_is(path->segments[at], "oauth")) {
-        refuse(g, ex, E_OAUTH, NULL);
+        call_refuse(call, E_OAUTH, NULL);
         return true;
     }
     if (span_is(path->segments[at], "debug_token") && path->count == at + 1 &&
         head->method == HTTP_GET) {
-        debug_token(g, ex);
+        debug_token(call, ex);
         return true;
     }
     return false;

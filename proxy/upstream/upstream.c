@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define UPSTREAM_CLIENTS_MAX 64        /* distinct base addresses and media hosts */
+#define UPSTREAM_CLIENTS_MAX 64        /* distinct CA files; each client pools per origin */
 #define UPSTREAM_ANSWER_MAX (1u << 20) /* unless the request says otherwise */
 #define UPSTREAM_ANSWER_MS 30000
 /* lookaside refuses user agents it does not know; this one is accepted (whatsapp section 4). */
@@ -21,9 +21,9 @@
 static const char *const meta_hosts[] = {".facebook.com", ".fbsbx.com", ".fbcdn.net",
                                          ".whatsapp.net"};
 
+/* Plain http has no context and shares the client of the system's CAs. */
 struct upstream_client {
-    char origin[320];
-    char *ca_file;
+    char *ca_file; /* NULL: the system's */
     struct tls_context *tls;
     struct client *client;
 };
@@ -93,40 +93,35 @@ static bool same_ca(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static int open_client(struct upstream *u, struct upstream_client *c,
-                       const struct config_upstream *facts, const struct client_url *url)
+static int open_client(struct upstream *u, struct upstream_client *c, const char *ca_file)
 {
     struct diag diag = {.text = ""};
-    const struct tls_client_config tls = {.ca_file = facts->ca_file};
-    int r = url->https ? tls_client_new(&tls, &c->tls, &diag) : 0;
+    const struct tls_client_config tls = {.ca_file = ca_file};
+    int r = tls_client_new(&tls, &c->tls, &diag);
     if (r != 0)
         LOG(LOG_ERROR, "upstream", "tls", log_error(r));
-    if (r == 0 && u->resolver)
-        r = resolver_add(u->resolver, url->host, facts->private_allowed);
     const struct client_config config = {.tls = c->tls,
                                          .resolver = u->resolver,
                                          .user_agent = UPSTREAM_USER_AGENT,
                                          .answer_ms = UPSTREAM_ANSWER_MS};
     if (r == 0)
         r = client_new(u->loop, &config, &c->client);
-    if (r == 0 && facts->ca_file && !(c->ca_file = strdup(facts->ca_file)))
+    if (r == 0 && ca_file && !(c->ca_file = strdup(ca_file)))
         r = SLUIS_ENOMEM;
     return r;
 }
 
-/* One client per (scheme, authority, CA). */
+/* One client per CA. Media come from many hosts: origins are the client's own matter, and it
+ * forgets those it has no connection to. */
 static int client_for(struct upstream *u, const struct config_upstream *facts,
                       const struct client_url *url, struct client **out)
 {
-    char origin[320];
-    int n =
-        snprintf(origin, sizeof(origin), "%s://%s", url->https ? "https" : "http", url->authority);
-    if (n < 0 || (size_t)n >= sizeof(origin))
-        return SLUIS_ELIMIT;
+    int r = u->resolver ? resolver_add(u->resolver, url->host, facts->private_allowed) : 0;
+    if (r != 0)
+        return r;
     for (unsigned i = 0; i < u->count; i++) {
-        struct upstream_client *c = &u->clients[i];
-        if (strcmp(c->origin, origin) == 0 && same_ca(c->ca_file, facts->ca_file)) {
-            *out = c->client;
+        if (same_ca(u->clients[i].ca_file, facts->ca_file)) {
+            *out = u->clients[i].client;
             return 0;
         }
     }
@@ -134,7 +129,7 @@ static int client_for(struct upstream *u, const struct config_upstream *facts,
         return SLUIS_ELIMIT;
     struct upstream_client *c = &u->clients[u->count];
     memset(c, 0, sizeof(*c));
-    int r = open_client(u, c, facts, url);
+    r = open_client(u, c, facts->ca_file);
     if (r != 0) {
         if (c->client)
             client_free(c->client);
@@ -142,7 +137,6 @@ static int client_for(struct upstream *u, const struct config_upstream *facts,
         free(c->ca_file);
         return r;
     }
-    memcpy(c->origin, origin, (size_t)n + 1);
     u->count++;
     *out = c->client;
     return 0;
@@ -168,7 +162,11 @@ static void on_answer(const struct client_answer *a, void *ctx)
             return;
     }
     struct upstream_answer answer = {.outcome = UPSTREAM_ANSWERED};
-    if (a->error != 0) {
+    struct span coding = a->head ? http_field(a->head, SPAN("Content-Encoding")) : SPAN_EMPTY;
+    if (a->error == 0 && coding.n && !span_eq_nocase(coding, SPAN("identity"))) {
+        answer.outcome = UPSTREAM_UNKNOWN; /* asked for none: what it says cannot be read */
+        LOG(LOG_WARN, "upstream", "no_answer", log_word("failure", "content_encoding"));
+    } else if (a->error != 0) {
         answer.outcome = a->sent ? UPSTREAM_UNKNOWN : UPSTREAM_NOT_SENT;
         LOG(LOG_WARN, "upstream", "no_answer", log_word("failure", client_failure_word(a->failure)),
             log_u64("sent", a->sent));
