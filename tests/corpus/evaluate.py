@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Precision, recall and F1 of a detector on the labelled corpus.
 
-Usage: evaluate.py CORPUS FINDINGS [--part tuning|held-out|blind|blind-2|all] [--misses] [--gate] [--name NAME]
+Usage: evaluate.py CORPUS FINDINGS [--part tuning|held-out|blind|blind-2|blind-3|all] [--misses] [--gate] [--name NAME]
 
 FINDINGS are JSON lines {"id", "findings": [{"type", "start", "end", "back"?}]} as `sluis scan --jsonl`
 writes them. A label is found when a finding of its type covers at least half of its letters and digits
@@ -108,7 +108,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('corpus')
     parser.add_argument('findings')
-    parser.add_argument('--part', default='tuning', choices=['tuning', 'held-out', 'blind', 'blind-2', 'all'])
+    parser.add_argument('--part', default='tuning', choices=['tuning', 'held-out', 'blind', 'blind-2', 'blind-3', 'all'])
     parser.add_argument('--misses', action='store_true')
     parser.add_argument('--masking', action='store_true', help='any type counts: for tools with other names')
     parser.add_argument('--all', action='store_true', help='name and special too')

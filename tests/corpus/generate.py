@@ -3,11 +3,12 @@
 
 Usage: generate.py [OUT]      (standard output without OUT)
 
-Lines as `sluis scan --jsonl` reads them, plus "group", "part" (tuning, held-out, blind) and "labels": type, start, end
-(code points of `text`, end exclusive); a label with "back": k lies in the k-th message before the text.
+Lines as `sluis scan --jsonl` reads them, plus "group", "part" and "labels": type, start, end (code
+points of `text`, end exclusive); a label with "back": k lies in the k-th message before the text.
 
-Messages stand in messages.txt (tuning), held_out.txt (written before tuning, never looked at) and blind.txt, blind_2.txt (written
-after it). In a message
+Parts, a file each: messages.txt "tuning"; held_out.txt "held-out", written before any tuning and never
+looked at; blind.txt, blind_2.txt and blind_3.txt "blind...", written one after the other when the engine
+stood, each counted once before it was looked at (blind_3 never was). In a message
   {TYPE=literal}   is a labelled value,
   {TYPE SPEC}      a labelled value made up here, with valid check digits ({bsnx}, {ibanx} ...: one
                    typing error, still labelled),
@@ -307,7 +308,7 @@ def load(name, part):
 
 def main():
     out = open(sys.argv[1], 'w', encoding='utf-8') if len(sys.argv) > 1 else sys.stdout
-    rows = load('messages.txt', 'tuning') + load('held_out.txt', 'held-out') + load('blind.txt', 'blind') + load('blind_2.txt', 'blind-2')
+    rows = load('messages.txt', 'tuning') + load('held_out.txt', 'held-out') + load('blind.txt', 'blind') + load('blind_2.txt', 'blind-2') + load('blind_3.txt', 'blind-3')
     for number, (name, line, where) in enumerate(rows):
         rng = random.Random(f'{name}|{line}')
         maker = Maker(rng)
