@@ -24,7 +24,10 @@ static int socket_path(const struct cli_call *call, char *out, size_t size)
     struct diag diag = {.text = ""};
     char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
     if (config_load(file ? file : CLI_CONFIG, &config, &diag) != 0) {
-        fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
+        fprintf(stderr,
+                "sluis: %s\nThe file says where the control socket is; a gateway that runs can be "
+                "asked without it: --socket PATH\n",
+                diag_line(&diag, line, sizeof(line)));
         return CLI_FAILED;
     }
     snprintf(out, size, "%s", config->control_path);
