@@ -34,6 +34,10 @@ const char *policy_controller(const struct policy *policy);
 const char *policy_dpo(const struct policy *policy);
 const char *policy_hash(const struct policy *policy);
 const struct detector *policy_detector(const struct policy *policy);
+/* The type a word names, the policy's own included; DETECT_TYPES_MAX when none. */
+unsigned policy_type_of(const struct policy *policy, const char *word);
+/* The same turned round; NULL when the policy has no such type. */
+const char *policy_type_word(const struct policy *policy, unsigned type);
 
 /* ---- masking profiles ---- */
 enum mask_action {
@@ -51,6 +55,8 @@ struct mask_rule {
 struct profile;
 /* NULL when there is no such profile. */
 const struct profile *policy_profile(const struct policy *policy, const char *name);
+/* One by one, in the file's order; NULL past the last. */
+const struct profile *policy_profile_at(const struct policy *policy, size_t index);
 const char *profile_name(const struct profile *profile);
 struct mask_rule profile_rule(const struct profile *profile, unsigned type);
 /* True when the profile says `contact: alias`: identifiers (phone, BSUID, message ids) are replaced
@@ -68,6 +74,7 @@ struct policy_route {
 };
 /* NULL when the policy names no such route. */
 const struct policy_route *policy_route(const struct policy *policy, const char *name);
+const struct policy_route *policy_route_at(const struct policy *policy, size_t index);
 
 /* Files are told apart by what Meta calls them; pictures are not inspected in this version, so that
  * every picture is `unknown` and MEDIA_REDACT does not occur. The channel must pass media too. */
@@ -117,6 +124,9 @@ struct policy_reason {
 struct policy_reason policy_why_profile(const struct profile *profile, unsigned type);
 struct policy_reason policy_why_retention(const struct policy *policy, enum retention_part part,
                                           const struct retention_facts *facts);
+/* Of the rule with this index (policy_retention_at); SLUIS_ENOENT past the last. */
+int policy_why_rule_at(const struct policy *policy, enum retention_part part, size_t index,
+                       struct policy_reason *out);
 struct policy_reason policy_why_outbound(const struct policy *policy, unsigned type);
 
 /* ---- access log ---- */

@@ -12,7 +12,7 @@
 
 #define CLI_CONFIG "/etc/sluis/sluis.yaml"
 #define CLI_OPTIONS_MAX 12
-#define CLI_WORDS_MAX 8
+#define CLI_WORDS_MAX 32
 #define CLI_ANSWER_MAX (32u * 1024 * 1024) /* bytes of an answer from the gateway */
 
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
@@ -88,6 +88,11 @@ int cmd_queue_drop(const struct cli_call *call);
 int cmd_audit_list(const struct cli_call *call);
 int cmd_doctor(const struct cli_call *call);
 int cmd_keys_init(const struct cli_call *call);
+int cmd_policy_check(const struct cli_call *call);
+int cmd_policy_explain(const struct cli_call *call);
+int cmd_policy_test(const struct cli_call *call);
+int cmd_policy_diff(const struct cli_call *call);
+int cmd_policy_register(const struct cli_call *call);
 
 /* cmd_scan.c */
 int cmd_scan(int argc, char **argv);

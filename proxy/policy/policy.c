@@ -191,6 +191,29 @@ const struct profile *policy_profile(const struct policy *policy, const char *na
     return NULL;
 }
 
+const struct profile *policy_profile_at(const struct policy *policy, size_t index)
+{
+    return index < policy->profile_count ? &policy->profiles[index] : NULL;
+}
+
+const struct policy_route *policy_route_at(const struct policy *policy, size_t index)
+{
+    return index < policy->route_count ? &policy->routes[index].door : NULL;
+}
+
+unsigned policy_type_of(const struct policy *policy, const char *word)
+{
+    return policy_type(policy, word);
+}
+
+const char *policy_type_word(const struct policy *policy, unsigned type)
+{
+    if (type < DETECT_OWN)
+        return detect_type_word((enum detect_type)type);
+    return type - DETECT_OWN < policy->settings.own_count ? policy->own[type - DETECT_OWN].name
+                                                          : NULL;
+}
+
 const char *profile_name(const struct profile *profile)
 {
     return profile->name;

@@ -158,3 +158,12 @@ int policy_retention_at(const struct policy *policy, enum retention_part part, s
     *out = policy->rules[part].at[index].door;
     return 0;
 }
+
+int policy_why_rule_at(const struct policy *policy, enum retention_part part, size_t index,
+                       struct policy_reason *out)
+{
+    if (index >= policy->rules[part].n)
+        return SLUIS_ENOENT;
+    *out = policy->rules[part].at[index].why;
+    return 0;
+}

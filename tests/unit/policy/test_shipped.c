@@ -65,6 +65,18 @@ static void check(const char *name)
     policy_unref(p);
 }
 
+/* A shipped policy has its tests beside it (ctest: policy-NAME runs them). */
+static void check_tested(const char *file, int length)
+{
+    char path[1024];
+    snprintf(path, sizeof(path), "%s/policies/%.*s.test.yaml", SLUIS_SOURCE_DIR, length, file);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        print_message("%s is missing\n", path);
+    assert_non_null(f);
+    fclose(f);
+}
+
 /* Every file of the folder, so that a new one cannot be forgotten here. */
 static void test_all(void **state)
 {
@@ -76,8 +88,9 @@ static void test_all(void **state)
     while ((e = readdir(d))) {
         char name[POLICY_NAME_MAX + 1];
         const char *dot = strrchr(e->d_name, '.');
-        if (!dot || strcmp(dot, ".yaml") != 0)
+        if (!dot || strcmp(dot, ".yaml") != 0 || span_ends(span_str(e->d_name), SPAN(".test.yaml")))
             continue;
+        check_tested(e->d_name, (int)(dot - e->d_name));
         snprintf(name, sizeof(name), "%.*s", (int)(dot - e->d_name), e->d_name);
         check(name);
         seen++;

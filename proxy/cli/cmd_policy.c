@@ -1,0 +1,218 @@
+/* `sluis policy check` and `sluis policy explain`. */
+#include "internal.h"
+
+#include "policy_case.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- check ---- */
+
+static void check_json(const char *file, const struct policy *policy, const struct diag *diag)
+{
+    struct buffer out;
+    buffer_init(&out, 16 * 1024);
+    buffer_add(&out, SPAN("{\"file\":"));
+    json_quote(&out, span_str(file));
+    if (policy) {
+        buffer_addf(&out, ",\"valid\":true,\"name\":\"%s\",\"hash\":\"%s\"}", policy_name(policy),
+                    policy_hash(policy));
+    } else {
+        buffer_addf(&out, ",\"valid\":false,\"line\":%u,\"column\":%u,\"message\":", diag->line,
+                    diag->column);
+        json_quote(&out, span_str(diag->text));
+        buffer_add_char(&out, '}');
+    }
+    printf("%.*s\n", (int)out.n, out.p);
+    buffer_free(&out);
+}
+
+int cmd_policy_check(const struct cli_call *call)
+{
+    int result = CLI_DONE;
+    if (!call->word_count)
+        return cli_usage(call, "which file?");
+    for (unsigned i = 0; i < call->word_count; i++) {
+        struct diag diag = {.text = ""};
+        char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
+        struct policy *policy;
+        if (policy_load_file(call->words[i], &policy, &diag) != 0)
+            result = CLI_FAILED;
+        if (cli_has(call, "--json"))
+            check_json(call->words[i], policy, &diag);
+        else if (policy)
+            printf("%s: valid: policy %s, %.16s\n", call->words[i], policy_name(policy),
+                   policy_hash(policy));
+        else
+            fprintf(stderr, "%s\n", diag_line(&diag, line, sizeof(line)));
+        policy_unref(policy);
+    }
+    return result;
+}
+
+/* ---- explain ---- */
+
+static const char *at(struct policy_reason why, char *out, size_t size)
+{
+    if (why.line)
+        snprintf(out, size, "%s, line %u", why.rule, why.line);
+    else
+        snprintf(out, size, "built in: no rule says otherwise");
+    return out;
+}
+
+static void explain_reader(const struct policy *policy, const struct policy_case *c,
+                           const char *reader, const struct profile *profile)
+{
+    struct buffer text;
+    char word[64], why[256];
+    buffer_init(&text, CASE_OUT_MAX);
+    printf("\n%s (profile %s)\n", reader, profile_name(profile));
+    uint64_t told = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        unsigned type = c->found[i].type;
+        if (told >> type & 1)
+            continue;
+        told |= UINT64_C(1) << type;
+        printf("  %-14s %-26s %s\n", policy_type_word(policy, type),
+               case_action(profile_rule(profile, type), word, sizeof(word)),
+               at(policy_why_profile(profile, type), why, sizeof(why)));
+    }
+    if (profile_hides_contact(profile))
+        printf("  %-14s %-26s\n", "contact", "alias");
+    if (case_shown(policy, c, profile, &text) != 0)
+        printf("  sees           %s\n", MASK_UNJUDGED_TEXT);
+    else
+        printf("  sees           %.*s\n", (int)text.n, text.p);
+    buffer_free(&text);
+}
+
+static void explain_keep(const struct policy *policy, const struct policy_case *c, const char *name,
+                         enum retention_part part)
+{
+    const struct retention_facts facts = case_facts(c);
+    struct retention_rule rule = policy_retention(policy, part, &facts);
+    char keep[64], why[256];
+    printf("%-16s %-26s %s%s%s%s%s\n", name, case_keep(&rule, keep, sizeof(keep)),
+           at(policy_why_retention(policy, part, &facts), why, sizeof(why)),
+           rule.ground[0] ? "; " : "", rule.ground, rule.selection[0] ? "; " : "", rule.selection);
+}
+
+static void explain_sent(const struct policy *policy, const struct policy_case *c)
+{
+    static const char *const words[] = {
+        [OUTBOUND_MASK] = "mask", [OUTBOUND_REFUSE] = "refuse", [OUTBOUND_PASS] = "pass"};
+    struct buffer text;
+    char why[256];
+    uint64_t told = 0;
+    buffer_init(&text, CASE_OUT_MAX);
+    int error = case_sent(policy, c, &text);
+    printf("\ncustomer (what goes out)\n");
+    for (size_t i = 0; i < c->count; i++) {
+        unsigned type = c->found[i].type;
+        if (told >> type & 1)
+            continue;
+        told |= UINT64_C(1) << type;
+        printf("  %-14s %-26s %s\n", policy_type_word(policy, type),
+               words[policy_outbound(policy, type)],
+               at(policy_why_outbound(policy, type), why, sizeof(why)));
+    }
+    if (error == SLUIS_EDENIED)
+        printf("  refused        %.*s\n", (int)text.n, text.p);
+    else
+        printf("  goes out       %s\n", error ? "nothing: it could not be judged" : "yes");
+    buffer_free(&text);
+}
+
+static void explain_findings(const struct policy *policy, const struct policy_case *c)
+{
+    printf("policy %s, %.16s\n", policy_name(policy), policy_hash(policy));
+    printf("findings: %zu\n", c->count);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct finding *f = &c->found[i];
+        printf("  %-14s bytes %u-%u%s, score %u.%02u, evidence %s\n",
+               policy_type_word(policy, f->type), f->start, f->end,
+               f->back ? " of an earlier message" : "", f->score / 1000u, f->score / 10u % 100u,
+               f->evidence ? f->evidence : "");
+    }
+}
+
+static int explain(const struct cli_call *call, const struct policy *policy, struct policy_case *c)
+{
+    const char *only = cli_value(call, "--route", 0);
+    explain_findings(policy, c);
+    if (only && !policy_route(policy, only)) {
+        fprintf(stderr, "sluis policy explain: the policy has no route %s\n", only);
+        return CLI_FAILED;
+    }
+    const struct policy_route *route;
+    for (size_t i = 0; (route = policy_route_at(policy, i)) != NULL; i++) {
+        char name[POLICY_NAME_MAX + 16];
+        snprintf(name, sizeof(name), "route %s", route->name);
+        if (!only || strcmp(only, route->name) == 0)
+            explain_reader(policy, c, name, route->profile);
+    }
+    if (!c->from_customer)
+        explain_sent(policy, c);
+    printf("\n");
+    explain_keep(policy, c, "original (O)", RETENTION_ORIGINAL);
+    explain_keep(policy, c, "history (M)", RETENTION_HISTORY);
+    return CLI_DONE;
+}
+
+/* The message: --text, or standard input, so that it need not stand in the list of processes. */
+static int read_text(const struct cli_call *call, struct buffer *text)
+{
+    const char *given = cli_value(call, "--text", 0);
+    if (given) {
+        buffer_add_str(text, given);
+        return text->error;
+    }
+    char piece[4096];
+    size_t n;
+    while ((n = fread(piece, 1, sizeof(piece), stdin)) > 0)
+        buffer_add(text, span_of(piece, n));
+    if (text->n && text->p[text->n - 1] == '\n')
+        text->n--;
+    return ferror(stdin) ? SLUIS_EIO : text->error;
+}
+
+int cmd_policy_explain(const struct cli_call *call)
+{
+    const char *file = cli_value(call, "--policy", 0), *from = cli_value(call, "--from", 0);
+    struct policy_case c = {.from_customer = true};
+    struct policy *policy = NULL;
+    struct detect_scratch *scratch = NULL;
+    struct buffer text;
+    int result = CLI_FAILED;
+    if (!file || call->word_count)
+        return cli_usage(call, "expected -p FILE and --text TEXT");
+    if (from && strcmp(from, "customer") != 0 && strcmp(from, "agent") != 0)
+        return cli_usage(call, "--from is customer or agent");
+    c.from_customer = !from || strcmp(from, "customer") == 0;
+    const char *earlier = cli_value(call, "--asked", 0);
+    if (earlier)
+        c.earlier[c.earlier_count++] = (struct detect_message){span_str(earlier), false, 0};
+    buffer_init(&text, CASE_TEXT_MAX);
+    c.found = calloc(DETECT_FINDINGS_MAX, sizeof(*c.found));
+    if (!c.found || detect_scratch_new(&scratch) != 0 || case_load(file, &policy) != 0)
+        goto out;
+    if (read_text(call, &text) != 0) {
+        fprintf(stderr, "sluis policy explain: the text cannot be read, or is over %u bytes\n",
+                CASE_TEXT_MAX);
+        goto out;
+    }
+    c.text = buffer_span(&text);
+    int error = case_judge(policy, scratch, &c);
+    if (error)
+        fprintf(stderr, "sluis policy explain: cannot be judged (%s): readers see %s\n",
+                error_word(error), MASK_UNJUDGED_TEXT);
+    else
+        result = explain(call, policy, &c);
+out:
+    policy_unref(policy);
+    detect_scratch_free(scratch);
+    free(c.found);
+    buffer_free(&text);
+    return result;
+}

@@ -1,0 +1,48 @@
+/*
+ * One message judged by a policy on the command line, without a gateway: what `policy explain`
+ * shows and `policy test` compares. The same detector, profiles and masking as the gateway's own.
+ */
+#ifndef SLUIS_CLI_POLICY_CASE_H
+#define SLUIS_CLI_POLICY_CASE_H
+
+#include "sluis/base/buffer.h"
+#include "sluis/detect.h"
+#include "sluis/mask.h"
+#include "sluis/policy.h"
+
+#define CASE_TEXT_MAX (64u * 1024) /* WhatsApp's longest text has 4,096 characters */
+#define CASE_OUT_MAX (1024u * 1024)
+
+struct policy_case {
+    struct span text;
+    bool from_customer, has_media;
+    enum policy_media_kind media;
+    struct detect_message earlier[DETECT_WINDOW_MESSAGES]; /* newest first */
+    size_t earlier_count;
+    /* filled by case_judge */
+    struct finding *found; /* DETECT_FINDINGS_MAX, the caller's */
+    size_t count;
+    uint64_t types; /* bit set */
+};
+/* 0, or the error of judging: show nothing. */
+SLUIS_MUST_CHECK int case_judge(const struct policy *policy, struct detect_scratch *scratch,
+                                struct policy_case *c);
+struct retention_facts case_facts(const struct policy_case *c);
+/* What a reader with this profile gets. */
+SLUIS_MUST_CHECK int case_masked(const struct policy *policy, const struct policy_case *c,
+                                 const struct profile *profile, struct buffer *out);
+/* The same, and what the profile keeps is named and not shown: <phone>. */
+SLUIS_MUST_CHECK int case_shown(const struct policy *policy, const struct policy_case *c,
+                                const struct profile *profile, struct buffer *out);
+/* What WhatsApp gets; SLUIS_EDENIED when policy refuses it, the words of what it refuses in `out`.
+ */
+SLUIS_MUST_CHECK int case_sent(const struct policy *policy, const struct policy_case *c,
+                               struct buffer *out);
+
+/* "24h, at most" and the like. */
+const char *case_keep(const struct retention_rule *rule, char *out, size_t size);
+const char *case_action(struct mask_rule rule, char *out, size_t size);
+/* Loads a policy; a diagnosis goes to standard error. */
+SLUIS_MUST_CHECK int case_load(const char *file, struct policy **out);
+
+#endif
