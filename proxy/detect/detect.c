@@ -238,9 +238,8 @@ static int find_all(const struct detector *d, struct detect_scratch *s)
         find_expiry(d, s);
     if (s->hit_n > 0)
         find_repeats(d, s);
-    if (s->error == 0 && d->own)
-        return find_own(d, s);
-    return s->error;
+    int error = s->error == 0 && d->own ? find_own(d, s) : 0;
+    return error ? error : s->error;
 }
 
 /* Hits to findings: cut at message borders, offsets of the original. */
