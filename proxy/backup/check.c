@@ -1,0 +1,177 @@
+/* Every sealed value, opened: is its tag right, and is its key still there? */
+#include "room.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "sluis/audit.h"
+#include "sluis/base/clock.h"
+#include "sluis/base/encode.h"
+#include "sluis/retention.h"
+
+#define SLICE_VALUES 2000
+#define SLICE_MS 100
+
+static struct record_id block_id(uint64_t row)
+{
+    return (struct record_id){.serial = row, .part = 'L'}; /* as proxy/gateway/seal.c */
+}
+
+int blocks_seal(void *ctx, uint8_t table, uint64_t row, struct span plain, struct buffer *out)
+{
+    const struct record_id id = block_id(row);
+    return record_seal(ctx, table, &id, 0, plain, out);
+}
+
+int blocks_open(void *ctx, uint8_t table, uint64_t row, struct span sealed, struct buffer *out)
+{
+    const struct record_id id = block_id(row);
+    return record_open(ctx, table, &id, sealed, out);
+}
+
+struct look {
+    struct backup_check *check;
+    struct keyring_cache *keys;
+    struct buffer plain;
+};
+
+static void tell(struct look *look, struct backup_finding *finding)
+{
+    look->check->counts.damaged++;
+    if (look->check->found)
+        look->check->found(look->check->ctx, finding);
+}
+
+static void look_journal(struct look *look, const struct store_value *v)
+{
+    struct backup_finding finding = {.what = "journal", .serial = v->id.serial, .error = v->error};
+    look->check->counts.blocks++;
+    if (v->error)
+        tell(look, &finding);
+}
+
+static void look_leaf(struct look *look, const struct store_value *v)
+{
+    struct backup_finding finding = {.what = "log", .serial = v->id.serial, .error = v->error};
+    uint8_t hash[32];
+    look->check->counts.leaves++;
+    if (!v->error && (audit_hash(v->bytes, hash) != 0 || memcmp(hash, v->hash, sizeof(hash)) != 0))
+        finding.error = SLUIS_ECRYPTO;
+    if (finding.error)
+        tell(look, &finding);
+}
+
+static bool is_past(struct look *look, const struct record_id *id)
+{
+    int64_t ends_ms;
+    return retention_bucket_end(look->check->store, id->cls, id->bucket, &ends_ms) == 0 &&
+           ends_ms <= look->check->now_ms;
+}
+
+static void look_record(struct look *look, const struct store_value *v)
+{
+    struct backup_counts *counts = &look->check->counts;
+    struct backup_finding finding = {
+        .what = "record", .serial = v->id.serial, .part = (char)v->id.part};
+    if (v->error && !v->known && v->bytes.n == 0) {
+        finding.error = v->error;
+        tell(look, &finding);
+        return;
+    }
+    buffer_clear(&look->plain);
+    int r = record_open(look->keys, 0, &v->id, v->bytes, &look->plain);
+    if (r == 0) {
+        counts->opened++;
+        counts->past += is_past(look, &v->id);
+    } else if (r == SLUIS_EEXPIRED) {
+        counts->expired++;
+    } else if (!v->known && v->id.part != 'Q') {
+        counts->unplaced++; /* without its item the subject is unknown, and so is the key */
+    } else {
+        char name[256];
+        finding.error = r;
+        if (store_id_name(look->check->store, STORE_NAME_CLASS, v->id.cls, name) == 0)
+            snprintf(finding.name, sizeof(finding.name), "%.63s", name);
+        tell(look, &finding);
+    }
+}
+
+/* Rows of the small tables that are sealed, by table and the beginning of their key: the number at
+ * its end is the serial they were sealed under. */
+static const struct sealed_row {
+    enum store_table table;
+    const char *prefix;
+    unsigned number_bytes;
+    uint8_t part;
+    const char *name;
+} sealed_rows[] = {
+    {STORE_TABLE_PRINCIPAL, "t", 8, 'P', "token"},
+    {STORE_TABLE_SETTING, "backup/", 4, 'B', "register of keyring backups"},
+};
+
+static void look_row(struct look *look, const struct store_value *v)
+{
+    for (size_t i = 0; i < sizeof(sealed_rows) / sizeof(sealed_rows[0]); i++) {
+        const struct sealed_row *row = &sealed_rows[i];
+        struct span prefix = span_str(row->prefix);
+        if (row->table != v->table || !span_starts(v->key, prefix) ||
+            v->key.n != prefix.n + row->number_bytes)
+            continue;
+        const uint8_t *at = (const uint8_t *)v->key.p + prefix.n;
+        const struct record_id id = {.serial = row->number_bytes == 4 ? be32_get(at) : be64_get(at),
+                                     .part = row->part};
+        struct backup_finding finding = {.what = "row", .serial = id.serial};
+        buffer_clear(&look->plain);
+        finding.error = record_open(look->keys, (uint8_t)v->table, &id, v->bytes, &look->plain);
+        look->check->counts.rows++;
+        if (finding.error) {
+            snprintf(finding.name, sizeof(finding.name), "%s", row->name);
+            tell(look, &finding);
+        }
+        return;
+    }
+    look->check->counts.unsealed++;
+}
+
+static int look_at(void *ctx, const struct store_value *v)
+{
+    static void (*const looks[])(struct look * look, const struct store_value *v) = {
+        [STORE_VALUE_JOURNAL] = look_journal,
+        [STORE_VALUE_LEAF] = look_leaf,
+        [STORE_VALUE_RECORD] = look_record,
+        [STORE_VALUE_ROW] = look_row};
+    looks[v->kind](ctx, v);
+    return 0;
+}
+
+int backup_check_some(struct backup_check *check, struct store_place *place, unsigned max,
+                      unsigned ms)
+{
+    struct look look = {.check = check};
+    struct store_read *read;
+    int r = keyring_cache_new(check->keyring, &look.keys);
+    if (r != 0)
+        return r;
+    buffer_init(&look.plain, STORE_RECORD_MAX);
+    r = store_read_begin(check->store, &read);
+    if (r == 0) {
+        r = store_each_value(read, place, max, clock_mono_us() + (int64_t)ms * 1000, look_at,
+                             &look);
+        store_read_end(read);
+    }
+    buffer_free(&look.plain);
+    keyring_cache_free(look.keys);
+    return r;
+}
+
+int check_all(struct backup_check *check, const atomic_bool *stop)
+{
+    struct store_place place = {0};
+    int r = 1;
+    while (r == 1) {
+        if (stop && atomic_load(stop))
+            return SLUIS_ECLOSED;
+        r = backup_check_some(check, &place, SLICE_VALUES, SLICE_MS);
+    }
+    return r;
+}

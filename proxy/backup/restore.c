@@ -1,0 +1,132 @@
+/* A store out of a data part, a keyring out of a keyring part; with no gateway running. */
+#include "room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEYRING_FILE_MAX (256u * 1024 * 1024)
+
+static int open_keyring(const struct backup_restore *q, struct keyring **out, struct diag *diag)
+{
+    struct stat st;
+    if (!q->keyring_file)
+        return keyring_open(&q->keys, out, diag);
+    int fd = open(q->keyring_file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size < 0 || st.st_size > KEYRING_FILE_MAX) {
+        int r = errno_told(diag, q->keyring_file, "the keyring's backup cannot be opened");
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    size_t n = (size_t)st.st_size;
+    char *bytes = malloc(n ? n : 1);
+    int r = bytes ? 0 : SLUIS_ENOMEM;
+    if (r == 0 && read(fd, bytes, n) != (ssize_t)n)
+        r = errno_told(diag, q->keyring_file, "the keyring's backup cannot be read");
+    close(fd);
+    if (r == 0)
+        r = keyring_restore(&q->keys, span_of(bytes, n), q->recovery_key, out, diag);
+    free(bytes); /* sealed */
+    return r;
+}
+
+/* Before anything is written: is it ours, is there room for it to stand? */
+static int look_ahead(const struct backup_restore *q, struct keyring *keyring,
+                      const struct manifest *m, struct diag *diag)
+{
+    struct keyring_status status;
+    keyring_status(keyring, &status);
+    if (memcmp(status.installation, m->installation, sizeof(m->installation)) != 0) {
+        diag_set(diag, q->data, 0, 0, "the backup is of another installation than the keyring");
+        return SLUIS_ECRYPTO;
+    }
+    if (q->store_size < m->bytes) {
+        diag_set(diag, q->data, 0, 0, "the backup has %llu bytes, store.size allows %llu",
+                 (unsigned long long)m->bytes, (unsigned long long)q->store_size);
+        return SLUIS_ELIMIT;
+    }
+    return folder_empty(q->store_path, diag);
+}
+
+static int settle(struct keyring *keyring, struct store *store, struct backup_restored *out,
+                  struct diag *diag)
+{
+    struct diag why = {.text = ""};
+    int r = keyring_bind(keyring, store, false, &why);
+    if (r == SLUIS_EDENIED) {
+        out->older = true; /* the gateway will ask for it to be accepted */
+        r = 0;
+    } else if (r != 0) {
+        *diag = why;
+    }
+    if (r == 0)
+        r = store_skip_serials(store, BACKUP_SKIP_MESSAGES, BACKUP_SKIP_SUBJECTS);
+    return r;
+}
+
+static int restore_data(const struct backup_restore *q, struct keyring *keyring,
+                        const struct manifest *m, struct backup_restored *out, struct diag *diag)
+{
+    char path[BACKUP_PATH_MAX];
+    struct keyring_cache *keys;
+    struct store *store;
+    if (!path_join(path, q->store_path, BACKUP_DATA))
+        return SLUIS_ELIMIT;
+    int r = data_check(q->data, m, path, NULL, diag);
+    if (r == 0)
+        r = folder_sync(q->store_path);
+    if (r != 0) {
+        unlink(path);
+        return r;
+    }
+    r = keyring_cache_new(keyring, &keys);
+    if (r != 0)
+        return r;
+    const struct store_config config = {.path = q->store_path,
+                                        .map_size = q->store_size,
+                                        .seal = blocks_seal,
+                                        .open = blocks_open,
+                                        .seal_ctx = keys};
+    r = store_open(&config, &store, diag);
+    if (r == 0) {
+        struct backup_check check = {.store = store, .keyring = keyring, .now_ms = q->now_ms};
+        r = settle(keyring, store, out, diag);
+        if (r == 0)
+            r = check_all(&check, NULL);
+        out->counts = check.counts;
+        store_close(store);
+    }
+    keyring_cache_free(keys);
+    return r;
+}
+
+int backup_restore(const struct backup_restore *q, struct backup_restored *out, struct diag *diag)
+{
+    struct keyring *keyring;
+    struct keyring_status status;
+    struct manifest m = {0};
+    memset(out, 0, sizeof(*out));
+    diag->text[0] = diag->file[0] = '\0';
+    int r = q->data ? manifest_read(q->data, &m, diag) : 0;
+    if (r == 0)
+        r = open_keyring(q, &keyring, diag);
+    if (r != 0)
+        return r;
+    keyring_status(keyring, &status);
+    out->keyring_generation = status.generation;
+    out->data_generation = m.generation;
+    out->older = q->data && status.generation < m.generation;
+    if (q->data)
+        r = look_ahead(q, keyring, &m, diag);
+    if (q->data && r == 0)
+        r = restore_data(q, keyring, &m, out, diag);
+    if (r != 0 && !diag->text[0])
+        diag_set(diag, NULL, 0, 0, "%s", error_word(r));
+    keyring_close(keyring);
+    return r;
+}
