@@ -58,12 +58,14 @@ static bool read_bsn(const struct detect_scratch *s, uint32_t i, struct bsn_valu
     uint32_t sizes[BSN_PARTS_MAX] = {first_n};
     uint32_t seps = 0;
     unsigned parts = 1;
+    v->loose = first_n == 1;
     for (uint32_t k = i + 1; k < s->atom_n && parts < BSN_PARTS_MAX && joined(&s->atoms[k]); k++) {
         uint32_t n = atom_size(&s->atoms[k]);
         if (v->n + n > BSN_DIGITS_MAX)
             break;
         add_digits(s, &s->atoms[k], v);
         sizes[parts++] = n;
+        v->loose |= n == 1 && v->n < 9;
         seps |= s->atoms[k].before;
         v->last = k;
         v->loose |= (s->atoms[k].before & GAPS_LOOSE) != 0;

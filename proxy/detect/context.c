@@ -36,13 +36,25 @@ struct between {
     unsigned messages, sentences, numbers;
 };
 
+/* A full stop ends a sentence when a capital follows, and no abbreviation comes before: "rek. nr.
+ * NL91". */
+#define ABBREVIATION_MAX 4
+static bool ends_sentence(const struct atom *a)
+{
+    if (a->before & GAP_LINE)
+        return true;
+    bool stop = (a->before & (GAP_DOT | GAP_OTHER)) == GAP_DOT;
+    return (a->before & GAP_SENTENCE) &&
+           (!stop || ((a->flags & ATOM_CAPITAL) && atom_size(a - 1) > ABBREVIATION_MAX));
+}
+
 /* What lies between atoms `from` and `to`, the gap before `to` included. */
 static struct between look_between(const struct detect_scratch *s, uint32_t from, uint32_t to)
 {
     struct between b = {0};
     for (uint32_t k = from + 1, n = 0; k <= to && n < BORDERS_MAX; k++, n++) {
         const struct atom *a = &s->atoms[k];
-        if (a->before & (GAP_SENTENCE | GAP_LINE)) {
+        if (ends_sentence(a)) {
             /* a line break right behind a keyword, or "BSN?", still announces */
             b.cost += k == from + 1 ? COST_SENTENCE / 6 : COST_SENTENCE;
             b.sentences += k != from + 1;

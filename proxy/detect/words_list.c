@@ -14,12 +14,16 @@ static const struct word_row rows[] = {
     {"burger sofi social citizen credit bank giro pin kaart pas rek track fiscaal rijbewijs post "
      "geboorte date geb verificatie bevestigings one kamer debit betaal security service reken "
      "rekening telefoon tel mobiel passport paspoort identity id birth account card phone mobile "
-     "ne a v sms verification bevestiging inlog login controle activatie activerings beveiliging "
+     "sofie ne a v sms verification bevestiging inlog login controle activatie activerings "
+     "beveiliging "
      "beveiligings toegang digid veiligheids eenmalige otp den "
      "customer order case ticket invoice klant factuur bestel dossier zaak land ing conto konto "
      "kenteken document vervaldatum wacht mobiele licence license driving number sort chassis",
      WORD_HEAD},
-    {"iban ibans ibannr ibannummer iabn ibam ibna rek reknr reknummer rekeningnr rekeningnummer "
+    {"bank banknr giro gironr rknr overschrijven overschrijving storting gestort uitbetalen "
+     "uitbetaling "
+     "terugbetalen terugbetaling incasseren afschrijven rekeninghouder rekeningcourant iban ibans "
+     "ibannr ibannummer iabn ibam ibna rek reknr reknummer rekeningnr rekeningnummer "
      "rekening "
      "reknrs rekeningen rekeningn* rekenin* rekningnummer rekningnr rekeningnr bankrek "
      "bankrekening* "
@@ -30,7 +34,8 @@ static const struct word_row rows[] = {
      "bankkonto compte bancaire rib virement uberweisen uberweisung bic "
      "bankrekenning rekeningnumer rekeningnummr rekingnummer rekningen",
      CTX_ACCOUNT},
-    {"mastercard* creditcard* visakaart* visacard* visanummer bankpas* betaalpas* debitcard* "
+    {"pas kaart krt bankkaart pasje kaartje mastercard* creditcard* visakaart* visacard* "
+     "visanummer bankpas* betaalpas* debitcard* "
      "creditcard creditcards creditkaart creditcardnummer creditcardnr kredietkaart kaartnr "
      "kaartnummer kaartnummr kaartnumer pasnr pasnummer cardnumber cardnr visa mastercard "
      "mastercrd "
