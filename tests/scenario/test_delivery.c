@@ -221,6 +221,76 @@ static void test_park(void **state)
     close_world(&w);
 }
 
+static int one_stuck(struct tool *t, const struct got *got, void *ctx)
+{
+    (void)t;
+    (void)ctx;
+    return strstr(got->body, "\"c0 ") ? 503 : 200;
+}
+
+/* Nothing of the conversation waits when a message is parked: the next one is told, once. */
+static void test_gap(void **state)
+{
+    (void)state;
+    for (unsigned restart = 0; restart < 2; restart++) {
+        struct world w = {.routes = 0};
+        open_world(&w, 1);
+        tool_set(&w.tools[0], refuses_bad, NULL);
+        assert_int_equal(world_send(&w, "31600000001", "wamid.b", "bad"), 200);
+        assert_true(world_until(is_parked, &w, 5000));
+        if (restart) {
+            assert_true(parked_serial(&w, world_status(&w, 0).route) != 0);
+            world_down(&w, true);
+            world_up(&w);
+        }
+        assert_int_equal(world_send(&w, "31600000002", "wamid.c", "elsewhere"), 200);
+        assert_true(tool_has(&w.tools[0], 1, 5000));
+        assert_false(tool_saw(&w.tools[0], "after_gap"));
+        assert_int_equal(world_send(&w, "31600000001", "wamid.d", "next"), 200);
+        assert_true(tool_has(&w.tools[0], 2, 5000));
+        assert_true(tool_saw(&w.tools[0], "after_gap"));
+        assert_int_equal(world_send(&w, "31600000001", "wamid.e", "last"), 200);
+        assert_true(tool_has(&w.tools[0], 3, 5000));
+        assert_null(strstr(w.tools[0].got[w.tools[0].count - 1].body, "after_gap"));
+        close_world(&w);
+    }
+}
+
+/* One conversation whose back-off has grown long: the probe does not wait for it. */
+static void test_probe(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 0};
+    int status = 404;
+    open_world(&w, 1);
+    tool_set(&w.tools[0], tool_status, &status);
+    assert_int_equal(world_send(&w, "31600000001", "wamid.a", "first"), 200);
+    while (tool_count(&w.tools[0]) < 9) /* 40 ms, doubled eight times: 10 s */
+        world_sleep(10);
+    tool_set(&w.tools[0], NULL, NULL);
+    assert_true(tool_has(&w.tools[0], 1, 1500));
+    close_world(&w);
+}
+
+/* Few enough to wait in the queue: a stop writes down what is stuck, so that nothing comes twice.
+ */
+static void test_stop_few(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 0};
+    open_world(&w, 1);
+    tool_set(&w.tools[0], one_stuck, NULL);
+    send_many(&w, 5, 1, 1);
+    assert_true(tool_has(&w.tools[0], 4, 5000));
+    world_down(&w, true);
+    tool_set(&w.tools[0], NULL, NULL);
+    world_up(&w);
+    assert_true(tool_has(&w.tools[0], 5, 5000));
+    world_sleep(200);
+    assert_int_equal(tool_accepted(&w.tools[0]), 5);
+    close_world(&w);
+}
+
 static void test_drop(void **state)
 {
     (void)state;
@@ -305,13 +375,6 @@ static void test_behind(void **state)
     assert_int_equal(tool_accepted(&w.tools[0]), 240);
     check_order(&w.tools[0], 60, false);
     close_world(&w);
-}
-
-static int one_stuck(struct tool *t, const struct got *got, void *ctx)
-{
-    (void)t;
-    (void)ctx;
-    return strstr(got->body, "\"c0 ") ? 503 : 200;
 }
 
 /* One conversation is stuck, its followers pass; a restart delivers what is left, once. */
@@ -426,12 +489,14 @@ static void test_revoke_waiting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),       cmocka_unit_test(test_dead_route),
-        cmocka_unit_test(test_pause),       cmocka_unit_test(test_park),
-        cmocka_unit_test(test_drop),        cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_as_received), cmocka_unit_test(test_behind),
-        cmocka_unit_test(test_restart),     cmocka_unit_test(test_restart_parked),
-        cmocka_unit_test(test_reload),      cmocka_unit_test(test_revoke_waiting),
+        cmocka_unit_test(test_order),          cmocka_unit_test(test_dead_route),
+        cmocka_unit_test(test_pause),          cmocka_unit_test(test_park),
+        cmocka_unit_test(test_drop),           cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_probe),          cmocka_unit_test(test_stop_few),
+        cmocka_unit_test(test_retry_after),    cmocka_unit_test(test_as_received),
+        cmocka_unit_test(test_behind),         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_restart_parked), cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_revoke_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,7 @@ struct world {
     struct webhook *webhook;
     uint64_t deliver_memory;
     uint16_t port;
+    int log;
     struct tool tools[WORLD_TOOLS_MAX];
 };
 
@@ -88,6 +89,10 @@ bool tool_saw(struct tool *tool, const char *text);
 void tool_set(struct tool *tool, int (*decide)(struct tool *, const struct got *, void *),
               void *ctx);
 int tool_status(struct tool *tool, const struct got *got, void *ctx); /* ctx: int * */
+
+/* In how many files below the world's folder (store, keys, log) and POSTs to tools the token stands,
+ * as text, hex or base64. */
+unsigned world_traces(struct world *world, const char *token);
 
 struct deliver_route_status world_status(struct world *world, unsigned route);
 bool world_until(bool (*holds)(void *ctx), void *ctx, int ms);
