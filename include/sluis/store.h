@@ -196,7 +196,12 @@ void store_put_leaf(struct store_txn *txn, struct span leaf, const uint8_t hash[
                     uint64_t *index);
 /* Delivery: everything up to commit order `order` is settled for the route, save what is pending. */
 void store_put_cursor(struct store_txn *txn, uint16_t route, uint64_t order);
-enum store_pending_state { STORE_PENDING_WAITING = 1, STORE_PENDING_PARKED, STORE_PENDING_EXPIRED };
+enum store_pending_state {
+    STORE_PENDING_WAITING = 1,
+    STORE_PENDING_PARKED,
+    STORE_PENDING_EXPIRED,
+    STORE_PENDING_DROPPED, /* past the cursor: so that the journal does not bring it back */
+};
 struct store_pending {
     uint16_t route;
     uint64_t serial;

@@ -15,6 +15,8 @@ static int add_row(void *ctx, const struct store_pending *p)
     static const char *const words[] = {"?", "waiting", "parked", "expired"};
     struct listing *l = ctx;
     char name[2 * CONFIG_NAME_MAX + 2], next[CLOCK_RFC3339_SIZE];
+    if (p->state == STORE_PENDING_DROPPED)
+        return 0;
     if (l->n >= QUEUE_ROWS_MAX) {
         l->more = true;
         return 1;

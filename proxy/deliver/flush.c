@@ -75,6 +75,22 @@ static void put_leaves(struct store_txn *txn, const struct flush *f)
         audit_put(txn, &batch);
 }
 
+/* The row that an outcome leaves behind; 0: none. What was dropped past the cursor is remembered:
+ * an operator's word holds after a crash. */
+static uint8_t row_state_of(const struct flush *f, const struct outcome_row *o)
+{
+    switch (o->outcome) {
+    case OUTCOME_PARKED:
+        return STORE_PENDING_PARKED;
+    case OUTCOME_EXPIRED:
+        return STORE_PENDING_EXPIRED;
+    case OUTCOME_DROPPED:
+        return o->order > f->cursor ? STORE_PENDING_DROPPED : 0;
+    default:
+        return 0;
+    }
+}
+
 static int run(struct store_txn *txn, struct store_job *job)
 {
     struct flush *f = (struct flush *)job;
@@ -82,12 +98,12 @@ static int run(struct store_txn *txn, struct store_job *job)
         store_put_pending(txn, &f->pending[i]);
     for (unsigned i = 0; i < f->outcome_count; i++) {
         const struct outcome_row *o = &f->outcomes[i];
-        if (o->outcome == OUTCOME_PARKED || o->outcome == OUTCOME_EXPIRED) {
+        uint8_t row_state = row_state_of(f, o);
+        if (row_state) {
             const struct store_pending row = {
                 .route = f->route_id,
                 .serial = o->serial,
-                .state =
-                    o->outcome == OUTCOME_PARKED ? STORE_PENDING_PARKED : STORE_PENDING_EXPIRED,
+                .state = row_state,
                 .attempts = o->attempts,
                 .last_status = o->status,
                 .next_ms = f->now,

@@ -174,7 +174,8 @@ static int job_run(struct store_txn *txn, struct store_job *job)
         store_delete_record(txn, &item->revoked);
     remask_run(txn, item->remasks);
     put_media(txn, item);
-    store_put_item(txn, &item->row);
+    item->written = item->row;
+    store_put_item(txn, &item->written);
     for (unsigned i = 0; i < item->leaf_count; i++) {
         uint64_t index;
         struct span leaf = span_of(item->leaves.p + item->leaf[i].start, item->leaf[i].n);
@@ -224,7 +225,7 @@ static void job_done(struct store_job *job)
         for (struct remask *m = item->remasks; m; m = m->next)
             deliver_forget(deliver, m->row.serial);
         if (item->row.route_count > 0)
-            deliver_offer(deliver, &item->row,
+            deliver_offer(deliver, &item->written,
                           item->original_gone ? SPAN_EMPTY : buffer_span(&item->packed));
     }
     loop_post(item->owner->loop, &item->mail, on_committed);

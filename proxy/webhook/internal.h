@@ -148,7 +148,8 @@ struct item {
     struct mask_unit unit;
     const struct config_channel *channel;
     struct subject subject;
-    struct store_item row;
+    struct store_item row;     /* the owner's: not changed once submitted */
+    struct store_item written; /* the writer's: with its place in commit order */
     uint8_t dedupe[STORE_HASH_BYTES];
     uint32_t dedupe_day;
     struct record_id record_o, record_m;

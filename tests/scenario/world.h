@@ -90,8 +90,8 @@ void tool_set(struct tool *tool, int (*decide)(struct tool *, const struct got *
               void *ctx);
 int tool_status(struct tool *tool, const struct got *got, void *ctx); /* ctx: int * */
 
-/* In how many files below the world's folder (store, keys, log) and POSTs to tools the token stands,
- * as text, hex or base64. */
+/* In how many files below the world's folder (store, keys, log) and POSTs to tools the token
+ * stands, as text, hex or base64. */
 unsigned world_traces(struct world *world, const char *token);
 
 struct deliver_route_status world_status(struct world *world, unsigned route);
