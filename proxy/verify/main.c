@@ -1,0 +1,6 @@
+#include "sluis/verify.h"
+
+int main(int argc, char **argv)
+{
+    return verify_main(argc, argv);
+}
