@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <time.h>
 #include <cmocka.h>
-#include <unistd.h>
 
 #define PHONE "31600000001"
 
@@ -120,7 +119,7 @@ static void halves(struct world *w, long long at_a, long long at_b, const char *
     tool_set(&w->tools[0], tool_status, &status);
     assert_int_equal(send_at(w, PHONE, "wamid.a", a, at_a), 200);
     for (unsigned i = 0; tool_count(&w->tools[0]) == 0 && i < 500; i++) /* its one attempt is over */
-        usleep(10000);
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     assert_int_equal(send_at(w, PHONE, "wamid.b", b, at_b), 200);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(stored(w, i, 'M', json, sizeof(json), NULL), 0);
