@@ -14,6 +14,7 @@
 #include "sluis/deliver.h"
 #include "sluis/keyring.h"
 #include "sluis/net/server.h"
+#include "sluis/purge.h"
 #include "sluis/store.h"
 
 struct admin;
@@ -23,6 +24,7 @@ struct admin_deps {
     struct config_cell *config;
     struct access *access;
     struct deliver *deliver;
+    struct purge *purge;
     struct resolver *resolver;
     struct loop *loop;
     /* New configuration in force, or a diagnosis. May block. */

@@ -230,6 +230,13 @@ void store_sweep_class(struct store_txn *txn, uint16_t cls, uint32_t bucket,
                        struct store_sweep *out);
 /* Dedupe rows of days before `day`; `more` until none is left in any table or in memory. */
 void store_sweep_dedupe(struct store_txn *txn, uint32_t day, struct store_sweep *out);
+/* Journal blocks whose items all stand in `from` .. `to` (commit order; `from` the order of an item),
+ * with their place in the index: store_get_item gives SLUIS_ENOENT for them. The newest block stays. */
+void store_sweep_journal(struct store_txn *txn, uint64_t from, uint64_t to, struct store_sweep *out);
+/* Single rows of erasure. */
+void store_delete_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES]);
+/* The conversation's head, when it is still the item `serial` (0: whatever it is); false: another. */
+bool store_delete_head(struct store_txn *txn, uint16_t channel, uint64_t subject, uint64_t serial);
 
 /* ---- reading ---- */
 SLUIS_MUST_CHECK int store_read_begin(struct store *store, struct store_read **out);
@@ -253,6 +260,13 @@ int store_each_item(struct store_read *read, uint64_t from_order,
 int store_each_leaf(struct store_read *read, uint64_t from_index,
                     int (*each)(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32]),
                     void *ctx);
+/* Records of a class by (bucket, serial, part) from (bucket, serial) on; their subject is not known here. */
+int store_each_key(struct store_read *read, uint16_t cls, uint32_t bucket, uint64_t serial,
+                   int (*each)(void *ctx, const struct record_id *id), void *ctx);
+int store_each_identifier(struct store_read *read, const uint8_t from[STORE_HASH_BYTES],
+                          int (*each)(void *ctx, const uint8_t hash[STORE_HASH_BYTES],
+                                      uint64_t subject),
+                          void *ctx);
 int store_get_cursor(struct store_read *read, uint16_t route, uint64_t *order);
 int store_each_pending(struct store_read *read, uint16_t route, uint64_t from_serial,
                        int (*each)(void *ctx, const struct store_pending *pending), void *ctx);

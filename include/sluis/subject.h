@@ -50,6 +50,10 @@ SLUIS_MUST_CHECK int subject_resolve(struct subject_resolver *resolver, struct s
                                      struct span user_id, struct subject *out);
 void subject_settled(struct subject_resolver *resolver, const struct subject *subject, int result);
 
+/* The subject's identifiers were deleted: what the resolver remembers of them goes, what is pending
+ * too. Its thread. */
+void subject_resolver_forget(struct subject_resolver *resolver, uint64_t subject);
+
 /* The same hash for an identifier without resolving (owner thread, look-ups). */
 void subject_hash(struct keyring *keyring, struct span identifier, uint8_t out[STORE_HASH_BYTES]);
 

@@ -27,6 +27,9 @@ static const struct endpoint {
     {HTTP_GET, "sluis/v1/log", true, admin_log_list},
     {HTTP_POST, "sluis/v1/doctor/route", true, admin_doctor_route},
     {HTTP_POST, "sluis/v1/doctor/meta", true, admin_doctor_meta},
+    {HTTP_POST, "sluis/v1/purge", true, admin_purge},
+    {HTTP_GET, "sluis/v1/purge/report", true, admin_purge_report},
+    {HTTP_POST, "sluis/v1/keys/clock-accept", true, admin_clock_accept},
 };
 
 int admin_new(const struct admin_deps *deps, struct admin **out)

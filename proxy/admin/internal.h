@@ -60,6 +60,9 @@ void admin_quarantine_list(struct admin_request *r);
 void admin_log_list(struct admin_request *r);
 void admin_doctor_route(struct admin_request *r);
 void admin_doctor_meta(struct admin_request *r);
+void admin_purge(struct admin_request *r);
+void admin_purge_report(struct admin_request *r);
+void admin_clock_accept(struct admin_request *r);
 
 int doctor_new(struct admin *admin, struct doctor **out);
 void doctor_free(struct doctor *doctor);

@@ -30,6 +30,12 @@ static const char *const action_words[AUDIT_ACTION_COUNT] = {
     [AUDIT_READ_LOG] = "read_log",
     [AUDIT_REMASK] = "remask",
     [AUDIT_SETUP] = "setup",
+    [AUDIT_PURGE] = "purge",
+    [AUDIT_ERASE] = "erase",
+    [AUDIT_SUBJECT] = "subject",
+    [AUDIT_RESTRICT] = "restrict",
+    [AUDIT_HOLD] = "hold",
+    [AUDIT_CLOCK] = "clock",
 };
 
 /* In the order of enum detect_type, which this room may not see; its test holds them together. */

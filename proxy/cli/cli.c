@@ -148,6 +148,23 @@ static const struct cli_command commands[] = {
      "sluis keys init -c sluis.yaml",
      cmd_keys_init,
      {O_CONFIG, O_JSON}},
+    {"keys clock-accept",
+     "",
+     "say that the clock is right, after it was off for more than a day",
+     "sluis keys clock-accept",
+     cmd_keys_clock_accept,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"purge",
+     "[FROM TO]",
+     "destroy now what has expired, or state what was destroyed",
+     "sluis purge --report 2026-11-01 2026-11-30 --lang nl",
+     cmd_purge,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--dry-run", 'd', NULL, false, "say what would be destroyed"},
+      {"--report", 'r', NULL, false, "the signed statements of a period (days, UTC)"},
+      {"--lang", 'l', "LANG", false, "nl (default) or en, for --report"}}},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -161,7 +178,6 @@ static const char *const later[] = {
     "consent",
     "subject",
     "history",
-    "purge",
     "backup",
     "restore",
     "audit export",
@@ -170,7 +186,6 @@ static const char *const later[] = {
     "keys status",
     "keys rotate",
     "keys unseal",
-    "keys clock-accept",
 };
 
 static void print_command(FILE *out, const struct cli_command *c)

@@ -133,11 +133,14 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .on_sent_ctx = gw->webhook};
     if (r == 0)
         r = graph_new(&graph, &gw->graph);
+    if (r == 0)
+        r = purge_open(gw);
     const struct admin_deps admin = {.store = gw->store,
                                      .keyring = gw->keyring,
                                      .config = gw->cell,
                                      .access = gw->access,
                                      .deliver = gw->deliver,
+                                     .purge = gw->purge,
                                      .resolver = gw->resolver,
                                      .loop = gw->admin_loop,
                                      .reload = gateway_reload,
@@ -206,6 +209,8 @@ static int start(struct gateway *gw, struct diag *diag)
     if (r == 0)
         r = say(diag, "threads", start_loops(gw));
     if (r == 0)
+        r = say(diag, "the purge", purge_start(gw->purge));
+    if (r == 0)
         deliver_start(gw->deliver);
     return r;
 }
@@ -250,12 +255,14 @@ static void settle_mail(struct gateway *gw)
 /* Takes what was started down again, in reverse; also after a start that failed half-way. */
 static void end(struct gateway *gw)
 {
+    purge_stop(gw->purge); /* it may wait for the loops */
     join_loops(gw);
     settle_mail(gw);
     listen_close(gw);
     if (gw->store)
         store_close(gw->store); /* finishes jobs: their completions go to mailboxes */
     admin_free(gw->admin);
+    purge_free(gw->purge);
     graph_free(gw->graph);
     webhook_free(gw->webhook);
     deliver_free(gw->deliver);
@@ -321,6 +328,7 @@ static void stop(struct gateway *gw)
     int64_t ms = config->stop_s * 1000, begin = clock_mono_ms();
     config_unref(config);
     LOG(LOG_INFO, "gateway", "stopping", log_i64("within_ms", ms));
+    purge_stop(gw->purge);
     listen_drain(gw);
     wait_quiet(gw, begin + ms * 3 / 4);
     listen_on_loops(gw, act_cut, NULL);

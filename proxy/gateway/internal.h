@@ -12,6 +12,7 @@
 #include "sluis/keyring.h"
 #include "sluis/net/resolver.h"
 #include "sluis/net/server.h"
+#include "sluis/purge.h"
 #include "sluis/retention.h"
 #include "sluis/store.h"
 #include "sluis/subject.h"
@@ -43,6 +44,7 @@ struct gateway {
     struct webhook *webhook;
     struct graph *graph;
     struct admin *admin;
+    struct purge *purge;
     struct upstream *checker; /* on admin's loop: asks Meta where callbacks point */
     struct loop_timer *check_timer;
     struct tls_context *tls[CONFIG_LISTENERS];
@@ -80,6 +82,9 @@ void listen_set_contexts(struct gateway *gw, struct tls_context *contexts[CONFIG
 /* Numbers for channels, routes and classes; the snapshot is not yet shared. */
 int reload_prepare(struct gateway *gw, struct config *config, struct diag *diag);
 int gateway_reload(void *ctx, struct diag *diag);
+
+/* forget.c: what the purge room asks of the others */
+int purge_open(struct gateway *gw);
 
 /* meta_check.c */
 int meta_check_start(struct gateway *gw);

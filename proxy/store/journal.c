@@ -216,7 +216,7 @@ int store_get_head(struct store_read *read, uint16_t channel, uint64_t subject, 
     int rc = recent_get(read, RECENT_HEAD, key, value);
     if (!rc)
         *serial = be64_get(value);
-    return rc;
+    return !rc && *serial == 0 ? SLUIS_ENOENT : rc; /* 0: store_delete_head */
 }
 
 /* Calls `each` for the items of the open block that stand at `from_order` or later. */

@@ -239,8 +239,12 @@ static void merge_some(struct store_txn *txn, enum recent_table t)
         most = RECENT_MERGE_LEAST;
     for (size_t *next = &txn->recent.merged[t]; most > 0 && *next < run->count; most--) {
         const uint8_t *entry = run_entry(run, t, recent->order[t][(*next)++]);
-        txn_put(txn, txn->store->dbi[kinds[t].db], entry, kinds[t].key_bytes,
-                span_of(entry + kinds[t].key_bytes, kinds[t].value_bytes), 0);
+        const uint8_t *value = entry + kinds[t].key_bytes;
+        MDB_dbi dbi = txn->store->dbi[kinds[t].db];
+        if (t == RECENT_HEAD && be64_get(value) == 0) /* store_delete_head */
+            txn_delete(txn, dbi, entry, kinds[t].key_bytes);
+        else
+            txn_put(txn, dbi, entry, kinds[t].key_bytes, span_of(value, kinds[t].value_bytes), 0);
     }
 }
 

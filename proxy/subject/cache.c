@@ -104,6 +104,13 @@ struct cache_entry *cache_add(struct cache *cache, const uint8_t hash[STORE_HASH
     return entry;
 }
 
+void cache_forget(struct cache *cache, uint64_t serial)
+{
+    for (uint32_t at = 1; at < cache->used; at++) /* a freed entry has serial 0 */
+        if (serial && cache->entries[at].serial == serial)
+            drop(cache, &cache->entries[at]);
+}
+
 void cache_update(struct cache *cache, struct cache_entry *entry)
 {
     if (entry->pending)

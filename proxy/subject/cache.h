@@ -31,6 +31,8 @@ struct cache_entry *cache_find(struct cache *cache, const uint8_t hash[STORE_HAS
  * is pending. */
 struct cache_entry *cache_add(struct cache *cache, const uint8_t hash[STORE_HASH_BYTES],
                               uint64_t serial);
+/* Drops every entry of a subject, pending ones too. */
+void cache_forget(struct cache *cache, uint64_t serial);
 /* After a change of known or pending: puts it in the order of use, or takes it out of it, or drops
  * it when it is neither. */
 void cache_update(struct cache *cache, struct cache_entry *entry);

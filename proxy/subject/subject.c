@@ -117,12 +117,17 @@ int subject_resolve(struct subject_resolver *resolver, struct span phone, struct
     return result;
 }
 
+void subject_resolver_forget(struct subject_resolver *resolver, uint64_t subject)
+{
+    cache_forget(&resolver->cache, subject);
+}
+
 void subject_settled(struct subject_resolver *resolver, const struct subject *subject, int result)
 {
     for (unsigned i = 0; i < subject->new_hashes; i++) {
         struct cache_entry *entry = cache_find(&resolver->cache, subject->hashes[i]);
-        if (!entry || !entry->pending)
-            continue; /* settled twice: a mistake of the caller's that must not do harm */
+        if (!entry || !entry->pending || entry->serial != subject->serial)
+            continue; /* forgotten meanwhile; or settled twice, which must do no harm */
         entry->pending--;
         entry->known |= result == 0;
         /* the identifier turned out to be somebody else's: the store knows better */

@@ -118,6 +118,25 @@ static void failed_is_forgotten(void **state)
     commit(f, &second);
 }
 
+/* An erased person: what was known goes, what is pending does not come back, others stay. */
+static void erased_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct subject a, other, busy, after;
+    resolve(f, "31612345678", "", &a);
+    resolve(f, "31612345678", "", &busy); /* two messages under way */
+    resolve(f, "31687654321", "", &other);
+    subject_resolver_forget(f->resolver, a.serial);
+    resolve(f, "31612345678", "", &after);
+    assert_int_not_equal(after.serial, a.serial);
+    subject_settled(f->resolver, &busy, 0); /* the old one's end changes nothing of the new one */
+    resolve(f, "31612345678", "", &busy);
+    assert_int_equal(busy.serial, after.serial);
+    assert_int_equal(busy.new_hashes, 1);
+    resolve(f, "31687654321", "", &busy);
+    assert_int_equal(busy.serial, other.serial);
+}
+
 static void linked(void **state)
 {
     struct fixture *f = *state;
@@ -247,6 +266,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(known_again, setup, teardown),
         cmocka_unit_test_setup_teardown(pending_is_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(failed_is_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(erased_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(linked, setup, teardown),
         cmocka_unit_test_setup_teardown(invented_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(number_is_not_stored, setup, teardown),

@@ -1,0 +1,76 @@
+/*
+ * Purge: what has expired becomes unreadable when its bucket ends, and is swept away afterwards.
+ *
+ * A service thread of its own wakes every minute. When buckets have ended it destroys their keys,
+ * of all classes and of the dedupe days in one change of the keyring; writes, per class, a signed
+ * destruction record and a leaf of the access log in one commit; then removes the rows in slices
+ * (STORE_PURGE jobs of at most 2 ms), the journal blocks whose items are all past, and the index
+ * rows of persons whose last message is past. The order makes it safe to crash anywhere: keys go
+ * first, the record before the rows that are counted for it, and a restart does what is missing.
+ *
+ * The clock. Destruction cannot be undone, so time is trusted only within 24 hours of the last
+ * minute that was written down. Else purge holds and alarms, until an operator vouches for the
+ * clock (purge_clock_accept) or it has run evenly for a day.
+ *
+ * Threads: purge_new, purge_start, purge_stop and purge_free on the main thread. The others on any
+ * thread that may wait for disks: not on event threads.
+ */
+#ifndef SLUIS_PURGE_H
+#define SLUIS_PURGE_H
+
+#include "sluis/base/buffer.h"
+#include "sluis/keyring.h"
+#include "sluis/policy.h"
+#include "sluis/retention.h"
+#include "sluis/store.h"
+
+#define PURGE_CLOCK_TRUST_S (24 * 3600)
+#define PURGE_DEDUPE_DAYS 9 /* a day's look-up key lives this long after the day */
+
+struct purge;
+struct purge_deps {
+    struct store *store;
+    struct keyring *keyring;
+    /* Calls `each` for every policy in force; a non-zero return ends it. For the grounds in
+     * destruction records. */
+    void (*each_policy)(void *ctx, int (*each)(void *each_ctx, const struct policy *policy),
+                        void *each_ctx);
+    /* Makes every resolver forget a subject, and waits until that is so. NULL: there are none. */
+    void (*forget)(void *ctx, uint64_t subject);
+    void *ctx;
+};
+SLUIS_MUST_CHECK int purge_new(const struct purge_deps *deps, struct purge **out);
+SLUIS_MUST_CHECK int purge_start(struct purge *purge);
+void purge_stop(struct purge *purge); /* waits for the operation at hand */
+void purge_free(struct purge *purge);
+
+/*
+ * Destroys what is due now and appends a JSON object to `out`:
+ *     {"dry_run":false,"time":"...","classes":[{"class":"original/86400/max/hour","from":"...",
+ *      "to":"...","messages":3,"subjects":2}, ...]}
+ * Dry: the same, nothing done. The rows are swept by the service thread afterwards. SLUIS_EDENIED:
+ * the clock is not trusted; keyring's and store's errors, and then the service thread tries again.
+ */
+SLUIS_MUST_CHECK int purge_run(struct purge *purge, bool dry_run, struct buffer *out);
+/* Sweeps in the caller's thread until nothing is left: tests and benchmarks. */
+SLUIS_MUST_CHECK int purge_sweep(struct purge *purge);
+
+/* The signed destruction records (retention.h) of a period, in order of time; `each` returns 0 to
+ * go on. SLUIS_ECRYPTO: a row does not open or its signature does not hold. */
+SLUIS_MUST_CHECK int purge_records(struct purge *purge, int64_t from_ms, int64_t to_ms,
+                                   int (*each)(void *ctx, struct span line), void *ctx);
+/* The key that signs them. */
+void purge_public_key(struct purge *purge, uint8_t out[RETENTION_SIGN_PUBLIC]);
+
+/* An operator says that the clock is right; on record. */
+SLUIS_MUST_CHECK int purge_clock_accept(struct purge *purge);
+
+struct purge_status {
+    bool clock_trusted;
+    int64_t last_ms;     /* when keys were last destroyed by expiry, 0 not since the start */
+    int last_error;      /* of the last attempt */
+    uint64_t swept_rows; /* since the start */
+};
+void purge_status(struct purge *purge, struct purge_status *out);
+
+#endif

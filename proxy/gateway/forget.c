@@ -1,0 +1,70 @@
+/* What the purge room needs of the others: the policies in force, and that every thread forgets a
+ * person. */
+#include "internal.h"
+
+struct forget_errand {
+    struct mail mail;
+    struct gateway *gw;
+    unsigned index;
+    uint64_t subject;
+    pthread_mutex_t *lock;
+    pthread_cond_t *ready;
+    unsigned *left;
+};
+
+static void on_forget(struct mail *mail)
+{
+    struct forget_errand *e = (struct forget_errand *)mail;
+    subject_resolver_forget(e->gw->subjects[e->index], e->subject);
+    pthread_mutex_lock(e->lock);
+    if (--*e->left == 0)
+        pthread_cond_signal(e->ready);
+    pthread_mutex_unlock(e->lock);
+}
+
+/* Not on event threads: waits for each of them. */
+static void forget(void *ctx, uint64_t subject)
+{
+    struct gateway *gw = ctx;
+    struct forget_errand errands[GATEWAY_THREADS_MAX];
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t ready = PTHREAD_COND_INITIALIZER;
+    unsigned left = gw->loop_count;
+    for (unsigned i = 0; i < gw->loop_count; i++) {
+        errands[i] = (struct forget_errand){.gw = gw,
+                                            .index = i,
+                                            .subject = subject,
+                                            .lock = &lock,
+                                            .ready = &ready,
+                                            .left = &left};
+        if (gw->loops_started)
+            loop_post(gw->loops[i], &errands[i].mail, on_forget);
+        else
+            on_forget(&errands[i].mail);
+    }
+    pthread_mutex_lock(&lock);
+    while (left)
+        pthread_cond_wait(&ready, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+static void each_policy(void *ctx, int (*each)(void *each_ctx, const struct policy *policy),
+                        void *each_ctx)
+{
+    struct gateway *gw = ctx;
+    struct config *config = config_acquire(gw->cell);
+    for (size_t c = 0; c < config->channel_count; c++)
+        if (each(each_ctx, config->channels[c].policy) != 0)
+            break;
+    config_unref(config);
+}
+
+int purge_open(struct gateway *gw)
+{
+    const struct purge_deps deps = {.store = gw->store,
+                                    .keyring = gw->keyring,
+                                    .each_policy = each_policy,
+                                    .forget = forget,
+                                    .ctx = gw};
+    return purge_new(&deps, &gw->purge);
+}

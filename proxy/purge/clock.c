@@ -1,0 +1,117 @@
+/* Is the clock right? Judged by the last minute that was written down. */
+#include "room.h"
+
+#include "sluis/base/clock.h"
+#include "sluis/base/encode.h"
+#include "sluis/base/log.h"
+
+/* Clocks that run a day side by side may come this far apart. */
+#define EVEN_MS (5 * 60 * 1000)
+#define WRITE_EVERY_MS 60000
+
+static const struct span clock_key = {"purge.clock", 11};
+
+struct clock_job {
+    struct store_job job;
+    struct buffer sealed;
+    const struct audit_event *event; /* or NULL */
+};
+
+static int run_clock(struct store_txn *txn, struct store_job *job)
+{
+    struct clock_job *c = (struct clock_job *)(void *)job;
+    store_put_row(txn, STORE_TABLE_SETTING, clock_key, buffer_span(&c->sealed));
+    if (c->event)
+        audit_put(txn, c->event);
+    return store_txn_error(txn);
+}
+
+static int clock_write(struct purge *p, int64_t now_ms, const struct audit_event *event)
+{
+    struct clock_job c = {.job = {.priority = STORE_PURGE, .run = run_clock}, .event = event};
+    uint8_t text[8];
+    be64_put(text, (uint64_t)now_ms);
+    buffer_init(&c.sealed, STORE_VALUE_MAX);
+    int r = row_seal(p, STORE_TABLE_SETTING, PART_CLOCK, 1, span_of(text, 8), &c.sealed);
+    if (r == 0)
+        r = store_submit_wait(p->deps.store, &c.job);
+    buffer_free(&c.sealed);
+    if (r == 0)
+        p->clock_last_ms = now_ms;
+    return r;
+}
+
+int clock_load(struct purge *p)
+{
+    struct buffer plain;
+    buffer_init(&plain, ROW_TEXT_MAX);
+    int r = row_read(p, STORE_TABLE_SETTING, clock_key, PART_CLOCK, 1, &plain);
+    if (r == 0 && plain.n == 8)
+        p->clock_last_ms = (int64_t)be64_get((const uint8_t *)plain.p);
+    else if (r == 0)
+        r = SLUIS_ECRYPTO;
+    buffer_free(&plain);
+    /* A store that was never purged: nothing says that the clock is wrong. */
+    return r == SLUIS_ENOENT ? 0 : r;
+}
+
+static int64_t apart(int64_t a, int64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* Off, but has it run evenly for a day since? Then it is the world's time, and we were off. */
+static bool ran_evenly(struct purge *p, int64_t now_ms)
+{
+    int64_t mono = clock_mono_ms() - p->clock_off_mono_ms;
+    int64_t wall = now_ms - p->clock_off_wall_ms;
+    if (apart(mono, wall) > EVEN_MS) { /* it jumped again: the day begins anew */
+        p->clock_off_wall_ms = now_ms;
+        p->clock_off_mono_ms = clock_mono_ms();
+        return false;
+    }
+    return mono >= (int64_t)PURGE_CLOCK_TRUST_S * 1000;
+}
+
+bool clock_check(struct purge *p, int64_t now_ms)
+{
+    bool near = p->clock_last_ms == 0 ||
+                apart(now_ms, p->clock_last_ms) <= (int64_t)PURGE_CLOCK_TRUST_S * 1000;
+    if (!near && !p->clock_off_mono_ms) {
+        p->clock_off_wall_ms = now_ms;
+        p->clock_off_mono_ms = clock_mono_ms();
+        LOG(LOG_ALARM, "purge", "clock_not_trusted",
+            log_i64("off_s", (now_ms - p->clock_last_ms) / 1000));
+    }
+    bool trusted = near || ran_evenly(p, now_ms);
+    if (trusted) {
+        p->clock_off_mono_ms = 0;
+        if (p->clock_last_ms == 0 || apart(now_ms, p->clock_last_ms) >= WRITE_EVERY_MS) {
+            int r = clock_write(p, now_ms, NULL);
+            if (r != 0) /* destroying goes on: the minute before still stands */
+                LOG(LOG_ERROR, "purge", "clock_not_written", log_error(r));
+        }
+    }
+    atomic_store(&p->clock_trusted, trusted);
+    return trusted;
+}
+
+int purge_clock_accept(struct purge *p)
+{
+    int64_t now = clock_wall_ms();
+    const struct audit_event event = {
+        .at_ms = now, .action = AUDIT_CLOCK, .actor = "operator", .outcome = "accepted"};
+    pthread_mutex_lock(&p->lock);
+    int r = clock_write(p, now, &event);
+    if (r == 0) {
+        p->clock_off_mono_ms = 0;
+        atomic_store(&p->clock_trusted, true);
+        LOG(LOG_WARN, "purge", "clock_accepted");
+    }
+    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_lock(&p->wake_lock);
+    p->wanted = true;
+    pthread_cond_signal(&p->wake);
+    pthread_mutex_unlock(&p->wake_lock);
+    return r;
+}

@@ -1,0 +1,343 @@
+/*
+ * What remains of past messages: journal blocks whose items are all past, and the index rows of
+ * persons whose last message is past. A walk over the journal once a day.
+ */
+#include "room.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "sluis/base/log.h"
+
+/* An item that nothing was stored of still serves dedupe and delivery this long. */
+#define UNSTORED_KEEP_MS (10 * DAY_MS)
+/* A route that was taken away never settles what it was due. */
+#define UNSETTLED_KEEP_MS (30 * DAY_MS)
+#define RANGES_MAX 4096 /* of one walk; the next one goes on */
+#define HEADS_MAX 4096
+#define IDENTIFIERS_MAX 4096
+#define WALK_ITEMS 20000 /* in one read transaction */
+#define CHANNELS_MAX 1024
+
+struct range {
+    uint64_t from, to;
+};
+struct head {
+    uint16_t channel;
+    uint64_t subject, serial;
+};
+struct identifier {
+    uint8_t hash[STORE_HASH_BYTES];
+    uint64_t subject;
+    bool gone;
+};
+
+struct tidy {
+    struct purge *p;
+    struct store_read *read;
+    int64_t now_ms;
+    uint32_t ended[STORE_CLASSES_MAX + 1]; /* NO_BUCKET: none */
+    struct range ranges[RANGES_MAX];
+    unsigned range_count;
+    struct head heads[HEADS_MAX];
+    unsigned head_count;
+    struct identifier identifiers[IDENTIFIERS_MAX];
+    unsigned identifier_count;
+    uint64_t run_from, run_to; /* the run of past items at hand; 0 none */
+    uint64_t next;             /* order to go on from */
+    unsigned walked;
+    bool more;
+    uint8_t from_hash[STORE_HASH_BYTES];
+    uint16_t channels;
+};
+
+static bool bucket_past(const struct tidy *t, uint16_t cls, uint32_t bucket)
+{
+    return cls == 0 ||
+           (cls <= STORE_CLASSES_MAX && t->ended[cls] != NO_BUCKET && bucket <= t->ended[cls]);
+}
+
+static bool content_past(const struct tidy *t, const struct store_item *item)
+{
+    if (!item->cls_o && !item->cls_m)
+        return item->taken_ms + UNSTORED_KEEP_MS < t->now_ms;
+    return bucket_past(t, item->cls_o, item->bucket_o) &&
+           bucket_past(t, item->cls_m, item->bucket_m);
+}
+
+/* Delivery has counted it: as delivered, parked or expired. */
+static bool settled(struct tidy *t, const struct store_item *item)
+{
+    if (item->taken_ms + UNSETTLED_KEEP_MS < t->now_ms)
+        return true;
+    for (unsigned i = 0; i < item->route_count && i < STORE_ROUTES_MAX; i++) {
+        uint64_t cursor;
+        if (store_get_cursor(t->read, item->routes[i], &cursor) != 0 || cursor < item->order)
+            return false;
+    }
+    return true;
+}
+
+static void end_run(struct tidy *t)
+{
+    if (t->run_from && t->range_count < RANGES_MAX)
+        t->ranges[t->range_count++] = (struct range){t->run_from, t->run_to};
+    t->run_from = t->run_to = 0;
+}
+
+static int look_at(void *ctx, const struct store_item *item)
+{
+    struct tidy *t = ctx;
+    if (t->walked == WALK_ITEMS || t->range_count == RANGES_MAX || t->head_count == HEADS_MAX) {
+        t->more = true;
+        return 1;
+    }
+    t->walked++;
+    t->next = item->order + 1;
+    if (!content_past(t, item)) {
+        end_run(t);
+        return 0;
+    }
+    if (item->subject)
+        t->heads[t->head_count++] = (struct head){item->channel, item->subject, item->serial};
+    if (!settled(t, item)) {
+        end_run(t);
+        return 0;
+    }
+    if (!t->run_from)
+        t->run_from = item->order;
+    t->run_to = item->order;
+    return 0;
+}
+
+/* Only items that are still the newest of their conversation: looked up after the walk, which must
+ * not be disturbed. */
+static void keep_heads(struct tidy *t, unsigned from)
+{
+    unsigned n = from;
+    for (unsigned i = from; i < t->head_count; i++) {
+        uint64_t serial;
+        const struct head *h = &t->heads[i];
+        if (store_get_head(t->read, h->channel, h->subject, &serial) == 0 && serial == h->serial)
+            t->heads[n++] = *h;
+    }
+    t->head_count = n;
+}
+
+static int walk_journal(struct tidy *t)
+{
+    int r = 0;
+    t->more = true;
+    t->next = 1;
+    while (r == 0 && t->more && !purge_stopping(t->p)) {
+        unsigned before = t->head_count;
+        t->more = false;
+        t->walked = 0;
+        r = store_read_begin(t->p->deps.store, &t->read);
+        if (r != 0)
+            return r;
+        r = store_each_item(t->read, t->next, look_at, t);
+        keep_heads(t, before);
+        if (t->head_count == HEADS_MAX || t->range_count == RANGES_MAX)
+            t->more = false; /* the next walk finds the rest */
+        store_read_end(t->read);
+    }
+    end_run(t);
+    return r;
+}
+
+/* ---- changes ---- */
+
+struct tidy_job {
+    struct store_job job;
+    struct tidy *t;
+    unsigned at, n;
+    struct store_sweep out;
+    uint64_t from;
+};
+
+static int run_journal(struct store_txn *txn, struct store_job *job)
+{
+    struct tidy_job *j = (struct tidy_job *)(void *)job;
+    store_sweep_journal(txn, j->from, j->t->ranges[j->at].to, &j->out);
+    return store_txn_error(txn);
+}
+
+static int sweep_ranges(struct tidy *t)
+{
+    const struct timespec pause = {.tv_nsec = 3000000};
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < t->range_count && !purge_stopping(t->p); i++) {
+        struct tidy_job j = {.job = {.priority = STORE_PURGE, .run = run_journal},
+                             .t = t,
+                             .at = i,
+                             .from = t->ranges[i].from};
+        do {
+            r = store_submit_wait(t->p->deps.store, &j.job);
+            if (r == 0)
+                atomic_fetch_add(&t->p->swept_rows, j.out.rows);
+            nanosleep(&pause, NULL);
+        } while (r == 0 && j.out.more && !purge_stopping(t->p));
+    }
+    return r;
+}
+
+static int run_heads(struct store_txn *txn, struct store_job *job)
+{
+    struct tidy_job *j = (struct tidy_job *)(void *)job;
+    for (unsigned i = j->at; i < j->at + j->n; i++) {
+        const struct head *h = &j->t->heads[i];
+        (void)store_delete_head(txn, h->channel, h->subject, h->serial);
+    }
+    return store_txn_error(txn);
+}
+
+static int by_subject(const void *a, const void *b)
+{
+    uint64_t x = ((const struct head *)a)->subject, y = ((const struct head *)b)->subject;
+    return x < y ? -1 : x > y;
+}
+
+static bool has_head(const struct tidy *t, struct store_read *read, uint64_t subject)
+{
+    uint64_t serial;
+    for (uint16_t channel = 1; channel <= t->channels; channel++)
+        if (store_get_head(read, channel, subject, &serial) != SLUIS_ENOENT)
+            return true; /* also when it cannot be told */
+    return false;
+}
+
+static int take_identifier(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint64_t subject)
+{
+    struct tidy *t = ctx;
+    const struct head want = {.subject = subject};
+    if (t->walked++ == WALK_ITEMS || t->identifier_count == IDENTIFIERS_MAX) {
+        memcpy(t->from_hash, hash, STORE_HASH_BYTES);
+        t->more = t->identifier_count < IDENTIFIERS_MAX;
+        return 1;
+    }
+    if (bsearch(&want, t->heads, t->head_count, sizeof(want), by_subject)) {
+        struct identifier *id = &t->identifiers[t->identifier_count++];
+        memcpy(id->hash, hash, STORE_HASH_BYTES);
+        id->subject = subject;
+    }
+    return 0;
+}
+
+/* Persons of `heads` who have no conversation left: their identifiers. */
+static int find_identifiers(struct tidy *t)
+{
+    int r = 0;
+    char name[256];
+    while (t->channels < CHANNELS_MAX && store_id_name(t->p->deps.store, STORE_NAME_CHANNEL,
+                                                       (uint16_t)(t->channels + 1), name) == 0)
+        t->channels++;
+    qsort(t->heads, t->head_count, sizeof(t->heads[0]), by_subject);
+    t->more = t->head_count > 0;
+    while (r == 0 && t->more && !purge_stopping(t->p)) {
+        t->more = false;
+        t->walked = 0;
+        r = store_read_begin(t->p->deps.store, &t->read);
+        if (r != 0)
+            break;
+        r = store_each_identifier(t->read, t->from_hash, take_identifier, t);
+        store_read_end(t->read);
+    }
+    r = r ? r : store_read_begin(t->p->deps.store, &t->read);
+    if (r != 0)
+        return r;
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->identifier_count; i++)
+        if (!has_head(t, t->read, t->identifiers[i].subject))
+            t->identifiers[n++] = t->identifiers[i];
+    t->identifier_count = n;
+    store_read_end(t->read);
+    return 0;
+}
+
+static int run_identifiers(struct store_txn *txn, struct store_job *job)
+{
+    struct tidy_job *j = (struct tidy_job *)(void *)job;
+    for (unsigned i = j->at; i < j->at + j->n; i++)
+        store_delete_identifier(txn, j->t->identifiers[i].hash);
+    return store_txn_error(txn);
+}
+
+static int run_return(struct store_txn *txn, struct store_job *job)
+{
+    struct tidy_job *j = (struct tidy_job *)(void *)job;
+    const struct identifier *id = &j->t->identifiers[j->at];
+    store_put_identifier(txn, id->hash, id->subject);
+    return store_txn_error(txn);
+}
+
+static int in_slices(struct tidy *t, unsigned count,
+                     int (*run)(struct store_txn *txn, struct store_job *job))
+{
+    int r = 0;
+    for (unsigned at = 0; r == 0 && at < count; at += 128) {
+        struct tidy_job j = {.job = {.priority = STORE_PURGE, .run = run},
+                             .t = t,
+                             .at = at,
+                             .n = count - at < 128 ? count - at : 128};
+        r = store_submit_wait(t->p->deps.store, &j.job);
+    }
+    return r;
+}
+
+/* A message of the same person that was under way found the old subject: the identifier comes
+ * back, unless somebody else has it by now. */
+static int return_busy(struct tidy *t)
+{
+    int r = store_read_begin(t->p->deps.store, &t->read);
+    if (r != 0)
+        return r;
+    for (unsigned i = 0; i < t->identifier_count; i++)
+        t->identifiers[i].gone = !has_head(t, t->read, t->identifiers[i].subject);
+    store_read_end(t->read);
+    for (unsigned i = 0; r == 0 && i < t->identifier_count; i++) {
+        struct tidy_job j = {.job = {.priority = STORE_PURGE, .run = run_return}, .t = t, .at = i};
+        if (!t->identifiers[i].gone)
+            r = store_submit_wait(t->p->deps.store, &j.job);
+        r = r == SLUIS_EEXIST ? 0 : r;
+    }
+    return r;
+}
+
+static void forget_all(struct tidy *t)
+{
+    for (unsigned i = 0; t->p->deps.forget && i < t->identifier_count; i++)
+        if (i == 0 || t->identifiers[i].subject != t->identifiers[i - 1].subject)
+            t->p->deps.forget(t->p->deps.ctx, t->identifiers[i].subject);
+}
+
+int tidy(struct purge *p, int64_t now_ms)
+{
+    struct tidy *t = calloc(1, sizeof(*t));
+    if (!t)
+        return SLUIS_ENOMEM;
+    t->p = p;
+    t->now_ms = now_ms;
+    for (uint16_t cls = 0; cls <= STORE_CLASSES_MAX; cls++)
+        if (cls == 0 || retention_last_ended(p->deps.store, cls, now_ms, &t->ended[cls]) != 0)
+            t->ended[cls] = NO_BUCKET;
+    int r = walk_journal(t);
+    if (r == 0)
+        r = in_slices(t, t->head_count, run_heads);
+    if (r == 0)
+        r = find_identifiers(t);
+    if (r == 0 && t->identifier_count) {
+        forget_all(t);
+        r = in_slices(t, t->identifier_count, run_identifiers);
+        forget_all(t);
+        if (r == 0)
+            r = return_busy(t);
+    }
+    if (r == 0)
+        r = sweep_ranges(t);
+    LOG(r ? LOG_ERROR : LOG_INFO, "purge", "tidied", log_u64("conversations", t->head_count),
+        log_u64("identifiers", t->identifier_count), log_u64("journal_runs", t->range_count),
+        log_error(r));
+    free(t);
+    return r;
+}

@@ -1,0 +1,216 @@
+#include "help.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../store/support.h"
+#include "sluis/base/clock.h"
+#include "sluis/base/json.h"
+#include "sluis/mask.h"
+
+static const char policy_text[] =
+    "policy: 1\nname: test\nprofiles: {webcare: {default: redact}}\n"
+    "originals:\n  - {found: pan, keep: never}\n  - {keep: 2h, ground: \"AVG 6.1.e\"}\n"
+    "history:\n  - {kind: media, keep: 3h, ground: consent}\n"
+    "  - {keep: 4h, ground: \"AVG 6.1.e\", selection: \"Selectielijst 2020\"}\n"
+    "routes: {webcare: {profile: webcare}}\n";
+
+static void each_policy(void *ctx, int (*each)(void *each_ctx, const struct policy *policy),
+                        void *each_ctx)
+{
+    struct world *w = ctx;
+    (void)each(each_ctx, w->policy);
+}
+
+static void forget(void *ctx, uint64_t subject)
+{
+    struct world *w = ctx;
+    w->forgotten = subject;
+    w->forgets++;
+}
+
+void world_purge_open(struct world *w)
+{
+    const struct purge_deps deps = {.store = w->store,
+                                    .keyring = w->keyring,
+                                    .each_policy = each_policy,
+                                    .forget = forget,
+                                    .ctx = w};
+    assert_int_equal(purge_new(&deps, &w->purge), 0);
+}
+
+static void open_all(struct world *w)
+{
+    const struct keyring_config keys = {
+        .path = w->keys, .root_file = w->root, .make = true, .any_file_system = true};
+    struct diag diag = {0};
+    uint16_t id;
+    w->store = test_store(w->folder);
+    assert_int_equal(keyring_open(&keys, &w->keyring, &diag), 0);
+    assert_int_equal(keyring_cache_new(w->keyring, &w->cache), 0);
+    assert_int_equal(retention_prepare(w->store, w->policy), 0);
+    assert_int_equal(store_name_id(w->store, STORE_NAME_CHANNEL, SPAN("burgerzaken"), &id), 0);
+    assert_int_equal(id, CHANNEL);
+    world_purge_open(w);
+}
+
+void world_open(struct world *w)
+{
+    struct diag diag = {0};
+    memset(w, 0, sizeof(*w));
+    test_folder(w->folder);
+    snprintf(w->keys, sizeof(w->keys), "%.200s-keys", w->folder);
+    snprintf(w->root, sizeof(w->root), "%.200s-root", w->folder);
+    assert_int_equal(mkdir(w->keys, 0700), 0);
+    assert_int_equal(policy_load(span_str(policy_text), "test.yaml", &w->policy, &diag), 0);
+    open_all(w);
+}
+
+static void close_all(struct world *w)
+{
+    purge_stop(w->purge);
+    purge_free(w->purge);
+    keyring_cache_free(w->cache);
+    store_close(w->store);
+    keyring_close(w->keyring);
+}
+
+void world_restart(struct world *w)
+{
+    close_all(w);
+    open_all(w);
+}
+
+void world_close(struct world *w)
+{
+    close_all(w);
+    policy_unref(w->policy);
+    test_folder_remove(w->folder);
+    test_folder_remove(w->keys);
+    unlink(w->root);
+    clock_test_shift(-w->shift_ms);
+}
+
+void world_shift(struct world *w, int64_t ms)
+{
+    clock_test_shift(ms);
+    w->shift_ms += ms;
+}
+
+/* ---- messages ---- */
+
+struct put {
+    struct message *message;
+    struct buffer o, m;
+    uint8_t hash[STORE_HASH_BYTES];
+    bool has_hash;
+};
+
+static int run_put(struct store_txn *txn, void *ctx)
+{
+    struct put *put = ctx;
+    store_put_record(txn, &put->message->o, buffer_span(&put->o));
+    store_put_record(txn, &put->message->m, buffer_span(&put->m));
+    if (put->has_hash)
+        store_put_identifier(txn, put->hash, put->message->item.subject);
+    store_put_item(txn, &put->message->item);
+    return store_txn_error(txn);
+}
+
+static void seal(struct world *w, const struct message *message, const struct record_id *id,
+                 struct buffer *out)
+{
+    const struct judged judged = {0};
+    struct buffer json, packed;
+    buffer_init(&json, 4096);
+    buffer_init(&packed, 4096);
+    buffer_init(out, 8192);
+    buffer_addf(&json,
+                "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"id\":\"1\",\"changes\":[{"
+                "\"field\":\"messages\",\"value\":{\"messages\":[{\"from\":\"31612345678\","
+                "\"id\":\"wamid.X\",\"timestamp\":\"%lld\",\"type\":\"text\",\"text\":{\"body\":"
+                "\"%s\"}}]}}]}]}",
+                (long long)(message->item.at_ms / 1000), message->text);
+    mask_pack(&judged, buffer_span(&json), &packed);
+    assert_int_equal(packed.error, 0);
+    assert_int_equal(record_seal(w->cache, 0, id, 0, buffer_span(&packed), out), 0);
+    buffer_free(&json);
+    buffer_free(&packed);
+}
+
+void message_put(struct world *w, uint64_t subject, const char *identifier, int64_t at_ms,
+                 struct message *out)
+{
+    const struct retention_facts facts = {0};
+    struct retention_rule o = policy_retention(w->policy, RETENTION_ORIGINAL, &facts);
+    struct retention_rule m = policy_retention(w->policy, RETENTION_HISTORY, &facts);
+    struct retention_place place_o, place_m;
+    struct put put = {.message = out, .has_hash = identifier != NULL};
+    memset(out, 0, sizeof(*out));
+    assert_int_equal(retention_place(w->store, &o, RETENTION_ORIGINAL, at_ms, at_ms, &place_o), 0);
+    assert_int_equal(retention_place(w->store, &m, RETENTION_HISTORY, at_ms, at_ms, &place_m), 0);
+    out->item = (struct store_item){.serial = store_next_serial(w->store),
+                                    .subject = subject,
+                                    .channel = CHANNEL,
+                                    .kind = STORE_KIND_MESSAGE,
+                                    .at_ms = at_ms,
+                                    .taken_ms = at_ms,
+                                    .cls_o = place_o.cls,
+                                    .bucket_o = place_o.bucket,
+                                    .cls_m = place_m.cls,
+                                    .bucket_m = place_m.bucket};
+    out->o = (struct record_id){place_o.cls, place_o.bucket, subject, out->item.serial, 'O'};
+    out->m = (struct record_id){place_m.cls, place_m.bucket, subject, out->item.serial, 'M'};
+    snprintf(out->text, sizeof(out->text), "text of message %llu",
+             (unsigned long long)out->item.serial);
+    seal(w, out, &out->o, &put.o);
+    seal(w, out, &out->m, &put.m);
+    if (identifier)
+        subject_hash(w->keyring, span_str(identifier), put.hash);
+    assert_int_equal(test_run(w->store, run_put, &put), 0);
+    buffer_free(&put.o);
+    buffer_free(&put.m);
+}
+
+int message_open(struct world *w, const struct record_id *id)
+{
+    struct store_read *read;
+    struct arena arena;
+    struct buffer plain;
+    struct span sealed;
+    arena_init(&arena, 1 << 20);
+    buffer_init(&plain, 1 << 20);
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    int r = store_get_record(read, id, &arena, &sealed);
+    if (r == 0)
+        r = record_open(w->cache, 0, id, sealed, &plain);
+    store_read_end(read);
+    buffer_free(&plain);
+    arena_free(&arena);
+    return r;
+}
+
+bool identifier_known(struct world *w, const char *identifier, uint64_t *subject)
+{
+    uint8_t hash[STORE_HASH_BYTES];
+    struct store_read *read;
+    subject_hash(w->keyring, span_str(identifier), hash);
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    int r = store_get_identifier(read, hash, subject);
+    store_read_end(read);
+    assert_true(r == 0 || r == SLUIS_ENOENT);
+    return r == 0;
+}
+
+int run_purge(struct world *w, bool dry_run, char out[4096])
+{
+    struct buffer text;
+    buffer_init(&text, 4095);
+    int r = purge_run(w->purge, dry_run, &text);
+    memcpy(out, text.p ? text.p : "", text.n);
+    out[text.n] = '\0';
+    buffer_free(&text);
+    return r;
+}

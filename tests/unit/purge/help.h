@@ -1,0 +1,52 @@
+/* A store, a keyring and a purge over them, with messages whose content is known. */
+#ifndef SLUIS_TEST_PURGE_HELP_H
+#define SLUIS_TEST_PURGE_HELP_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "sluis/policy.h"
+#include "sluis/purge.h"
+#include "sluis/retention.h"
+#include "sluis/subject.h"
+
+#define HOUR_MS 3600000ll
+#define CHANNEL 1
+
+struct world {
+    char folder[256], keys[256], root[256];
+    struct store *store;
+    struct keyring *keyring;
+    struct keyring_cache *cache;
+    struct policy *policy;
+    struct purge *purge;
+    uint64_t forgotten; /* the last subject */
+    unsigned forgets;
+    int64_t shift_ms; /* to be taken back */
+};
+
+/* originals 2h (a maximum), history 4h as a minimum ("selection"), pan never. */
+void world_open(struct world *w);
+void world_close(struct world *w);
+/* Store, keyring and purge closed and opened again: a restart. */
+void world_restart(struct world *w);
+void world_purge_open(struct world *w); /* after purge_free, without a restart */
+void world_shift(struct world *w, int64_t ms);
+
+struct message {
+    struct store_item item;
+    struct record_id o, m;
+    char text[64];
+};
+/* Stores a message of the subject with both parts, and its identifier when it is not empty. */
+void message_put(struct world *w, uint64_t subject, const char *identifier, int64_t at_ms,
+                 struct message *out);
+/* What opening a part gives: 0, SLUIS_ENOENT (no row), SLUIS_EEXPIRED (row without a key). */
+int message_open(struct world *w, const struct record_id *id);
+bool identifier_known(struct world *w, const char *identifier, uint64_t *subject);
+int run_purge(struct world *w, bool dry_run, char out[4096]);
+
+#endif

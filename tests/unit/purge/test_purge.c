@@ -1,0 +1,294 @@
+/* Expiry: keys first, then a signed record, then the rows; the clock; restarts between the steps.
+ */
+#include "help.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "../store/support.h"
+#include "sluis/base/clock.h"
+
+static int setup(void **state)
+{
+    static struct world w;
+    world_open(&w);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_close(*state);
+    return 0;
+}
+
+struct lines {
+    unsigned n;
+    char last[4096];
+};
+
+static int take_line(void *ctx, struct span line)
+{
+    struct lines *l = ctx;
+    l->n++;
+    assert_true(line.n < sizeof(l->last));
+    memcpy(l->last, line.p, line.n);
+    l->last[line.n] = '\0';
+    return 0;
+}
+
+static struct lines records(struct world *w)
+{
+    struct lines l = {0};
+    assert_int_equal(purge_records(w->purge, 0, INT64_MAX, take_line, &l), 0);
+    return l;
+}
+
+struct leaves {
+    unsigned purge;
+};
+static int take_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
+{
+    struct leaves *l = ctx;
+    (void)index;
+    (void)hash;
+    l->purge += memmem(leaf.p, leaf.n, "\"action\":\"purge\"", 16) != NULL;
+    return 0;
+}
+static unsigned purge_leaves(struct world *w)
+{
+    struct store_read *read;
+    struct leaves l = {0};
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(store_each_leaf(read, 0, take_leaf, &l), 0);
+    store_read_end(read);
+    return l.purge;
+}
+
+static void test_expires(void **state)
+{
+    struct world *w = *state;
+    struct message old[3], young;
+    char out[4096];
+    int64_t now = clock_wall_ms();
+    for (unsigned i = 0; i < 3; i++)
+        message_put(w, 10 + i % 2, NULL, now, &old[i]);
+    /* nothing is due yet, and saying so changes nothing */
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_non_null(strstr(out, "\"classes\":[]"));
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(message_open(w, &old[i].o), 0);
+
+    world_shift(w, 2 * HOUR_MS + HOUR_MS / 2);
+    message_put(w, 10, NULL, clock_wall_ms(), &young);
+    /* dry: the numbers, and everything readable */
+    assert_int_equal(run_purge(w, true, out), 0);
+    assert_non_null(strstr(out, "\"class\":\"original/7200/max/hour\""));
+    assert_non_null(strstr(out, "\"messages\":3,\"subjects\":2"));
+    assert_int_equal(message_open(w, &old[0].o), 0);
+    assert_int_equal(records(w).n, 0);
+
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_non_null(strstr(out, "\"messages\":3,\"subjects\":2"));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(message_open(w, &old[i].o), SLUIS_EEXPIRED); /* rows still stand */
+        assert_int_equal(message_open(w, &old[i].m), 0);              /* a longer class */
+    }
+    assert_int_equal(message_open(w, &young.o), 0);
+    struct lines l = records(w);
+    assert_int_equal(l.n, 1);
+    assert_non_null(strstr(l.last, "\"ground\":\"AVG 6.1.e\""));
+    assert_non_null(strstr(l.last, "\"messages\":3"));
+    assert_non_null(strstr(l.last, "\"reason\":\"expired\""));
+    assert_int_equal(purge_leaves(w), 1);
+
+    assert_int_equal(purge_sweep(w->purge), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(message_open(w, &old[i].o), SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &old[0].m), 0);
+    assert_int_equal(message_open(w, &young.o), 0);
+    /* again: nothing new to say */
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(records(w).n, 1);
+
+    /* the history is a minimum under the selection list */
+    world_shift(w, 3 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(message_open(w, &old[0].m), SLUIS_EEXPIRED);
+    assert_non_null(strstr(records(w).last, "Selectielijst 2020"));
+}
+
+/* A stop between the keys and the record, and between the record and the sweep. */
+static void test_restart(void **state)
+{
+    struct world *w = *state;
+    struct message one, two;
+    char out[4096];
+    message_put(w, 10, NULL, clock_wall_ms(), &one);
+    world_shift(w, 3 * HOUR_MS);
+    /* the keys went, nothing was written: as after a crash behind keyring_puncture */
+    const struct keyring_leaf leaf = {
+        .tree = KEYRING_TIME, .through = true, .cls = one.o.cls, .leaf = one.o.bucket};
+    assert_int_equal(keyring_puncture(w->keyring, &leaf, 1), 0);
+    world_restart(w);
+    assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(records(w).n, 1);
+    /* recorded, not swept: a restart sweeps, and writes no second record */
+    world_restart(w);
+    assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
+    message_put(w, 11, NULL, clock_wall_ms(), &two);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(purge_sweep(w->purge), 0);
+    assert_int_equal(message_open(w, &one.o), SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &two.o), 0);
+    assert_int_equal(records(w).n, 1);
+}
+
+static void test_clock(void **state)
+{
+    struct world *w = *state;
+    struct message one;
+    struct purge_status status;
+    char out[4096];
+    message_put(w, 10, NULL, clock_wall_ms(), &one);
+    world_shift(w, 25 * HOUR_MS); /* off for longer than a day, as far as the store knows */
+    assert_int_equal(run_purge(w, false, out), SLUIS_EDENIED);
+    assert_int_equal(message_open(w, &one.o), 0);
+    purge_status(w->purge, &status);
+    assert_false(status.clock_trusted);
+    /* a restart does not make it right */
+    world_restart(w);
+    assert_int_equal(run_purge(w, false, out), SLUIS_EDENIED);
+    assert_int_equal(message_open(w, &one.o), 0);
+    /* back to where it was: right again */
+    world_shift(w, -25 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(message_open(w, &one.o), 0);
+    world_shift(w, 25 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), SLUIS_EDENIED);
+    /* a day of even running: it is the world's time */
+    world_shift(w, 24 * HOUR_MS + 60000);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
+    /* an operator's word does as well */
+    message_put(w, 10, NULL, clock_wall_ms(), &one);
+    world_shift(w, 100 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), SLUIS_EDENIED);
+    assert_int_equal(purge_clock_accept(w->purge), 0);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
+}
+
+/* A person whose last message is past loses the index row; one with a living message keeps it. */
+static void test_tidy(void **state)
+{
+    struct world *w = *state;
+    struct message gone, kept, last;
+    struct store_item item;
+    struct store_read *read;
+    uint64_t subject, serial;
+    char out[4096];
+    int64_t now = clock_wall_ms();
+    message_put(w, 10, "31612345678", now, &gone);
+    message_put(w, 11, "31687654321", now, &kept);
+    world_shift(w, 6 * HOUR_MS);
+    message_put(w, 11, NULL, clock_wall_ms(), &last); /* the newest block stays as well */
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(purge_sweep(w->purge), 0);
+    assert_false(identifier_known(w, "31612345678", &subject));
+    assert_int_equal(w->forgotten, 10);
+    assert_true(identifier_known(w, "31687654321", &subject));
+    assert_int_equal(subject, 11);
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(store_get_head(read, CHANNEL, 10, &serial), SLUIS_ENOENT);
+    assert_int_equal(store_get_head(read, CHANNEL, 11, &serial), 0);
+    assert_int_equal(serial, last.item.serial);
+    assert_int_equal(store_get_item(read, gone.item.serial, &item), SLUIS_ENOENT);
+    assert_int_equal(store_get_item(read, kept.item.serial, &item), SLUIS_ENOENT);
+    assert_int_equal(store_get_item(read, last.item.serial, &item), 0);
+    store_read_end(read);
+    /* after a restart, when the heads are read back from their rows */
+    world_restart(w);
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(store_get_head(read, CHANNEL, 10, &serial), SLUIS_ENOENT);
+    store_read_end(read);
+    /* the person writes again: a conversation like any other */
+    message_put(w, 12, "31612345678", clock_wall_ms(), &gone);
+    assert_true(identifier_known(w, "31612345678", &subject));
+    assert_int_equal(subject, 12);
+}
+
+/* The service thread does it without being asked. */
+static void test_thread(void **state)
+{
+    struct world *w = *state;
+    struct message one;
+    message_put(w, 10, NULL, clock_wall_ms(), &one);
+    world_shift(w, 3 * HOUR_MS);
+    assert_int_equal(purge_start(w->purge), 0);
+    int r = 0;
+    for (int i = 0; i < 200 && (r = message_open(w, &one.o)) != SLUIS_ENOENT; i++) {
+        const struct timespec pause = {.tv_nsec = 20000000};
+        nanosleep(&pause, NULL);
+    }
+    assert_int_equal(r, SLUIS_ENOENT);
+    purge_stop(w->purge);
+    assert_int_equal(records(w).n, 1);
+}
+
+/* A changed record is not passed on. */
+static int run_spoil(struct store_txn *txn, void *ctx)
+{
+    struct span *row = ctx;
+    store_put_row(txn, STORE_TABLE_SETTING, row[0], row[1]);
+    return store_txn_error(txn);
+}
+struct found {
+    char key[64], value[STORE_VALUE_MAX];
+    struct span row[2];
+};
+static int find_row(void *ctx, struct span key, struct span value)
+{
+    struct found *f = ctx;
+    if (!span_starts(key, SPAN("purge.d")))
+        return 1;
+    memcpy(f->key, key.p, key.n);
+    memcpy(f->value, value.p, value.n);
+    f->row[0] = span_of(f->key, key.n);
+    f->row[1] = span_of(f->value, value.n);
+    return 1;
+}
+static void test_spoilt(void **state)
+{
+    struct world *w = *state;
+    struct message one;
+    struct store_read *read;
+    static struct found f;
+    struct lines l = {0};
+    char out[4096];
+    message_put(w, 10, NULL, clock_wall_ms(), &one);
+    world_shift(w, 3 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(store_each_row(read, STORE_TABLE_SETTING, SPAN("purge.d"), find_row, &f), 0);
+    store_read_end(read);
+    assert_true(f.row[1].n > 0);
+    f.value[f.row[1].n - 20] ^= 1;
+    assert_int_equal(test_run(w->store, run_spoil, f.row), 0);
+    assert_int_equal(purge_records(w->purge, 0, INT64_MAX, take_line, &l), SLUIS_ECRYPTO);
+    assert_int_equal(l.n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tidy, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_spoilt, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
