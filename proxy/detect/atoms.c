@@ -66,7 +66,6 @@ static int atoms_grow(struct detect_scratch *s)
 struct reading {
     uint32_t hash, stem; /* of the word being read */
     unsigned letters;
-    bool url;
 };
 
 #define STEM_LETTERS 6
@@ -110,108 +109,144 @@ static bool starts_url(const uint8_t *norm, const struct atom *a, uint32_t end)
     return false;
 }
 
+/* One pass over one segment. */
+struct reader {
+    struct detect_scratch *s;
+    const struct word_table *words;
+    const uint8_t *norm;
+    uint32_t at, end;
+    uint32_t gap_flags, gap_n; /* since the last atom */
+    struct reading word;       /* the last word */
+    bool head;                 /* it may be the first half of a keyword of two words */
+    bool first, url;
+    uint32_t seen;
+};
+
+static void read_gap(struct reader *r)
+{
+    const uint8_t *p = r->norm + r->at;
+    uint32_t f = gap_of[*p];
+    r->gap_flags |= f ? f : GAP_OTHER;
+    if (*p == '.' && r->at + 1 < r->end && (p[1] == ' ' || p[1] == '\n'))
+        r->gap_flags |= GAP_SENTENCE;
+    if (f & (GAP_SPACE | GAP_LINE))
+        r->url = false;
+    r->gap_n++;
+    r->at++;
+}
+
+/* Makes the last atom one letter longer. */
+static void extend_acronym(struct reader *r, const struct reading *before)
+{
+    struct detect_scratch *s = r->s;
+    struct atom *last = &s->atoms[s->atom_n - 1];
+    struct reading word = *before;
+    read_letters(&word, r->norm, r->at - 1, r->at);
+    r->word = word;
+    last->end = r->at;
+    last->word = word.hash;
+    uint8_t letters[16]; /* acronyms longer than this are no keyword */
+    size_t n = 0;
+    for (uint32_t k = last->start; k < r->at && n < sizeof letters; k++)
+        if (r->norm[k] != '.')
+            letters[n++] = r->norm[k];
+    uint32_t bits = word_lookup(r->words, letters, n, word.hash, WORD_WHOLE);
+    if ((bits & WORD_KEY) && !(last->ctx & WORD_KEY))
+        s->keys[s->key_n++] = (uint32_t)(s->atom_n - 1);
+    last->ctx |= bits;
+    r->seen |= bits;
+}
+
+/* What the last atom and this word say together: "burger service", "credit card". */
+static uint32_t look_up_pair(const struct reader *r, const struct atom *a)
+{
+    const struct atom *last = a - 1;
+    uint8_t both[40];
+    uint32_t n1 = atom_size(last), n2 = atom_size(a);
+    const uint32_t links = GAP_SPACE | GAP_DOT | GAP_DASH | GAP_LINE | GAP_UNDER;
+    if (r->gap_n > 2 || (r->gap_flags & ~links) != 0 || n1 + n2 > sizeof both)
+        return 0;
+    memcpy(both, r->norm + last->start, n1);
+    memcpy(both + n1, r->norm + a->start, n2);
+    struct reading two = {.hash = WORD_HASH_START};
+    read_letters(&two, both, 0, n1 + n2);
+    return word_lookup(r->words, both, n1 + n2, two.hash, WORD_WHOLE);
+}
+
+/* A run of letters into atom a; false when it only made the atom before it longer. */
+static bool read_word(struct reader *r, struct atom *a)
+{
+    struct reading before = r->word;
+    r->word = (struct reading){.hash = WORD_HASH_START};
+    r->at = read_letters(&r->word, r->norm, a->start, r->end);
+    a->end = r->at;
+    if (!r->first && atom_size(a) == 1 && continues_acronym(a - 1, a, r->norm)) {
+        extend_acronym(r, &before);
+        return false;
+    }
+    const uint8_t *word = r->norm + a->start;
+    a->kind = ATOM_WORD;
+    a->word = r->word.hash;
+    a->ctx = word_lookup(r->words, word, atom_size(a), r->word.hash, r->word.stem);
+    if ((a->ctx & ~CNT_NUMBER) == 0 && atom_size(a) >= WORD_NEARLY_MIN)
+        a->ctx |= word_nearly(word, atom_size(a));
+    if (r->head)
+        a->ctx |= look_up_pair(r, a);
+    r->head = (a->ctx & WORD_HEAD) != 0;
+    r->seen |= a->ctx;
+    if (is_upper(*word))
+        a->flags |= ATOM_CAPITAL;
+    if (a->ctx & WORD_KEY)
+        r->s->keys[r->s->key_n++] = (uint32_t)r->s->atom_n;
+    if (starts_url(r->norm, a, r->end))
+        r->url = true;
+    return true;
+}
+
+static void read_number(struct reader *r, struct atom *a)
+{
+    a->kind = ATOM_NUMBER;
+    while (r->at < r->end && class_of[r->norm[r->at]] == C_DIGIT)
+        r->at++;
+    a->end = r->at;
+    r->s->number_n++;
+    r->head = false;
+}
+
 int atoms_add(struct detect_scratch *s, const struct word_table *words, const struct segment *g)
 {
-    const uint8_t *norm = s->norm;
-    const uint32_t end = g->end;
-    struct reading r = {0};
-    uint32_t i = g->start;
-    uint32_t gap_flags = g->start > 0 ? GAP_MESSAGE : 0, gap_n = g->start > 0 ? 1 : 0;
-    uint32_t head_hash = 0, head_letters = 0; /* of a first half of a two-word keyword */
-    bool first = true;
-    uint32_t seen = 0;
-    while (i < end) {
-        uint8_t kind = class_of[norm[i]];
+    struct reader r = {
+        .s = s, .words = words, .norm = s->norm, .at = g->start, .end = g->end, .first = true};
+    if (g->start > 0) {
+        r.gap_flags = GAP_MESSAGE;
+        r.gap_n = 1;
+    }
+    while (r.at < r.end) {
+        uint8_t kind = class_of[r.norm[r.at]];
         if (kind == C_OTHER) {
-            uint32_t f = gap_of[norm[i]];
-            gap_flags |= f ? f : GAP_OTHER;
-            if (norm[i] == '.' && i + 1 < end && (norm[i + 1] == ' ' || norm[i + 1] == '\n'))
-                gap_flags |= GAP_SENTENCE;
-            if (f & (GAP_SPACE | GAP_LINE))
-                r.url = false;
-            gap_n++;
-            i++;
+            read_gap(&r);
             continue;
         }
         if (s->atom_n == s->atom_cap && atoms_grow(s) != 0)
             return SLUIS_ENOMEM;
         struct atom *a = &s->atoms[s->atom_n];
-        *a = (struct atom){
-            .start = i, .before = gap_flags, .gap = (uint16_t)(gap_n > 0xffff ? 0xffff : gap_n)};
-        if (kind == C_DIGIT) {
-            a->kind = ATOM_NUMBER;
-            while (i < end && class_of[norm[i]] == C_DIGIT)
-                i++;
-            s->number_n++;
-            head_hash = 0;
-        } else {
-            a->kind = ATOM_WORD;
-            uint32_t begin = i;
-            struct reading was = r;
-            r.hash = WORD_HASH_START;
-            r.stem = 0;
-            r.letters = 0;
-            i = read_letters(&r, norm, i, end);
-            a->end = i;
-            if (!first && i - begin == 1 && continues_acronym(&s->atoms[s->atom_n - 1], a, norm)) {
-                struct atom *last = &s->atoms[s->atom_n - 1];
-                r = was;
-                read_letters(&r, norm, begin, i);
-                last->end = i;
-                uint8_t letters[16]; /* acronyms longer than this are no keyword */
-                size_t k = 0;
-                for (uint32_t at = last->start; at < i && k < sizeof letters; at++)
-                    if (norm[at] != '.')
-                        letters[k++] = norm[at];
-                last->word = r.hash;
-                uint32_t bits = word_lookup(words, letters, k, r.hash, WORD_WHOLE);
-                if (bits & WORD_KEY && !(last->ctx & WORD_KEY))
-                    s->keys[s->key_n++] = (uint32_t)(s->atom_n - 1);
-                last->ctx |= bits;
-                seen |= bits;
-                gap_flags = 0;
-                gap_n = 0;
-                continue;
-            }
-            a->word = r.hash;
-            a->ctx = word_lookup(words, norm + begin, i - begin, r.hash, r.stem);
-            if ((a->ctx & ~CNT_NUMBER) == 0 && i - begin >= WORD_NEARLY_MIN)
-                a->ctx |= word_nearly(norm + begin, i - begin);
-            if (head_hash && gap_n <= 2 &&
-                (gap_flags & ~(uint32_t)(GAP_SPACE | GAP_DOT | GAP_DASH | GAP_LINE | GAP_UNDER)) ==
-                    0) {
-                uint8_t both[40];
-                struct atom *last = &s->atoms[s->atom_n - 1];
-                uint32_t n1 = last->end - last->start, n2 = i - begin;
-                if (head_letters == n1 && n1 + n2 <= sizeof both) {
-                    memcpy(both, norm + last->start, n1);
-                    memcpy(both + n1, norm + begin, n2);
-                    struct reading two = {.hash = WORD_HASH_START};
-                    read_letters(&two, both, 0, n1 + n2);
-                    a->ctx |= word_lookup(words, both, n1 + n2, two.hash, WORD_WHOLE);
-                }
-            }
-            head_hash = a->ctx & WORD_HEAD ? r.hash : 0;
-            head_letters = i - begin;
-            if (is_upper(norm[begin]))
-                a->flags |= ATOM_CAPITAL;
-            seen |= a->ctx;
-            if (a->ctx & WORD_KEY)
-                s->keys[s->key_n++] = (uint32_t)s->atom_n;
+        *a = (struct atom){.start = r.at,
+                           .before = r.gap_flags,
+                           .gap = (uint16_t)(r.gap_n > UINT16_MAX ? UINT16_MAX : r.gap_n)};
+        if (kind == C_DIGIT)
+            read_number(&r, a);
+        if (kind == C_DIGIT || read_word(&r, a)) {
+            if (r.url)
+                a->flags |= ATOM_URL;
+            s->marks |= r.gap_flags;
+            s->atom_n++;
+            r.first = false;
         }
-        a->end = i;
-        if (kind == C_LETTER && starts_url(norm, a, end))
-            r.url = true;
-        if (r.url)
-            a->flags |= ATOM_URL;
-        s->marks |= gap_flags;
-        s->atom_n++;
-        first = false;
-        gap_flags = 0;
-        gap_n = 0;
+        r.gap_flags = 0;
+        r.gap_n = 0;
     }
-    s->marks |= gap_flags;
-    s->seen |= seen;
-    s->seen_text = seen;
+    s->marks |= r.gap_flags;
+    s->seen |= r.seen;
+    s->seen_text = r.seen;
     return 0;
 }

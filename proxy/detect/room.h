@@ -80,7 +80,6 @@
 enum atom_kind { ATOM_WORD, ATOM_NUMBER };
 #define ATOM_URL 1     /* inside a URL */
 #define ATOM_CAPITAL 2 /* a word that starts with a capital */
-#define ATOM_UPPER 4   /* a word all in capitals */
 
 struct atom {
     uint32_t start, end; /* in the normal form */
