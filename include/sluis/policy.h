@@ -94,6 +94,8 @@ enum retention_part { RETENTION_ORIGINAL, RETENTION_HISTORY, RETENTION_QUARANTIN
 struct retention_facts {
     uint64_t found; /* bit set of detect types */
     bool media;
+    bool out;            /* written by the organisation: sent through us, or an echo */
+    const char *channel; /* its name; NULL matches no rule that names channels */
 };
 struct retention_rule {
     bool never;

@@ -135,6 +135,7 @@ static const struct cli_command commands[] = {
       {"--text", 't', "TEXT", false, "the message (default: standard input, safer: see ps)"},
       {"--from", 'f', "WHO", false, "customer (default) or agent: then also what goes out"},
       {"--asked", 'a', "TEXT", false, "what an agent wrote just before"},
+      {"--channel", 'C', "NAME", false, "on this channel, where rules name channels"},
       {"--route", 'r', "NAME", false, "this route only"}}},
     {"policy test",
      "FILE...",

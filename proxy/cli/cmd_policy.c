@@ -190,6 +190,7 @@ int cmd_policy_explain(const struct cli_call *call)
     if (from && strcmp(from, "customer") != 0 && strcmp(from, "agent") != 0)
         return cli_usage(call, "--from is customer or agent");
     c.from_customer = !from || strcmp(from, "customer") == 0;
+    c.channel = cli_value(call, "--channel", 0);
     const char *earlier = cli_value(call, "--asked", 0);
     if (earlier)
         c.earlier[c.earlier_count++] = (struct detect_message){span_str(earlier), false, 0};

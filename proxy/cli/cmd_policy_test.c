@@ -25,6 +25,7 @@ static const struct yaml_key test_keys[] = {
     {"from", WANT(TEXT), "customer or agent; default customer"},
     {"context", WANT(LIST), "earlier messages, oldest first: {from, text}"},
     {"media", WANT(TEXT), "the message holds a file: unknown (a picture), document or audio"},
+    {"channel", WANT(TEXT), "the channel it is on"},
     {"found", WANT(LIST), "the types that are found, and no other"},
     {"routes", WANT(MAP), "what each route gets, by name"},
     {"files", WANT(MAP), "withhold or pass, by route"},
@@ -36,6 +37,7 @@ static const struct yaml_key context_keys[] = {
     {"from", MUST(TEXT), "customer or agent"},
     {"text", MUST(TEXT), "the message"},
 };
+#define TEST_EXPECTS 6 /* rows from here on are expectations */
 #define KEYS(table) (table), sizeof(table) / sizeof((table)[0])
 static const char *const froms[] = {"customer", "agent"};
 
@@ -116,6 +118,7 @@ static int read_case(struct run *r, const struct yaml_node *node, struct policy_
     c->from_customer = from == 0;
     if (!error && media)
         error = yaml_word(r->doc, media, kinds, 3, &kind, &r->diag);
+    c->channel = yaml_get(node, "channel") ? yaml_get(node, "channel")->text : NULL;
     c->has_media = media != NULL;
     c->media = (enum policy_media_kind)kind;
     if (!error && send && c->from_customer)
@@ -123,7 +126,7 @@ static int read_case(struct run *r, const struct yaml_node *node, struct policy_
     if (!error && files && !media)
         error = yaml_error_key(r->doc, files, &r->diag, "\"files\" needs \"media\"");
     bool asks = false;
-    for (size_t i = 5; i < sizeof(test_keys) / sizeof(test_keys[0]); i++)
+    for (size_t i = TEST_EXPECTS; i < sizeof(test_keys) / sizeof(test_keys[0]); i++)
         asks |= yaml_get(node, test_keys[i].name) != NULL;
     if (!error && !asks)
         error = yaml_error(r->doc, node, &r->diag, "this test expects nothing");

@@ -20,7 +20,8 @@ int case_judge(const struct policy *policy, struct detect_scratch *scratch, stru
 
 struct retention_facts case_facts(const struct policy_case *c)
 {
-    return (struct retention_facts){.found = c->types, .media = c->has_media};
+    return (struct retention_facts){
+        .found = c->types, .media = c->has_media, .out = !c->from_customer, .channel = c->channel};
 }
 
 int case_masked(const struct policy *policy, const struct policy_case *c,

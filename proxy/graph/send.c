@@ -278,7 +278,10 @@ static int seal_parts(struct send *s, int64_t now)
     struct call *call = s->call;
     struct store *store = call->thread->graph->deps.store;
     const struct policy *policy = call->channel->policy;
-    const struct retention_facts facts = {call->judged.found, call->judged.has_media};
+    const struct retention_facts facts = {.found = call->judged.found,
+                                          .media = call->judged.has_media,
+                                          .out = true,
+                                          .channel = call->channel->name};
     struct retention_rule rule_o = policy_retention(policy, RETENTION_ORIGINAL, &facts);
     struct retention_rule rule_m = policy_retention(policy, RETENTION_HISTORY, &facts);
     struct retention_place o, m;

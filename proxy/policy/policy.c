@@ -5,22 +5,30 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+/* The entry of the list that a diagnosis ("recogniser NAME: ...") is about, else the list. */
+static const struct yaml_node *named(const struct yaml_node *list, const char *text)
+{
+    static const char head[] = "recogniser ";
+    for (const struct yaml_node *i = list ? list->child : NULL; i; i = i->next) {
+        struct span name = span_str(yaml_get(i, "name")->text);
+        if (strncmp(text, head, sizeof(head) - 1) == 0 &&
+            span_starts(span_str(text + sizeof(head) - 1), name) &&
+            text[sizeof(head) - 1 + name.n] == ':')
+            return i;
+    }
+    return list;
+}
+
 /* The one place of this room that makes a detector. */
 static int make_detector(const struct loader *l, const struct yaml_node *recognisers)
 {
     struct diag inner = {0};
-    const struct detect_settings *settings = &l->policy->settings;
-    int error = detector_new(settings, &l->policy->detector, &inner);
-    const struct yaml_node *at = recognisers ? recognisers : yaml_root(l->doc);
-    if (!error && settings->own_count) {
-        /* An engine that has none of the policy's own types does not name them either. */
-        const char *word = detector_type_word(l->policy->detector, DETECT_OWN);
-        if (!word || strcmp(word, settings->own[0].name) != 0)
-            return yaml_error_key(l->doc, at, l->diag,
-                                  "\"recognisers\" is not available in this version");
-    }
+    int error = detector_new(&l->policy->settings, &l->policy->detector, &inner);
     if (!error)
         return 0;
+    const struct yaml_node *at = named(recognisers, inner.text);
+    if (!at)
+        at = yaml_root(l->doc);
     diag_set(l->diag, yaml_file(l->doc), at->line, at->column, "recognisers: %s",
              inner.text[0] ? inner.text : error_word(error));
     return error;
@@ -91,6 +99,8 @@ static int load_all(const struct loader *l)
         error = load_log(l, yaml_get(root, "log"));
     if (!error)
         error = make_detector(l, yaml_get(root, "recognisers"));
+    if (!error)
+        error = policy_check_special(l, yaml_get(root, "detect"));
     return error;
 }
 

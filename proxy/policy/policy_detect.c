@@ -3,6 +3,7 @@
 
 #define FROM_OFF 1001 /* above every score */
 #define OWN_SCORE 700
+#define FROM_SPECIAL 700
 
 static int count(const struct yaml_node *list)
 {
@@ -13,16 +14,16 @@ static int count(const struct yaml_node *list)
 }
 
 /* A list of texts into the policy's arena. */
-static int take_words(const struct loader *l, const struct yaml_node *list, const char *const **out,
-                      size_t *out_n)
+int policy_take_words(const struct loader *l, const struct yaml_node *list, int most,
+                      const char *const **out, size_t *out_n)
 {
     *out = NULL;
     *out_n = 0;
     if (!list)
         return 0;
     int n = count(list);
-    if (n > POLICY_OWN_WORDS_MAX)
-        return yaml_error_key(l->doc, list, l->diag, "more than %d entries", POLICY_OWN_WORDS_MAX);
+    if (n > most)
+        return yaml_error_key(l->doc, list, l->diag, "more than %d entries", most);
     const char **words = arena_try_zero(&l->policy->arena, sizeof(*words) * ((size_t)n + 1));
     if (!words)
         return policy_no_memory(l);
@@ -59,13 +60,16 @@ static int load_own(const struct loader *l, const struct yaml_node *node, struct
     if (!error)
         error = own_name(l, yaml_get(node, "name"), &own->name);
     if (!error)
-        error = take_words(l, yaml_get(node, "patterns"), &own->patterns, &own->pattern_count);
+        error = policy_take_words(l, yaml_get(node, "patterns"), POLICY_OWN_WORDS_MAX,
+                                  &own->patterns, &own->pattern_count);
     if (!error && !own->pattern_count)
         error = yaml_error_key(l->doc, yaml_get(node, "patterns"), l->diag, "no pattern in it");
     if (!error)
-        error = take_words(l, yaml_get(node, "context"), &own->context, &own->context_count);
+        error = policy_take_words(l, yaml_get(node, "context"), POLICY_OWN_WORDS_MAX, &own->context,
+                                  &own->context_count);
     if (!error)
-        error = take_words(l, yaml_get(node, "counter"), &own->counter, &own->counter_count);
+        error = policy_take_words(l, yaml_get(node, "counter"), POLICY_OWN_WORDS_MAX, &own->counter,
+                                  &own->counter_count);
     size_t validator = 4;
     const struct yaml_node *word = yaml_get(node, "validator");
     if (!error && word)
@@ -103,6 +107,8 @@ static int load_default(const struct loader *l, const struct yaml_node *node)
     int error = policy_check(l, node, POLICY_KEYS_DETECT_TYPE);
     if (!error && yaml_get(node, "strict"))
         error = yaml_error_key(l->doc, yaml_get(node, "strict"), l->diag, "only bsn can be strict");
+    if (!error && yaml_get(node, "words"))
+        error = yaml_error_key(l->doc, yaml_get(node, "words"), l->diag, "only special has words");
     if (!error && !from)
         error = yaml_error_key(l->doc, node, l->diag, "expected {from: 0.70}");
     if (!error)
@@ -111,6 +117,43 @@ static int load_default(const struct loader *l, const struct yaml_node *node)
     for (unsigned t = 0; !error && t < DETECT_OWN; t++)
         if (settings->from[t] < FROM_OFF)
             settings->from[t] = value;
+    return error;
+}
+
+/* Without words nothing is special: a threshold alone would promise what is not done. */
+static int load_special(const struct loader *l, const struct yaml_node *node)
+{
+    struct detect_settings *settings = &l->policy->settings;
+    const struct yaml_node *words = yaml_get(node, "words");
+    if (!words || !words->child)
+        return yaml_error_key(l->doc, words ? words : node, l->diag,
+                              "special needs words: {from: 0.70, words: [...]}");
+    if (settings->from[DETECT_SPECIAL] >= FROM_OFF)
+        settings->from[DETECT_SPECIAL] = FROM_SPECIAL;
+    return policy_take_words(l, words, POLICY_SPECIAL_WORDS_MAX, &settings->special_words,
+                             &settings->special_count);
+}
+
+/* Finds each word by the detector itself, so that none is accepted and then never found. */
+int policy_check_special(const struct loader *l, const struct yaml_node *detect)
+{
+    const struct yaml_node *words = yaml_get(yaml_get(detect, "special"), "words");
+    struct detect_scratch *scratch;
+    struct finding found[8];
+    if (!words || !l->policy->settings.special_count)
+        return 0;
+    if (detect_scratch_new(&scratch) != 0)
+        return policy_no_memory(l);
+    int error = 0;
+    for (const struct yaml_node *i = words->child; i && !error; i = i->next) {
+        const struct detect_input input = {.text = span_str(i->text), .from_customer = true};
+        int n = detect_run(l->policy->detector, scratch, &input, found, 8);
+        if (n != 1 || found[0].type != DETECT_SPECIAL || found[0].end != input.text.n)
+            error = yaml_error(l->doc, i, l->diag,
+                               "this word would not be found: single words of 1 to 32 letters, "
+                               "and \"from\" at most 0.80");
+    }
+    detect_scratch_free(scratch);
     return error;
 }
 
@@ -136,6 +179,10 @@ static int load_type(const struct loader *l, const struct yaml_node *node)
         error = yaml_error_key(l->doc, strict, l->diag, "only bsn can be strict");
     if (!error && strict)
         error = yaml_bool(l->doc, strict, &settings->strict, l->diag);
+    if (!error && type == DETECT_SPECIAL)
+        error = load_special(l, node);
+    else if (!error && yaml_get(node, "words"))
+        error = yaml_error_key(l->doc, yaml_get(node, "words"), l->diag, "only special has words");
     return error;
 }
 

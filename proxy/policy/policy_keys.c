@@ -44,6 +44,7 @@ static const struct yaml_key detect_type[] = {
     {"from", WANT(ANY), "lowest score that counts as a finding, 0 to 1"},
     {"strict", WANT(BOOL),
      "bsn only: any nine digits that pass the elfproef are a BSN, context or not; default false"},
+    {"words", WANT(LIST), "special only, and required there: single words that count (AVG art. 9)"},
 };
 
 static const struct yaml_key recogniser[] = {
@@ -74,6 +75,9 @@ static const struct yaml_key partial[] = {
 static const struct yaml_key rule[] = {
     {"found", WANT(ANY), "a type or a list of types: messages with one of these; without: any"},
     {"kind", WANT(TEXT), "media or text; without: both"},
+    {"direction", WANT(TEXT),
+     "in (customers) or out (the organisation, echoes of its app too); without: both"},
+    {"channel", WANT(ANY), "a channel of sluis.yaml, or a list of them; without: any"},
     {"keep", MUST(TEXT), "a duration of at least 1h, or never: not written at all"},
     {"ground", WANT(TEXT), "legal ground, for the register"},
     {"selection", WANT(TEXT),

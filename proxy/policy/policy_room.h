@@ -16,6 +16,8 @@
 #define POLICY_ROUTES_MAX 64
 #define POLICY_RULES_MAX 256          /* per part: all pairs are compared once at load */
 #define POLICY_OWN_WORDS_MAX 64       /* patterns, context or counter words of one recogniser */
+#define POLICY_SPECIAL_WORDS_MAX 1000
+#define POLICY_CHANNELS_MAX 64 /* channels that one rule names */
 #define POLICY_PARTIAL_MAX 10         /* characters shown: first six and last four of a card */
 #define POLICY_LEAST_KEEP_S (60 * 60) /* the narrowest bucket of retention is an hour */
 
@@ -32,10 +34,14 @@ struct route {
 };
 
 enum rule_kind { RULE_ANY, RULE_MEDIA, RULE_TEXT };
+enum rule_direction { RULE_BOTH, RULE_IN, RULE_OUT };
 struct rule {
     struct retention_rule door;
     uint64_t found; /* 0: any */
     enum rule_kind kind;
+    enum rule_direction direction;
+    const char *const *channels; /* NULL: any */
+    size_t channel_count;
     struct policy_reason why;
 };
 struct rules {
@@ -119,6 +125,14 @@ int policy_no_memory(const struct loader *l);
 SLUIS_MUST_CHECK int policy_take_reason(const struct loader *l, const struct yaml_node *node,
                                         struct policy_reason *out, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* A list of at most `most` texts into the policy's arena. */
+SLUIS_MUST_CHECK int policy_take_words(const struct loader *l, const struct yaml_node *list,
+                                       int most, const char *const **out, size_t *out_n);
+/* The loaded detector finds what the policy asks of it; at the end of loading. */
+SLUIS_MUST_CHECK int policy_check_special(const struct loader *l, const struct yaml_node *detect);
+/* The rule's conditions but for `found`. */
+bool policy_rule_fits(const struct rule *rule, const struct retention_facts *facts);
 
 /* ---- one section each; `node` may be NULL: the section was left out ---- */
 SLUIS_MUST_CHECK int policy_load_recognisers(const struct loader *l, const struct yaml_node *node);

@@ -63,7 +63,10 @@ int item_seal(struct item *item, const struct json_doc *doc, const struct judged
 {
     struct store *store = webhook_of(item)->deps.store;
     const struct policy *policy = item->channel->policy;
-    const struct retention_facts facts = {judged->found, judged->has_media};
+    const struct retention_facts facts = {.found = judged->found,
+                                          .media = judged->has_media,
+                                          .out = item->unit.kind == STORE_KIND_ECHO,
+                                          .channel = item->channel->name};
     struct retention_rule rule_o = policy_retention(policy, RETENTION_ORIGINAL, &facts);
     struct retention_rule rule_m = policy_retention(policy, RETENTION_HISTORY, &facts);
     struct retention_place o, m;

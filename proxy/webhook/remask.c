@@ -115,7 +115,11 @@ static int place_findings(struct item *item, struct earlier *e,
 static bool may_keep(struct item *item, const struct earlier *e)
 {
     struct store *store = item->owner->webhook->deps.store;
-    const struct retention_facts facts = {e->judged.found, e->judged.has_media};
+    const struct retention_facts facts = {.found = e->judged.found,
+                                          .media = e->judged.has_media,
+                                          .out = e->row.kind == STORE_KIND_SENT ||
+                                                 e->row.kind == STORE_KIND_ECHO,
+                                          .channel = item->channel->name};
     struct retention_rule rule =
         policy_retention(item->channel->policy, RETENTION_ORIGINAL, &facts);
     struct retention_place place;

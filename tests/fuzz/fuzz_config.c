@@ -81,7 +81,8 @@ static void ask_policy(const struct policy *policy)
         struct mask_rule rule = profile_rule(policy_storage_profile(policy), t);
         if (rule.action != MASK_REDACT || (unsigned)policy_outbound(policy, t) > OUTBOUND_PASS)
             abort();
-        const struct retention_facts facts = {t < 64 ? UINT64_C(1) << t : 0, t & 1};
+        const struct retention_facts facts = {.found = t < 64 ? UINT64_C(1) << t : 0,
+                                              .media = t & 1};
         for (int part = 0; part < 2; part++) {
             struct retention_rule keep =
                 policy_retention(policy, (enum retention_part)part, &facts);

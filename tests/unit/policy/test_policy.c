@@ -109,13 +109,37 @@ static void test_retention(void **state)
         bool minimum;
         const char *ground;
     } cases[] = {
-        {RETENTION_ORIGINAL, {0, false}, 48 * 3600, false, "AVG 6.1.e"},
-        {RETENTION_ORIGINAL, {BIT(DETECT_BSN), false}, 24 * 3600, false, "Wabb art. 10"},
-        {RETENTION_ORIGINAL, {BIT(DETECT_BSN) | BIT(DETECT_PAN), true}, 0, false, "PCI DSS 3.3.1"},
-        {RETENTION_ORIGINAL, {BIT(DETECT_SECRET), false}, 0, false, "PCI DSS 3.3.1"},
-        {RETENTION_ORIGINAL, {BIT(DETECT_IBAN), true}, 48 * 3600, false, "AVG 6.1.e"},
-        {RETENTION_HISTORY, {BIT(DETECT_BSN), true}, 7 * 86400, false, "AVG 6.1.e"},
-        {RETENTION_HISTORY, {BIT(DETECT_BSN), false}, 365 * 86400, true, "AVG 6.1.e"},
+        {RETENTION_ORIGINAL, {.found = 0, .media = false}, 48 * 3600, false, "AVG 6.1.e"},
+        {RETENTION_ORIGINAL,
+         {.found = BIT(DETECT_BSN), .media = false},
+         24 * 3600,
+         false,
+         "Wabb art. 10"},
+        {RETENTION_ORIGINAL,
+         {.found = BIT(DETECT_BSN) | BIT(DETECT_PAN), .media = true},
+         0,
+         false,
+         "PCI DSS 3.3.1"},
+        {RETENTION_ORIGINAL,
+         {.found = BIT(DETECT_SECRET), .media = false},
+         0,
+         false,
+         "PCI DSS 3.3.1"},
+        {RETENTION_ORIGINAL,
+         {.found = BIT(DETECT_IBAN), .media = true},
+         48 * 3600,
+         false,
+         "AVG 6.1.e"},
+        {RETENTION_HISTORY,
+         {.found = BIT(DETECT_BSN), .media = true},
+         7 * 86400,
+         false,
+         "AVG 6.1.e"},
+        {RETENTION_HISTORY,
+         {.found = BIT(DETECT_BSN), .media = false},
+         365 * 86400,
+         true,
+         "AVG 6.1.e"},
     };
     for (size_t i = 0; i < N(cases); i++) {
         struct retention_rule rule = policy_retention(p, cases[i].part, &cases[i].facts);
@@ -132,7 +156,8 @@ static void test_retention(void **state)
 
     /* No rules, or none that matches: never. */
     p = load(HEAD "history: [{kind: text, keep: 1y}]\n");
-    const struct retention_facts media = {0, true}, text = {0, false};
+    const struct retention_facts media = {.found = 0, .media = true},
+                                 text = {.found = 0, .media = false};
     assert_true(policy_retention(p, RETENTION_ORIGINAL, &text).never);
     assert_true(policy_retention(p, RETENTION_HISTORY, &media).never);
     assert_false(policy_retention(p, RETENTION_HISTORY, &text).never);
@@ -157,8 +182,9 @@ static void test_why(void **state)
                   "profiles.chatbot.pan", 9);
     expect_reason(policy_why_profile(webcare, DETECT_TYPES_MAX), "", 0);
     expect_reason(policy_why_profile(policy_storage_profile(p), DETECT_IBAN), "", 0);
-    const struct retention_facts pan = {BIT(DETECT_PAN) | BIT(DETECT_BSN), false};
-    const struct retention_facts bsn = {BIT(DETECT_BSN), false}, media = {0, true};
+    const struct retention_facts pan = {.found = BIT(DETECT_PAN) | BIT(DETECT_BSN), .media = false};
+    const struct retention_facts bsn = {.found = BIT(DETECT_BSN), .media = false},
+                                 media = {.found = 0, .media = true};
     expect_reason(policy_why_retention(p, RETENTION_ORIGINAL, &pan), "originals[1]", 11);
     expect_reason(policy_why_retention(p, RETENTION_ORIGINAL, &bsn), "originals[2]", 12);
     expect_reason(policy_why_retention(p, RETENTION_ORIGINAL, &media), "originals[3]", 13);
@@ -227,25 +253,74 @@ static void test_detect(void **state)
     policy_unref(p);
 }
 
-/* Own recognisers are refused as long as the engine has none; never accepted and ignored. */
+/* A recogniser is a type like the others, from its patterns to masking, retention and sending. */
 static void test_recognisers(void **state)
 {
     (void)state;
     static const char text[] =
         HEAD "recognisers:\n"
-             "  - {name: klantnummer, patterns: ['K[0-9]{6}'], context: [klant], score: 0.9}\n"
+             "  - {name: klantnummer, patterns: ['\\bK[0-9]{6}\\b'], context: [klant], counter: "
+             "[order], score: 0.5}\n"
              "profiles: {a: {klantnummer: {partial: {first: 1}}}}\n"
-             "originals: [{found: klantnummer, keep: never}]\n";
-    struct diag diag = {0};
-    struct policy *p;
-    int error = policy_load(span_str(text), "t.yaml", &p, &diag);
-    if (error) {
-        assert_string_equal(diag.text, "\"recognisers\" is not available in this version");
-        assert_int_equal(diag.line, 3);
-        return;
-    }
-    assert_int_equal(findings(p, "mijn klantnummer is K123456", DETECT_OWN), 1);
+             "originals: [{found: klantnummer, keep: never}, {keep: 1d}]\n"
+             "outbound: {found: {klantnummer: refuse}}\n";
+    struct policy *p = load(text);
+    assert_int_equal(policy_type_of(p, "klantnummer"), DETECT_OWN);
+    assert_string_equal(policy_type_word(p, DETECT_OWN), "klantnummer");
+    assert_null(policy_type_word(p, DETECT_OWN + 1));
+    assert_int_equal(findings(p, "als klant K123456", DETECT_OWN), 1);
+    assert_int_equal(findings(p, "K123456", DETECT_OWN), 0); /* 0.50 alone */
+    assert_int_equal(findings(p, "klant order K123456", DETECT_OWN), 0);
+    assert_int_equal(findings(p, "als klant K1234567", DETECT_OWN), 0);
     expect_rule(p, "a", DETECT_OWN, MASK_PARTIAL, 1, 0);
+    const struct retention_facts own = {.found = BIT(DETECT_OWN)}, none = {.found = 0};
+    assert_true(policy_retention(p, RETENTION_ORIGINAL, &own).never);
+    assert_false(policy_retention(p, RETENTION_ORIGINAL, &none).never);
+    assert_int_equal(policy_outbound(p, DETECT_OWN), OUTBOUND_REFUSE);
+    policy_unref(p);
+}
+
+static void test_special(void **state)
+{
+    (void)state;
+    struct policy *p = load(HEAD "detect: {special: {words: [vakbond, Geloof, cliënt]}}\n");
+    assert_int_equal(findings(p, "ik ben lid van de Vakbond", DETECT_SPECIAL), 1);
+    assert_int_equal(findings(p, "mijn geloof en de client", DETECT_SPECIAL), 2);
+    assert_int_equal(findings(p, "vakbonden", DETECT_SPECIAL), 0);
+    policy_unref(p);
+    p = load(HEAD "detect: {special: off}\n");
+    assert_int_equal(findings(p, "ik ben lid van de vakbond", DETECT_SPECIAL), 0);
+    policy_unref(p);
+}
+
+/* Conditions on direction and channel; a caller that names no channel matches no rule that does. */
+static void test_conditions(void **state)
+{
+    (void)state;
+    struct policy *p = load(HEAD "originals:\n"
+                                 "  - {direction: out, channel: [balie, zorg], keep: 1d}\n"
+                                 "  - {direction: out, found: bsn, keep: 2d}\n"
+                                 "  - {channel: zorg, keep: never}\n"
+                                 "  - {direction: in, keep: 3d}\n"
+                                 "  - {keep: 4d}\n");
+    static const struct {
+        struct retention_facts facts;
+        int days; /* 0: never */
+    } cases[] = {
+        {{.out = true, .channel = "balie"}, 1},
+        {{.out = true, .channel = "zorg"}, 1},
+        {{.out = false, .channel = "zorg"}, 0},
+        {{.out = false, .channel = "balie"}, 3},
+        {{.out = true, .channel = "elders"}, 4},
+        {{.out = true, .channel = "elders", .found = BIT(DETECT_BSN)}, 2},
+        {{.out = true, .channel = NULL}, 4},
+        {{.out = false, .channel = NULL, .found = BIT(DETECT_BSN)}, 3},
+    };
+    for (size_t i = 0; i < N(cases); i++) {
+        struct retention_rule rule = policy_retention(p, RETENTION_ORIGINAL, &cases[i].facts);
+        assert_int_equal(rule.never, cases[i].days == 0);
+        assert_int_equal(rule.keep_s, cases[i].days * 86400);
+    }
     policy_unref(p);
 }
 
@@ -337,6 +412,28 @@ static const struct {
     {"recognisers: [{name: x, patterns: [x], score: 2}]",
      "3:47: \"score\": expected a number from 0 to 1 such as 0.70, found \"2\""},
     {"recognisers: [{name: x, patterns: [{}]}]", "3:36: expected a text, found a map"},
+    {"recognisers:\n - {name: x, patterns: [x]}\n - {name: y, patterns: ['(a+)+b']}",
+     "5:4: recognisers: recogniser y: the pattern takes too long on repeated characters; bound its "
+     "loops"},
+    {"recognisers: [{name: x, patterns: ['(a)\\1']}]",
+     "3:15: recognisers: recogniser x: back references are not allowed"},
+    {"recognisers: [{name: x, patterns: ['a*']}]",
+     "3:15: recognisers: recogniser x: the pattern matches the empty text"},
+    {"recognisers: [{name: x, patterns: ['a(']}]",
+     "3:15: recognisers: recogniser x: missing closing parenthesis at character 3 of its pattern"},
+    {"recognisers: [{name: x, patterns: [a]}, {name: x, patterns: [b]}]",
+     "3:48: \"x\" is taken: a recogniser needs its own name"},
+    /* special */
+    {"detect: {special: {from: 0.7}}", "3:10: special needs words: {from: 0.70, words: [...]}"},
+    {"detect: {special: {words: []}}", "3:20: special needs words: {from: 0.70, words: [...]}"},
+    {"detect: {iban: {words: [a]}}", "3:17: only special has words"},
+    {"detect: {default: {from: 0.5, words: [a]}}", "3:31: only special has words"},
+    {"detect: {special: {words: [vakbond, lid van]}}",
+     "3:37: this word would not be found: single words of 1 to 32 letters, and \"from\" at most "
+     "0.80"},
+    {"detect: {special: {from: 0.9, words: [vakbond]}}",
+     "3:39: this word would not be found: single words of 1 to 32 letters, and \"from\" at most "
+     "0.80"},
     /* profiles */
     {"profiles: {Web: {}}", "3:12: \"Web\"" NAME_RULE},
     {"profiles: {a: redact}", "3:15: \"a\": expected a map (key: value), found a text"},
@@ -394,7 +491,15 @@ static const struct {
      "5:4: this rule is never reached: the one on line 4 takes all it would"},
     {"history: [{keep: 1d, ground: \"\"}]", "3:30: expected one line of 1 to 200 bytes"},
     {"history: [{keep: 1d, minimum: true}]",
-     "3:22: unknown key \"minimum\"; known here: found, kind, keep, ground, selection"},
+     "3:22: unknown key \"minimum\"; known here: found, kind, direction, channel, keep, "
+     "ground, selection"},
+    {"history: [{keep: 1d, direction: uit}]",
+     "3:33: \"direction\": expected in or out, found \"uit\""},
+    {"history: [{keep: 1d, channel: {}}]",
+     "3:22: \"channel\": expected a channel or a list of channels"},
+    {"history: [{keep: 1d, channel: [Balie]}]", "3:32: \"Balie\"" NAME_RULE},
+    {"history:\n - {channel: [a, b], keep: 1d}\n - {channel: b, keep: 2d}",
+     "5:4: this rule is never reached: the one on line 4 takes all it would"},
     /* media, routes */
     {"media: pass", "3:8: \"media\": expected a map (key: value), found a text"},
     {"media: {card: redact}",
@@ -513,7 +618,7 @@ static void *take_and_drop(void *arg)
     struct policy *policy = arg;
     for (int i = 0; i < 20000; i++) {
         struct policy *mine = policy_ref(policy);
-        const struct retention_facts facts = {BIT(DETECT_PAN), false};
+        const struct retention_facts facts = {.found = BIT(DETECT_PAN), .media = false};
         if (!policy_retention(mine, RETENTION_ORIGINAL, &facts).never)
             abort();
         policy_unref(mine);
@@ -541,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_contract), cmocka_unit_test(test_retention),
         cmocka_unit_test(test_smallest), cmocka_unit_test(test_why),
         cmocka_unit_test(test_detect),   cmocka_unit_test(test_recognisers),
+        cmocka_unit_test(test_special),  cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_hash),     cmocka_unit_test(test_refused),
         cmocka_unit_test(test_limits),   cmocka_unit_test(test_threads),
     };

@@ -29,7 +29,7 @@ static struct policy *load(const char *name)
 
 static struct retention_rule original(const struct policy *p, unsigned type)
 {
-    const struct retention_facts facts = {BIT(type), false};
+    const struct retention_facts facts = {.found = BIT(type), .media = false};
     return policy_retention(p, RETENTION_ORIGINAL, &facts);
 }
 
@@ -37,7 +37,8 @@ static void check(const char *name)
 {
     struct policy *p = load(name);
     print_message("%s %s\n", name, policy_hash(p));
-    const struct retention_facts plain = {0, false}, media = {0, true};
+    const struct retention_facts plain = {.found = 0, .media = false},
+                                 media = {.found = 0, .media = true};
     assert_true(original(p, DETECT_PAN).never);
     assert_true(original(p, DETECT_SECRET).never);
     bool municipality = strcmp(name, "municipality") == 0;
