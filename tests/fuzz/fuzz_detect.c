@@ -81,7 +81,8 @@ static bool is_solid(uint8_t c)
            c == '\\';
 }
 
-/* No IBAN, BSN or PAN of the findings stands free in what is left of the text. */
+/* No IBAN, BSN or PAN of the findings stands free in what is left of the text. The mark of another
+ * finding counts as a neighbour: what was glued to it did not stand free. */
 static void check_masked(const struct detect_input *in, int n)
 {
     size_t most = in->text.n + (size_t)n * 3 + 1, m = 0, at = 0;
@@ -90,7 +91,7 @@ static void check_masked(const struct detect_input *in, int n)
     for (int k = 0; k < n && !found[k].back; k++) {
         memcpy(masked + m, in->text.p + at, found[k].start - at);
         m += found[k].start - at;
-        memcpy(masked + m, "[X]", 3);
+        memcpy(masked + m, "XXX", 3);
         m += 3;
         at = found[k].end;
     }
