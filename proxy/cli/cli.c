@@ -217,6 +217,22 @@ static void print_all(FILE *out)
     fprintf(out, "\nexit codes: 0 done, 1 refused or failed, 2 usage\n");
 }
 
+/* For the test of the manual: a line per command and per option. Not in the help. */
+static void print_table(void)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        const struct cli_command *c = &commands[i];
+        printf("command\tsluis %s%s%s\n", c->name, c->usage[0] ? " " : "", c->usage);
+        for (unsigned k = 0; k < CLI_OPTIONS_MAX && c->options[k].name; k++) {
+            const struct cli_option *o = &c->options[k];
+            printf("option\t-%c, %s%s%s\t%s\n", o->letter, o->name, o->value ? " " : "",
+                   o->value ? o->value : "", o->help);
+        }
+    }
+    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+        printf("later\tsluis %s\n", later[i]);
+}
+
 const char *cli_value(const struct cli_call *call, const char *name, unsigned nth)
 {
     for (unsigned i = 0; i < call->given_count; i++)
@@ -349,6 +365,10 @@ int cli_main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
         printf("sluis " SLUIS_VERSION "\n");
+        return CLI_DONE;
+    }
+    if (strcmp(argv[1], "--commands") == 0) {
+        print_table();
         return CLI_DONE;
     }
 #ifdef SLUIS_HAS_SCAN

@@ -7,10 +7,11 @@
 #include <sodium.h>
 #include <stdio.h>
 
-static void tell_made(const struct cli_call *call, const struct config *config)
+static void tell(const struct cli_call *call, const struct config *config, bool made)
 {
     if (!cli_has(call, "--json")) {
-        printf("keyring: %s\nroot key: %s\n", config->keys_path, config->keys_root_file);
+        printf("keyring: %s%s\nroot key: %s\n", config->keys_path,
+               made ? "" : " (was there already: nothing was made)", config->keys_root_file);
         return;
     }
     struct buffer out;
@@ -19,7 +20,7 @@ static void tell_made(const struct cli_call *call, const struct config *config)
     json_quote(&out, span_str(config->keys_path));
     buffer_add(&out, SPAN(",\"root_key\":"));
     json_quote(&out, span_str(config->keys_root_file));
-    printf("%.*s}\n", (int)out.n, out.p);
+    printf("%.*s,\"made\":%s}\n", (int)out.n, out.p, made ? "true" : "false");
     buffer_free(&out);
 }
 
@@ -36,14 +37,18 @@ int cmd_keys_init(const struct cli_call *call)
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
         return CLI_FAILED;
     }
-    const struct keyring_config keys = {
-        .path = config->keys_path, .root_file = config->keys_root_file, .make = true};
-    int r = keyring_open(&keys, &keyring, &diag);
+    struct keyring_config keys = {.path = config->keys_path, .root_file = config->keys_root_file};
+    struct diag none = {.text = ""};
+    bool made = keyring_open(&keys, &keyring, &none) != 0;
+    keys.make = true;
+    int r = made ? keyring_open(&keys, &keyring, &diag) : 0;
     if (r == 0) {
         keyring_close(keyring);
-        tell_made(call, config);
-        fprintf(stderr, "Keep the root key apart from the keyring and from backups: whoever has\n"
-                        "all three reads everything. Losing the root key loses every message.\n");
+        tell(call, config, made);
+        if (made && !cli_has(call, "--json"))
+            fprintf(stderr,
+                    "Keep the root key apart from the keyring and from backups: whoever has\n"
+                    "all three reads everything. Losing the root key loses every message.\n");
     } else {
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
     }

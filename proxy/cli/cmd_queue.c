@@ -3,6 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 
+static void print_routes(const struct control_answer *a)
+{
+    char name[160], waiting[32], flight[32], parked[32], expired[32], paused[8];
+    uint32_t list = json_get(&a->json, 0, SPAN("routes"));
+    for (uint32_t r = json_first(&a->json, list); r != JSON_NONE; r = json_next(&a->json, r)) {
+        bool stopped = print_member(a, r, "paused", paused, sizeof(paused))[0] == 't';
+        printf("route %s%s: %s waiting, %s under way, %s parked, %s expired\n",
+               print_member(a, r, "name", name, sizeof(name)), stopped ? " (paused)" : "",
+               print_member(a, r, "waiting", waiting, sizeof(waiting)),
+               print_member(a, r, "in_flight", flight, sizeof(flight)),
+               print_member(a, r, "parked", parked, sizeof(parked)),
+               print_member(a, r, "expired", expired, sizeof(expired)));
+    }
+}
+
 static void print_rows(const struct control_answer *a)
 {
     char route[160], serial[32], state[16], attempts[16], status[16], at[40];
@@ -54,6 +69,7 @@ int cmd_queue_list(const struct cli_call *call)
             b.n--;
         printf("{\"queue\":%.*s,\"held\":%.*s}\n", (int)a.n, a.p, (int)b.n, b.p);
     } else {
+        print_routes(&deliveries);
         print_rows(&deliveries);
         print_quarantine(&quarantine);
         print_more(&deliveries);
