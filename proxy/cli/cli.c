@@ -222,7 +222,7 @@ static void print_table(void)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct cli_command *c = &commands[i];
-        printf("command\tsluis %s%s%s\n", c->name, c->usage[0] ? " " : "", c->usage);
+        printf("command\tsluis %s%s%s\t%s\n", c->name, c->usage[0] ? " " : "", c->usage, c->help);
         for (unsigned k = 0; k < CLI_OPTIONS_MAX && c->options[k].name; k++) {
             const struct cli_option *o = &c->options[k];
             printf("option\t-%c, %s%s%s\t%s\n", o->letter, o->name, o->value ? " " : "",
