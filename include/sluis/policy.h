@@ -131,6 +131,14 @@ int policy_why_rule_at(const struct policy *policy, enum retention_part part, si
                        struct policy_reason *out);
 struct policy_reason policy_why_outbound(const struct policy *policy, unsigned type);
 
+/* ---- messages that the customer takes back ---- */
+enum on_revoke {
+    ON_REVOKE_ERASE, /* what was stored of it is destroyed; that it was there stays */
+    ON_REVOKE_HIDE   /* kept as long as its class says */
+};
+/* ON_REVOKE_ERASE unless the policy says otherwise. */
+enum on_revoke policy_on_revoke(const struct policy *policy);
+
 /* ---- access log ---- */
 /* How long leaves are kept in seconds; 0 when the policy does not say: for ever. */
 int64_t policy_log_keep_s(const struct policy *policy);

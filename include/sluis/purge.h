@@ -55,6 +55,21 @@ SLUIS_MUST_CHECK int purge_run(struct purge *purge, bool dry_run, struct buffer 
 /* Sweeps in the caller's thread until nothing is left: tests and benchmarks. */
 SLUIS_MUST_CHECK int purge_sweep(struct purge *purge);
 
+/*
+ * Single messages. purge_revoke_put, in the job that commits a revoke (writer thread), leaves word
+ * that the message's leaf must go; purge_wake, when that stands. The service thread then seals what
+ * stays of part M (envelope, sender, time; its content "[ingetrokken]") under a new serial, which
+ * the table of subjects gives for the old one, and destroys the leaves of all waiting messages in
+ * one change. A restart goes on where it was.
+ */
+void purge_revoke_put(struct store_txn *txn, uint64_t serial);
+void purge_wake(struct purge *purge);
+/* What the service thread does with them, in the caller's thread. */
+SLUIS_MUST_CHECK int purge_revoke(struct purge *purge);
+/* Where what stayed of a message is; SLUIS_ENOENT. */
+SLUIS_MUST_CHECK int purge_moved(struct store_read *read, uint64_t serial, uint64_t subject,
+                                 struct record_id *out);
+
 /* The signed destruction records (retention.h) of a period, in order of time; `each` returns 0 to
  * go on. SLUIS_ECRYPTO: a row does not open or its signature does not hold. */
 SLUIS_MUST_CHECK int purge_records(struct purge *purge, int64_t from_ms, int64_t to_ms,

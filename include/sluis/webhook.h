@@ -21,6 +21,11 @@ struct webhook_deps {
     struct loop **loops;
     struct subject_resolver **subjects; /* one per loop, shared with the tools face */
     unsigned loop_count;
+    /* A message was taken back and the policy erases it: with the transaction in the job that
+     * commits it (writer thread; more than once when the commit is tried again), then with NULL
+     * when it stands. May be NULL. */
+    void (*on_revoked)(void *ctx, struct store_txn *txn, uint64_t serial);
+    void *on_revoked_ctx;
 };
 SLUIS_MUST_CHECK int webhook_new(const struct webhook_deps *deps, struct webhook **out);
 void webhook_free(struct webhook *webhook); /* loops stopped */

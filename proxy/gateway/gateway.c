@@ -93,6 +93,16 @@ static void on_sent(void *ctx, const struct graph_sent *s)
     webhook_note_sent(ctx, &sent);
 }
 
+/* Nor does the meta face know who destroys keys. */
+static void on_revoked(void *ctx, struct store_txn *txn, uint64_t serial)
+{
+    struct gateway *gw = ctx;
+    if (txn)
+        purge_revoke_put(txn, serial);
+    else
+        purge_wake(gw->purge);
+}
+
 static int open_services(struct gateway *gw, const struct config *config)
 {
     if (config->public_url && asprintf(&gw->media_base, "%s/sluis/media", config->public_url) < 0)
@@ -102,6 +112,8 @@ static int open_services(struct gateway *gw, const struct config *config)
         r = resolver_new(&gw->resolver);
     for (unsigned i = 0; r == 0 && i < gw->loop_count; i++)
         r = subject_resolver_new(gw->store, gw->keyring, &gw->subjects[i]);
+    if (r == 0)
+        r = purge_open(gw);
     const struct deliver_deps deliver = {.store = gw->store,
                                          .keyring = gw->keyring,
                                          .config = gw->cell,
@@ -118,7 +130,9 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .deliver = gw->deliver,
                                          .loops = gw->loops,
                                          .subjects = gw->subjects,
-                                         .loop_count = gw->loop_count};
+                                         .loop_count = gw->loop_count,
+                                         .on_revoked = on_revoked,
+                                         .on_revoked_ctx = gw};
     if (r == 0)
         r = webhook_new(&webhook, &gw->webhook);
     const struct graph_deps graph = {.store = gw->store,
@@ -133,8 +147,6 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .on_sent_ctx = gw->webhook};
     if (r == 0)
         r = graph_new(&graph, &gw->graph);
-    if (r == 0)
-        r = purge_open(gw);
     const struct admin_deps admin = {.store = gw->store,
                                      .keyring = gw->keyring,
                                      .config = gw->cell,

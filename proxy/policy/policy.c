@@ -73,6 +73,15 @@ static int load_log(const struct loader *l, const struct yaml_node *node)
     return error;
 }
 
+static int load_on_revoke(const struct loader *l, const struct yaml_node *node)
+{
+    static const char *const words[] = {[ON_REVOKE_ERASE] = "erase", [ON_REVOKE_HIDE] = "hide"};
+    size_t which = ON_REVOKE_ERASE;
+    int error = node ? yaml_word(l->doc, node, words, 2, &which, l->diag) : 0;
+    l->policy->on_revoke = (enum on_revoke)which;
+    return error;
+}
+
 static int load_all(const struct loader *l)
 {
     const struct yaml_node *root = yaml_root(l->doc);
@@ -95,6 +104,8 @@ static int load_all(const struct loader *l)
         error = policy_load_routes(l, yaml_get(root, "routes"));
     if (!error)
         error = policy_load_outbound(l, yaml_get(root, "outbound"));
+    if (!error)
+        error = load_on_revoke(l, yaml_get(root, "on_revoke"));
     if (!error)
         error = load_log(l, yaml_get(root, "log"));
     if (!error)
@@ -277,6 +288,11 @@ struct policy_reason policy_why_profile(const struct profile *profile, unsigned 
 struct policy_reason policy_why_outbound(const struct policy *policy, unsigned type)
 {
     return type < DETECT_TYPES_MAX ? policy->outbound_why[type] : (struct policy_reason){"", 0};
+}
+
+enum on_revoke policy_on_revoke(const struct policy *policy)
+{
+    return policy->on_revoke;
 }
 
 int64_t policy_log_keep_s(const struct policy *policy)

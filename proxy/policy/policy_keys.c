@@ -21,6 +21,8 @@ static const struct yaml_key top[] = {
     {"profiles", WANT(MAP), "masking profiles by name: what a reader gets of each type of finding"},
     {"originals", WANT(LIST), "how long the original text is kept; first match; without: never"},
     {"history", WANT(LIST), "how long the masked text is kept; first match; without: never"},
+    {"on_revoke", WANT(TEXT),
+     "erase or hide: what becomes of a message that the customer takes back; without: erase"},
     {"roles", LATER, "who may do what"},
     {"routes", WANT(MAP), "tools by name, each with its profile"},
     {"media", WANT(MAP), "what is done with files by kind; without: withhold"},

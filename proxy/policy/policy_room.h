@@ -66,6 +66,7 @@ struct policy {
     enum media_action media[POLICY_MEDIA_KINDS];
     enum outbound_action outbound[DETECT_TYPES_MAX];
     struct policy_reason outbound_why[DETECT_TYPES_MAX];
+    enum on_revoke on_revoke;
     int64_t log_keep_s;
 };
 

@@ -109,9 +109,6 @@ int purge_clock_accept(struct purge *p)
         LOG(LOG_WARN, "purge", "clock_accepted");
     }
     pthread_mutex_unlock(&p->lock);
-    pthread_mutex_lock(&p->wake_lock);
-    p->wanted = true;
-    pthread_cond_signal(&p->wake);
-    pthread_mutex_unlock(&p->wake_lock);
+    wake_round(p);
     return r;
 }

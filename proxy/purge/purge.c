@@ -9,6 +9,8 @@
 #include "sluis/base/log.h"
 
 #define WAKE_S 60
+/* Messages taken back within this time share one change of the keyring. */
+#define GATHER_MS 100
 #define TIDY_EVERY_MS DAY_MS
 _Static_assert(PURGE_DEDUPE_DAYS == 9, "webhook looks nine days back");
 
@@ -57,6 +59,14 @@ void purge_status(struct purge *p, struct purge_status *out)
 {
     *out = (struct purge_status){atomic_load(&p->clock_trusted), atomic_load(&p->last_ms),
                                  atomic_load(&p->last_error), atomic_load(&p->swept_rows)};
+}
+
+void wake_round(struct purge *p)
+{
+    pthread_mutex_lock(&p->wake_lock);
+    p->wanted = true;
+    pthread_cond_signal(&p->wake);
+    pthread_mutex_unlock(&p->wake_lock);
 }
 
 bool purge_stopping(struct purge *p)
@@ -226,12 +236,8 @@ int purge_run(struct purge *p, bool dry_run, struct buffer *out)
         else if (n)
             LOG(LOG_INFO, "purge", "destroyed", log_u64("classes", n),
                 log_u64("messages", messages));
-        if (n && p->thread_started) {
-            pthread_mutex_lock(&p->wake_lock);
-            p->wanted = true;
-            pthread_cond_signal(&p->wake);
-            pthread_mutex_unlock(&p->wake_lock);
-        }
+        if (n && p->thread_started && !pthread_equal(pthread_self(), p->thread))
+            wake_round(p);
     }
     free(plan);
     return r ? r : out->error;
@@ -244,6 +250,8 @@ int purge_sweep(struct purge *p)
         return SLUIS_EDENIED;
     int r = sweep_classes(p);
     if (r == 0)
+        r = sweep_moved(p);
+    if (r == 0)
         r = sweep_dedupe(p, now);
     return r ? r : tidy(p, now);
 }
@@ -254,12 +262,17 @@ static void one_round(struct purge *p)
 {
     struct buffer out;
     buffer_init(&out, STORE_CLASSES_MAX * 1024);
-    int r = purge_run(p, false, &out);
+    int r = purge_revoke(p); /* needs no clock */
+    if (r != 0)
+        LOG(LOG_ALARM, "purge", "revokes_wait", log_error(r));
+    r = purge_run(p, false, &out);
     buffer_free(&out);
     int64_t now = clock_wall_ms();
     if (r != 0)
         return;
     r = sweep_classes(p);
+    if (r == 0)
+        r = sweep_moved(p);
     if (r == 0)
         r = sweep_dedupe(p, now);
     if (r == 0 && (p->tidied_ms == 0 || now - p->tidied_ms >= TIDY_EVERY_MS)) {
@@ -270,24 +283,38 @@ static void one_round(struct purge *p)
         LOG(LOG_ERROR, "purge", "not_swept", log_error(r));
 }
 
+/* Until the next round is due, or something is asked for. True: a whole round. */
+static bool wait_for_work(struct purge *p, const struct timespec *until)
+{
+    pthread_mutex_lock(&p->wake_lock);
+    int waited = 0;
+    while (!p->stopping && !p->wanted && !p->revoked && waited == 0)
+        waited = pthread_cond_timedwait(&p->wake, &p->wake_lock, until);
+    bool whole = p->wanted || waited != 0;
+    p->revoked = false;
+    if (whole)
+        p->wanted = false;
+    pthread_mutex_unlock(&p->wake_lock);
+    return whole;
+}
+
 static void *service(void *ctx)
 {
+    const struct timespec gather = {.tv_nsec = GATHER_MS * 1000000};
     struct purge *p = ctx;
-    for (;;) {
-        one_round(p);
+    while (!purge_stopping(p)) {
         struct timespec until;
+        one_round(p);
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += WAKE_S;
-        pthread_mutex_lock(&p->wake_lock);
-        int waited = 0;
-        while (!p->stopping && !p->wanted && waited == 0)
-            waited = pthread_cond_timedwait(&p->wake, &p->wake_lock, &until);
-        p->wanted = false;
-        bool stopping = p->stopping;
-        pthread_mutex_unlock(&p->wake_lock);
-        if (stopping)
-            return NULL;
+        while (!wait_for_work(p, &until) && !purge_stopping(p)) {
+            nanosleep(&gather, NULL);
+            int r = purge_revoke(p);
+            if (r != 0)
+                LOG(LOG_ALARM, "purge", "revokes_wait", log_error(r));
+        }
     }
+    return NULL;
 }
 
 int purge_start(struct purge *p)

@@ -14,6 +14,12 @@
 #define PART_CLASS 'Z'       /* "purge.c" + class: how far it was destroyed and recorded */
 #define PART_DESTRUCTION 'D' /* "purge.d" + time + number: a signed record */
 
+/* In the table of subjects, by message serial, in the clear (serials, classes and buckets are). */
+#define ROW_SERIAL_KEY 9
+#define ROW_REVOKED 'R' /* the message's leaf is to be destroyed */
+#define ROW_MOVED 'm'   /* what stayed of the message: new serial, class, bucket */
+#define MOVED_VALUE_BYTES 14
+
 #define ROW_TEXT_MAX 2048
 #define NO_BUCKET UINT32_MAX /* none yet: no class gets that far */
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
@@ -39,8 +45,8 @@ struct purge {
     bool thread_started;
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
-    bool stopping, wanted; /* under wake_lock */
-    int64_t tidied_ms;     /* thread only */
+    bool stopping, wanted, revoked; /* under wake_lock: a whole round; only messages taken back */
+    int64_t tidied_ms;              /* thread only */
     _Atomic int64_t last_ms;
     _Atomic int last_error;
     _Atomic uint64_t swept_rows;
@@ -110,6 +116,8 @@ int sweep_classes(struct purge *p);
 int sweep_dedupe(struct purge *p, int64_t now_ms);
 /* tidy.c: journal blocks that are past, index rows of persons whose last message is past */
 int tidy(struct purge *p, int64_t now_ms);
+int sweep_moved(struct purge *p);
+void wake_round(struct purge *p);
 bool purge_stopping(struct purge *p);
 
 #endif

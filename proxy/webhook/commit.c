@@ -159,6 +159,7 @@ static void put_media(struct store_txn *txn, const struct item *item)
 static int job_run(struct store_txn *txn, struct store_job *job)
 {
     struct item *item = ITEM_OF_JOB(job);
+    const struct webhook_deps *deps = &webhook_of(item)->deps;
     struct record_id where = item->row.cls_o ? item->record_o : item->record_m;
     where.subject = item->subject.serial;
     where.serial = item->row.serial;
@@ -175,6 +176,8 @@ static int job_run(struct store_txn *txn, struct store_job *job)
         store_put_record(txn, &item->record_m, buffer_span(&item->sealed_m));
     if (item->revoked.cls)
         store_delete_record(txn, &item->revoked);
+    if (item->revoked.serial && deps->on_revoked)
+        deps->on_revoked(deps->on_revoked_ctx, txn, item->revoked.serial);
     remask_run(txn, item->remasks);
     put_media(txn, item);
     item->written = item->row;
@@ -208,7 +211,7 @@ static void on_committed(struct mail *mail)
     subject_settled(t->subjects, &item->subject, result == 0 && !stored ? SLUIS_ENOENT : result);
     if (item->windowed && !stored)
         window_remove(t->windows, item->row.channel, item->row.subject, item->row.serial);
-    if (stored && item->revoked.cls) {
+    if (stored && item->revoked.serial) {
         count(t->webhook, C_REVOKED);
         window_remove(t->windows, item->row.channel, item->row.subject, item->revoked.serial);
     }
@@ -221,10 +224,14 @@ static void on_committed(struct mail *mail)
 static void job_done(struct store_job *job)
 {
     struct item *item = ITEM_OF_JOB(job);
-    struct deliver *deliver = webhook_of(item)->deps.deliver;
+    const struct webhook_deps *deps = &webhook_of(item)->deps;
+    struct deliver *deliver = deps->deliver;
     if (job->result == 0 && item->outcome == ITEM_STORED) {
-        if (item->revoked.cls)
+        if (item->revoked.serial) {
             deliver_forget(deliver, item->revoked.serial);
+            if (deps->on_revoked)
+                deps->on_revoked(deps->on_revoked_ctx, NULL, item->revoked.serial);
+        }
         for (struct remask *m = item->remasks; m; m = m->next)
             deliver_forget(deliver, m->row.serial);
         if (item->row.route_count > 0)

@@ -160,7 +160,7 @@ struct item {
         uint8_t hash[32];
     } leaf[ITEM_LEAVES_MAX];
     unsigned leaf_count;
-    struct record_id revoked; /* part O of the message that a revoke takes back */
+    struct record_id revoked; /* the message that a revoke takes back; class 0: it has no part O */
     struct remask *remasks;
     uint8_t media[ITEM_MEDIA_MAX][MEDIA_KEY_BYTES];
     unsigned media_count;

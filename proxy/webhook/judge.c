@@ -302,7 +302,8 @@ static int prepare(struct item *item)
         r = item_log_intents(item, &judged, unjudged);
     struct store_item target;
     if (r == 0 && span_is(item->unit.type, "revoke") && item->unit.target_id.n &&
-        past_target(item, &target) == 0 && target.cls_o)
+        policy_on_revoke(item->channel->policy) == ON_REVOKE_ERASE &&
+        past_target(item, &target) == 0)
         item->revoked =
             (struct record_id){target.cls_o, target.bucket_o, target.subject, target.serial, 'O'};
     return r;

@@ -206,6 +206,7 @@ static void test_smallest(void **state)
     assert_string_equal(policy_activity(p), "t");
     assert_string_equal(policy_controller(p), "");
     assert_int_equal(policy_log_keep_s(p), 0);
+    assert_int_equal(policy_on_revoke(p), ON_REVOKE_ERASE);
     assert_int_equal(profile_rule(policy_profile(p, "a"), DETECT_IBAN).action, MASK_REDACT);
     assert_int_equal(policy_route(p, "r")->media, MEDIA_WITHHOLD);
     assert_int_equal(policy_route_media(p, policy_route(p, "r"), POLICY_MEDIA_AUDIO),
@@ -363,7 +364,7 @@ static const struct {
     {"Routes: {}", "3:1: unknown key \"Routes\"; did you mean \"routes\"?"},
     {"xyzzy: 1",
      "3:1: unknown key \"xyzzy\"; known here: policy, name, activity, controller, detect, "
-     "recognisers, profiles, originals, history, routes, media, outbound, log"},
+     "recognisers, profiles, originals, history, on_revoke, routes, media, outbound, log"},
     {"processors: []", "3:1: \"processors\" is not available in this version"},
     {"roles: {a: {may: [log]}}", "3:1: \"roles\" is not available in this version"},
     {"notices: {}", "3:1: \"notices\" is not available in this version"},
@@ -540,7 +541,7 @@ static const struct {
     {"profiles:\n\ta: {}", "4:1: tab in the indentation: use spaces"},
     {"<<: {a: 1}",
      "3:1: unknown key \"<<\"; known here: policy, name, activity, controller, detect, "
-     "recognisers, profiles, originals, history, routes, media, outbound, log"},
+     "recognisers, profiles, originals, history, on_revoke, routes, media, outbound, log"},
 };
 
 static void test_refused(void **state)

@@ -63,6 +63,7 @@ static void check(const char *name)
     assert_int_equal(policy_outbound(p, DETECT_BSN), OUTBOUND_REFUSE);
     assert_int_equal(policy_outbound(p, DETECT_PAN), OUTBOUND_REFUSE);
     assert_int_equal(policy_log_keep_s(p), 2 * 365 * 86400);
+    assert_int_equal(policy_on_revoke(p), municipality ? ON_REVOKE_HIDE : ON_REVOKE_ERASE);
     policy_unref(p);
 }
 

@@ -280,6 +280,126 @@ static void test_spoilt(void **state)
     assert_int_equal(l.n, 0);
 }
 
+/* ---- messages taken back ---- */
+
+static int run_revoke(struct store_txn *txn, void *ctx)
+{
+    purge_revoke_put(txn, *(uint64_t *)ctx);
+    return store_txn_error(txn);
+}
+
+static int open_moved(struct world *w, const struct message *m, char out[4096])
+{
+    struct store_read *read;
+    struct record_id id;
+    struct arena arena;
+    struct buffer plain;
+    struct span sealed;
+    arena_init(&arena, 1 << 20);
+    buffer_init(&plain, 4095);
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    int r = purge_moved(read, m->item.serial, m->item.subject, &id);
+    if (r == 0)
+        r = store_get_record(read, &id, &arena, &sealed);
+    if (r == 0)
+        r = record_open(w->cache, 0, &id, sealed, &plain);
+    store_read_end(read);
+    memcpy(out, plain.p ? plain.p : "", plain.n);
+    out[plain.n] = '\0';
+    if (r == 0)
+        assert_non_null(memmem(plain.p, plain.n, "[ingetrokken]", 13));
+    if (r == 0)
+        assert_null(memmem(plain.p, plain.n, m->text, strlen(m->text)));
+    buffer_free(&plain);
+    arena_free(&arena);
+    return r;
+}
+
+/* Sealed bytes as a backup of the data holds them. */
+struct copy {
+    char bytes[STORE_VALUE_MAX * 4];
+    size_t n;
+};
+static void copy_of(struct world *w, const struct record_id *id, struct copy *out)
+{
+    struct store_read *read;
+    struct arena arena;
+    struct span sealed;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(store_get_record(read, id, &arena, &sealed), 0);
+    assert_true(sealed.n <= sizeof(out->bytes));
+    memcpy(out->bytes, sealed.p, sealed.n);
+    out->n = sealed.n;
+    store_read_end(read);
+    arena_free(&arena);
+}
+static int open_copy(struct world *w, const struct record_id *id, const struct copy *copy)
+{
+    struct buffer plain;
+    buffer_init(&plain, 1 << 20);
+    int r = record_open(w->cache, 0, id, span_of(copy->bytes, copy->n), &plain);
+    buffer_free(&plain);
+    return r;
+}
+
+static void test_revoke(void **state)
+{
+    struct world *w = *state;
+    struct message gone, kept;
+    static struct copy o, m;
+    char text[4096], out[4096];
+    uint64_t serial;
+    int64_t now = clock_wall_ms();
+    message_put(w, 10, NULL, now, &gone);
+    message_put(w, 10, NULL, now, &kept);
+    copy_of(w, &gone.o, &o);
+    copy_of(w, &gone.m, &m);
+    assert_int_equal(open_copy(w, &gone.o, &o), 0); /* control: the copy opens before */
+    serial = gone.item.serial;
+    assert_int_equal(test_run(w->store, run_revoke, &serial), 0);
+    assert_int_equal(message_open(w, &gone.o), 0); /* not yet */
+    world_restart(w);                              /* word of it stands in the store */
+    assert_int_equal(purge_revoke(w->purge), 0);
+    assert_int_equal(message_open(w, &gone.o), SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &gone.m), SLUIS_ENOENT);
+    assert_int_equal(open_copy(w, &gone.o, &o), SLUIS_EEXPIRED);
+    assert_int_equal(open_copy(w, &gone.m, &m), SLUIS_EEXPIRED);
+    assert_int_equal(message_open(w, &kept.o), 0);
+    assert_int_equal(message_open(w, &kept.m), 0);
+    assert_int_equal(open_moved(w, &gone, text), 0);
+    assert_non_null(strstr(records(w).last, "\"reason\":\"revoked\""));
+    /* asked again, by an item that is not known any more: no harm */
+    assert_int_equal(test_run(w->store, run_revoke, &serial), 0);
+    assert_int_equal(purge_revoke(w->purge), 0);
+    assert_int_equal(open_moved(w, &gone, text), 0);
+    /* what stayed expires with its class */
+    world_shift(w, 6 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(purge_sweep(w->purge), 0);
+    assert_int_equal(open_moved(w, &gone, text), SLUIS_ENOENT);
+}
+
+static void test_revoke_thread(void **state)
+{
+    struct world *w = *state;
+    struct message all[100];
+    int64_t now = clock_wall_ms();
+    assert_int_equal(purge_start(w->purge), 0);
+    for (unsigned i = 0; i < 100; i++) {
+        message_put(w, 10 + i % 7, NULL, now, &all[i]);
+        assert_int_equal(test_run(w->store, run_revoke, &all[i].item.serial), 0);
+        purge_wake(w->purge);
+    }
+    for (int i = 0; i < 200 && message_open(w, &all[99].o) != SLUIS_ENOENT; i++) {
+        const struct timespec pause = {.tv_nsec = 20000000};
+        nanosleep(&pause, NULL);
+    }
+    purge_stop(w->purge);
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(message_open(w, &all[i].o), SLUIS_ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +409,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tidy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spoilt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_revoke, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_revoke_thread, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

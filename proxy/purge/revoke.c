@@ -1,0 +1,318 @@
+/*
+ * Single messages that were taken back. The job that commits the revoke leaves a row; this reads
+ * the rows, seals what stays under a new serial, destroys the message leaves of a batch in one
+ * change of the keyring, and takes the rows away with a leaf of the log each.
+ */
+#include "room.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "sluis/base/clock.h"
+#include "sluis/base/encode.h"
+#include "sluis/base/json.h"
+#include "sluis/base/log.h"
+#include "sluis/mask.h"
+
+#define BATCH 64
+#define ARENA_MAX (8u * 1024 * 1024)
+#define GONE_TEXT "[ingetrokken]"
+
+static void revoke_key(uint64_t serial, uint8_t key[ROW_SERIAL_KEY])
+{
+    key[0] = ROW_REVOKED;
+    be64_put(key + 1, serial);
+}
+
+void purge_revoke_put(struct store_txn *txn, uint64_t serial)
+{
+    uint8_t key[ROW_SERIAL_KEY];
+    revoke_key(serial, key);
+    store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN("1"));
+}
+
+void purge_wake(struct purge *p)
+{
+    pthread_mutex_lock(&p->wake_lock);
+    p->revoked = true;
+    pthread_cond_signal(&p->wake);
+    pthread_mutex_unlock(&p->wake_lock);
+}
+
+/* ---- what stays: the message without what it said ---- */
+
+static int first_policy(void *ctx, const struct policy *policy)
+{
+    /* The storage profile alone is used, to say that nothing of the content passes. */
+    *(struct policy **)ctx = policy_ref((struct policy *)policy);
+    return 1;
+}
+
+/* Every content string says that it could not be judged; that becomes "[ingetrokken]". */
+static void rename_hidden(struct span json, struct buffer *out)
+{
+    const struct span hidden = SPAN(MASK_UNJUDGED_TEXT);
+    while (json.n) {
+        const char *at = memmem(json.p, json.n, hidden.p, hidden.n);
+        size_t before = at ? (size_t)(at - json.p) : json.n;
+        buffer_add(out, span_sub(json, 0, before));
+        if (at)
+            buffer_add(out, SPAN(GONE_TEXT));
+        json = span_from(json, before + (at ? hidden.n : 0));
+    }
+}
+
+static int make_stub(struct purge *p, struct span packed, struct arena *arena, struct buffer *out)
+{
+    struct policy *policy = NULL;
+    struct judged judged;
+    struct json_doc doc;
+    struct span json;
+    struct buffer rendered, renamed;
+    if (p->deps.each_policy)
+        p->deps.each_policy(p->deps.ctx, first_policy, &policy);
+    if (!policy)
+        return SLUIS_EJUDGE;
+    buffer_init(&rendered, STORE_RECORD_MAX);
+    buffer_init(&renamed, STORE_RECORD_MAX);
+    const struct mask_reader reader = {.profile = policy_storage_profile(policy),
+                                       .policy = policy,
+                                       .media = MEDIA_WITHHOLD,
+                                       .unjudged = true};
+    int r = mask_unpack(packed, arena, &judged, &json);
+    if (r == 0)
+        r = json_scan(&doc, json, arena, NULL);
+    if (r == 0)
+        r = mask_render(&doc, 0, MASK_TABLE_WEBHOOK, NULL, &reader, arena, &rendered);
+    if (r == 0) {
+        const struct judged nothing = {0};
+        rename_hidden(buffer_span(&rendered), &renamed);
+        mask_pack(&nothing, buffer_span(&renamed), out);
+        r = rendered.error ? rendered.error : renamed.error ? renamed.error : out->error;
+    }
+    buffer_free(&rendered);
+    buffer_free(&renamed);
+    policy_unref(policy);
+    return r;
+}
+
+/* ---- a batch ---- */
+
+struct revoked {
+    uint64_t serial;
+    struct store_item item;
+    bool known;          /* the journal has it */
+    struct record_id id; /* of the stub; serial 0: none */
+    struct buffer sealed;
+};
+
+struct batch {
+    struct store_job job;
+    struct purge *p;
+    struct revoked at[BATCH];
+    unsigned n;
+    int64_t now_ms;
+    uint8_t destruction_key[DESTRUCTION_KEY_BYTES];
+    struct buffer destruction;
+    struct arena arena;
+};
+
+static int take_row(void *ctx, struct span key, struct span value)
+{
+    struct batch *b = ctx;
+    (void)value;
+    if (b->n == BATCH || key.n != ROW_SERIAL_KEY || key.p[0] != ROW_REVOKED)
+        return 1;
+    b->at[b->n++] = (struct revoked){.serial = be64_get((const uint8_t *)key.p + 1)};
+    return 0;
+}
+
+static int collect(struct batch *b)
+{
+    struct store_read *read;
+    uint8_t from[ROW_SERIAL_KEY];
+    revoke_key(0, from);
+    int r = store_read_begin(b->p->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = store_each_row(read, STORE_TABLE_SUBJECT, span_of(from, sizeof(from)), take_row, b);
+    for (unsigned i = 0; r == 0 && i < b->n; i++) {
+        int found = store_get_item(read, b->at[i].serial, &b->at[i].item);
+        b->at[i].known = found == 0;
+        r = found == SLUIS_ENOENT ? 0 : found;
+    }
+    store_read_end(read);
+    return r;
+}
+
+/* Part M opened, hidden, and sealed under a serial of its own. Gone already: nothing stays. */
+static int reseal(struct batch *b, struct revoked *v)
+{
+    struct purge *p = b->p;
+    struct store_read *read;
+    struct buffer plain, stub;
+    struct span sealed;
+    const struct store_item *item = &v->item;
+    const struct record_id old = {item->cls_m, item->bucket_m, item->subject, item->serial, 'M'};
+    if (!v->known || !item->cls_m)
+        return 0;
+    buffer_init(&plain, STORE_RECORD_MAX);
+    buffer_init(&stub, STORE_RECORD_MAX);
+    int r = store_read_begin(p->deps.store, &read);
+    if (r == 0) {
+        r = store_get_record(read, &old, &b->arena, &sealed);
+        store_read_end(read);
+    }
+    if (r == 0)
+        r = record_open(p->cache, 0, &old, sealed, &plain);
+    if (r == 0)
+        r = make_stub(p, buffer_span(&plain), &b->arena, &stub);
+    if (r == 0) {
+        v->id = old;
+        v->id.serial = store_next_serial(p->deps.store);
+        buffer_init(&v->sealed, STORE_RECORD_MAX);
+        r = record_seal(p->cache, 0, &v->id, 0, buffer_span(&stub), &v->sealed);
+    }
+    buffer_free(&plain);
+    buffer_free(&stub);
+    if (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED)
+        r = 0;
+    if (r != 0 && r != SLUIS_ENOMEM && r != SLUIS_EIO && r != SLUIS_ESEALED) {
+        /* it cannot be shown without what it said: then nothing of it stays */
+        LOG(LOG_ERROR, "purge", "nothing_stays", log_u64("serial", v->serial), log_error(r));
+        v->id = (struct record_id){0};
+        r = 0;
+    }
+    return r;
+}
+
+static int run_moved(struct store_txn *txn, struct store_job *job)
+{
+    struct batch *b = (struct batch *)(void *)job;
+    for (unsigned i = 0; i < b->n; i++) {
+        const struct revoked *v = &b->at[i];
+        const struct store_item *item = &v->item;
+        if (v->id.serial) {
+            uint8_t key[ROW_SERIAL_KEY], value[MOVED_VALUE_BYTES];
+            key[0] = ROW_MOVED;
+            be64_put(key + 1, v->serial);
+            be64_put(value, v->id.serial);
+            be16_put(value + 8, v->id.cls);
+            be32_put(value + 10, v->id.bucket);
+            store_put_record(txn, &v->id, buffer_span(&v->sealed));
+            store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)),
+                          span_of(value, sizeof(value)));
+        }
+        const struct record_id o = {item->cls_o, item->bucket_o, item->subject, v->serial, 'O'};
+        const struct record_id m = {item->cls_m, item->bucket_m, item->subject, v->serial, 'M'};
+        if (v->known && o.cls)
+            store_delete_record(txn, &o);
+        if (v->known && m.cls)
+            store_delete_record(txn, &m);
+    }
+    return store_txn_error(txn);
+}
+
+static int run_done(struct store_txn *txn, struct store_job *job)
+{
+    struct batch *b = (struct batch *)(void *)job;
+    for (unsigned i = 0; i < b->n; i++) {
+        uint8_t key[ROW_SERIAL_KEY];
+        const struct audit_event event = {.at_ms = b->now_ms,
+                                          .action = AUDIT_ERASE,
+                                          .actor = "gateway",
+                                          .object = b->at[i].serial,
+                                          .outcome = "revoked"};
+        revoke_key(b->at[i].serial, key);
+        store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
+        audit_put(txn, &event);
+    }
+    store_put_row(txn, STORE_TABLE_SETTING, span_of(b->destruction_key, DESTRUCTION_KEY_BYTES),
+                  buffer_span(&b->destruction));
+    return store_txn_error(txn);
+}
+
+static int destroy(struct batch *b)
+{
+    struct keyring_leaf leaves[BATCH];
+    for (unsigned i = 0; i < b->n; i++)
+        leaves[i] =
+            (struct keyring_leaf){.tree = KEYRING_MESSAGE, .leaf = (uint32_t)b->at[i].serial};
+    return keyring_puncture(b->p->deps.keyring, leaves, b->n);
+}
+
+static int write_record(struct batch *b)
+{
+    struct keyring_status status;
+    struct rule_facts facts;
+    uint64_t subjects = 0;
+    for (unsigned i = 0; i < b->n; i++) {
+        bool seen = !b->at[i].known;
+        for (unsigned k = 0; !seen && k < i; k++)
+            seen = b->at[k].known && b->at[k].item.subject == b->at[i].item.subject;
+        subjects += !seen;
+    }
+    keyring_status(b->p->deps.keyring, &status);
+    rule_find(b->p, "", &facts);
+    const struct retention_destruction d = {.cls = "message",
+                                            .category = "",
+                                            .ground = "",
+                                            .reason = "revoked",
+                                            .from_ms = b->now_ms,
+                                            .to_ms = b->now_ms,
+                                            .messages = b->n,
+                                            .subjects = subjects,
+                                            .generation = status.generation,
+                                            .policy_hash = facts.policy_hash,
+                                            .at_ms = b->now_ms};
+    return destruction_seal(b->p, &d, b->destruction_key, &b->destruction);
+}
+
+static int one_batch(struct batch *b)
+{
+    struct store *store = b->p->deps.store;
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < b->n; i++) {
+        r = reseal(b, &b->at[i]);
+        arena_reset(&b->arena);
+    }
+    b->job = (struct store_job){.priority = STORE_PURGE, .run = run_moved};
+    if (r == 0)
+        r = store_submit_wait(store, &b->job);
+    if (r == 0)
+        r = destroy(b);
+    if (r == 0)
+        r = write_record(b);
+    b->job = (struct store_job){.priority = STORE_PURGE, .run = run_done};
+    return r ? r : store_submit_wait(store, &b->job);
+}
+
+int purge_revoke(struct purge *p)
+{
+    int r = 0;
+    unsigned n = 1;
+    while (r == 0 && n && !purge_stopping(p)) {
+        struct batch *b = calloc(1, sizeof(*b));
+        if (!b)
+            return SLUIS_ENOMEM;
+        b->p = p;
+        b->now_ms = clock_wall_ms();
+        arena_init(&b->arena, ARENA_MAX);
+        buffer_init(&b->destruction, STORE_VALUE_MAX);
+        pthread_mutex_lock(&p->lock);
+        r = collect(b);
+        if (r == 0 && b->n)
+            r = one_batch(b);
+        pthread_mutex_unlock(&p->lock);
+        n = b->n;
+        for (unsigned i = 0; i < b->n; i++)
+            buffer_free(&b->at[i].sealed);
+        if (n)
+            LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "revoke_waits" : "revoked",
+                log_u64("messages", n), log_error(r));
+        buffer_free(&b->destruction);
+        arena_free(&b->arena);
+        free(b);
+    }
+    return r;
+}
