@@ -15,6 +15,7 @@ static int seal_part(struct item *item, uint8_t part, const struct retention_pla
 {
     *id =
         (struct record_id){place->cls, place->bucket, item->subject.serial, item->row.serial, part};
+    buffer_clear(out);
     return record_seal(item->owner->keys, 0, id, 0, plain, out);
 }
 

@@ -166,6 +166,7 @@ struct item {
     unsigned media_count;
     bool original_gone; /* its O has outlived its keep already: delivered from M */
     bool windowed;      /* its text stands in the window */
+    bool held_back;     /* one before it in its conversation failed: not before that one */
     enum item_outcome outcome;
     int result;
 };
@@ -221,7 +222,8 @@ int past_target(struct item *item, struct store_item *target);
 int past_open(struct intake_thread *thread, struct store_read *read, const struct store_item *row,
               uint8_t *part, struct judged *judged, struct span *json);
 struct window;
-void past_load_window(struct item *item, struct window *window);
+/* SLUIS_EIO, SLUIS_ENOMEM ...: without what came before a half would pass for harmless. */
+SLUIS_MUST_CHECK int past_load_window(struct item *item, struct window *window);
 
 /* ---- remask.c ---- */
 struct window_message;
@@ -259,9 +261,9 @@ void window_table_free(struct window_table *table);
 /* The window of a conversation, made when absent (loaded = false then). NULL: no memory. */
 struct window *window_get(struct window_table *table, uint16_t channel, uint64_t subject);
 /* Puts a message in its place (by timestamp, equal ones by serial); once. Drops what is beyond the
- * bounds. */
-void window_add(struct window_table *table, struct window *window, struct span text,
-                bool from_customer, int64_t at_ms, uint64_t serial);
+ * bounds. SLUIS_ENOMEM: it is not there, and its successor would be judged without it. */
+SLUIS_MUST_CHECK int window_add(struct window_table *table, struct window *window, struct span text,
+                                bool from_customer, int64_t at_ms, uint64_t serial);
 /* Takes a message out again: it was not stored, or was revoked. */
 void window_remove(struct window_table *table, uint16_t channel, uint64_t subject, uint64_t serial);
 

@@ -104,11 +104,11 @@ static int mask_back(struct item *item, const struct before *before, const struc
             if (back[i].back == k && n < MASK_FINDINGS_MAX)
                 found[n++] = back[i];
         int r = n ? remask_add(item, before->from[k - 1], found, n) : 0;
-        if (r == SLUIS_ENOMEM || r == SLUIS_EIO || r == SLUIS_ESEALED)
-            return r;
-        if (r != 0)
+        if (r == SLUIS_ECRYPTO) /* damaged: nobody will ever read it */
             LOG(LOG_ALARM, "webhook", "not_remasked",
                 log_u64("serial", before->from[k - 1]->serial), log_error(r));
+        else if (r != 0)
+            return r == SLUIS_EJUDGE || r == SLUIS_ELIMIT ? SLUIS_EAGAIN : r;
     }
     return 0;
 }
@@ -174,14 +174,33 @@ static int judge_follower(struct item *item, const struct json_doc *doc,
 
 /* ---- what is in it ---- */
 
+/* Also what could not be judged is there for its successors. `r`: the judging's result. */
+static int join_window(struct item *item, struct window *window, const struct json_doc *doc, int r)
+{
+    struct intake_thread *t = item->owner;
+    struct span text;
+    int joined = mask_window_text(doc, 0, &t->arena, &text);
+    if (joined == 0 && text.n) {
+        joined = window_add(t->windows, window, text, item->unit.kind == STORE_KIND_MESSAGE,
+                            item->row.at_ms, item->row.serial);
+        item->windowed = joined == 0;
+    }
+    return joined ? joined : r;
+}
+
 static int judge(struct item *item, const struct json_doc *doc, struct judged *judged)
 {
     struct intake_thread *t = item->owner;
     bool conversation = item->unit.kind == STORE_KIND_MESSAGE || item->unit.kind == STORE_KIND_ECHO;
     struct window *window =
         conversation ? window_get(t->windows, item->channel->id, item->subject.serial) : NULL;
-    if (window && !window->loaded)
-        past_load_window(item, window);
+    if (conversation && !window)
+        return SLUIS_ENOMEM;
+    if (window && !window->loaded) {
+        int loaded = past_load_window(item, window);
+        if (loaded != 0)
+            return loaded;
+    }
     struct before before;
     look_back(window, item->row.at_ms, &before);
     const struct judge_input input = {
@@ -200,13 +219,7 @@ static int judge(struct item *item, const struct json_doc *doc, struct judged *j
         r = mask_back(item, &before, judged->back, judged->back_count);
     if (r == 0 && before.n)
         r = judge_follower(item, doc, &before, judged);
-    struct span text;
-    if (window && mask_window_text(doc, 0, &t->arena, &text) == 0 && text.n) {
-        window_add(t->windows, window, text, input.from_customer, item->row.at_ms,
-                   item->row.serial);
-        item->windowed = true;
-    }
-    return r;
+    return window ? join_window(item, window, doc, r) : r;
 }
 
 /* What stands under these names has an id of Meta's by which a tool may ask for the bytes. */
@@ -236,6 +249,20 @@ static int note_media(struct item *item, const struct json_doc *doc)
     return 0;
 }
 
+/* It will not go better when Meta sends it again. */
+static bool is_permanent(int error)
+{
+    return error == SLUIS_EINVAL || error == SLUIS_ELIMIT || error == SLUIS_EJUDGE;
+}
+
+static void hide(struct item *item, struct judged *judged, int why)
+{
+    *judged = (struct judged){.has_media = judged->has_media};
+    item->row.flags |= STORE_ITEM_UNJUDGED;
+    count(webhook_of(item), C_UNJUDGED);
+    LOG(LOG_ALARM, "webhook", "unjudged", log_u64("serial", item->row.serial), log_error(why));
+}
+
 /* Judged, or known to be impossible to judge: then the content goes behind the replacement text. */
 static int judge_or_hide(struct item *item, const struct json_doc *doc, struct judged *judged,
                          bool *unjudged)
@@ -247,11 +274,20 @@ static int judge_or_hide(struct item *item, const struct json_doc *doc, struct j
     *unjudged = r == SLUIS_EJUDGE || r == SLUIS_ELIMIT;
     if (!*unjudged)
         return r;
-    *judged = (struct judged){.has_media = judged->has_media};
-    item->row.flags |= STORE_ITEM_UNJUDGED;
-    count(t->webhook, C_UNJUDGED);
-    LOG(LOG_ALARM, "webhook", "unjudged", log_u64("serial", item->row.serial), log_error(r));
+    hide(item, judged, r);
     return 0;
+}
+
+/* What was judged and cannot be rendered is hidden as well. */
+static int seal_or_hide(struct item *item, const struct json_doc *doc, struct judged *judged,
+                        bool *unjudged, int64_t now)
+{
+    int r = item_seal(item, doc, judged, *unjudged, now);
+    if (*unjudged || !is_permanent(r))
+        return r;
+    *unjudged = true;
+    hide(item, judged, r);
+    return item_seal(item, doc, judged, true, now);
 }
 
 /* ---- in all ---- */
@@ -297,7 +333,7 @@ static int prepare(struct item *item)
         r = item->channel->media_pass ? note_media(item, doc) : 0;
     }
     if (r == 0)
-        r = item_seal(item, doc, &judged, unjudged, now);
+        r = seal_or_hide(item, doc, &judged, &unjudged, now);
     if (r == 0)
         r = item_log_intents(item, &judged, unjudged);
     struct store_item target;
@@ -309,32 +345,48 @@ static int prepare(struct item *item)
     return r;
 }
 
-/* It will not go better when Meta sends it again. */
-static bool is_permanent(int error)
+/* Meta sends the whole POST again: what follows in the same conversation waits for this one, or it
+ * would be judged and delivered before it. Same contact, same thread. */
+static void hold_back(struct item *item)
 {
-    return error == SLUIS_EINVAL || error == SLUIS_ELIMIT || error == SLUIS_EJUDGE;
+    struct batch *b = item->batch;
+    bool after = false;
+    for (unsigned i = 0; i < b->item_count; i++) {
+        struct item *other = b->items[i];
+        if (after && span_eq(other->unit.contact, item->unit.contact) &&
+            span_eq(other->unit.user_id, item->unit.user_id))
+            other->held_back = true;
+        after |= other == item;
+    }
 }
 
-/* Not submitted: nothing of it may stay behind. */
+/* Not submitted. What goes aside stays in the window: its successors may complete it. */
 static void give_up(struct item *item, int result)
 {
     struct intake_thread *t = item->owner;
+    bool aside = is_permanent(result);
     if (item->subject.serial)
         subject_settled(t->subjects, &item->subject, result);
-    if (item->windowed)
+    if (item->windowed && !aside)
         window_remove(t->windows, item->row.channel, item->row.subject, item->row.serial);
-    if (result == SLUIS_EEXPIRED)
+    if (result == SLUIS_EEXPIRED) {
         item_settled(item, ITEM_EXPIRED, 0);
-    else if (is_permanent(result))
+    } else if (aside) {
         drop_to_quarantine(item, "not_storable");
-    else
+    } else {
+        hold_back(item);
         item_settled(item, ITEM_STORED, result);
+    }
 }
 
 void item_judge(struct item *item)
 {
     struct webhook *w = webhook_of(item);
     item->channel = find_channel(item);
+    if (item->held_back) {
+        item_settled(item, ITEM_STORED, SLUIS_EAGAIN);
+        return;
+    }
     if (!item->channel) {
         count(w, C_UNKNOWN_CHANNEL);
         drop_to_quarantine(item, "unknown_channel");

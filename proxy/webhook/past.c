@@ -80,44 +80,43 @@ static int load_one(struct item *item, struct store_read *read, const struct sto
     int r = past_open(t, read, row, &part, &judged, &json);
     if (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED)
         return 0;
+    if (r == SLUIS_ECRYPTO || r == SLUIS_EINVAL) { /* damaged: nobody will ever read it */
+        LOG(LOG_ALARM, "webhook", "record_damaged", log_u64("serial", row->serial), log_error(r));
+        return 0;
+    }
     if (r == 0)
         r = json_scan(&doc, json, &t->arena, NULL);
     if (r == 0)
         r = mask_window_text(&doc, 0, &t->arena, &text);
     if (r == 0 && text.n)
-        window_add(t->windows, window, text, row->kind == STORE_KIND_MESSAGE, row->at_ms,
-                   row->serial);
+        r = window_add(t->windows, window, text, row->kind == STORE_KIND_MESSAGE, row->at_ms,
+                       row->serial);
     return r;
 }
 
-/* After a restart or an eviction: the conversation's last messages, from the store. A failure
- * leaves the window short and is logged: detection then sees the message with less before it. */
-void past_load_window(struct item *item, struct window *window)
+/* After a restart or an eviction: the conversation's last messages, from the store. */
+int past_load_window(struct item *item, struct window *window)
 {
     struct store_read *read;
     uint64_t serial = 0;
     unsigned messages = 0;
-    window->loaded = true;
     int r = store_read_begin(item->owner->webhook->deps.store, &read);
-    if (r == 0) {
-        r = store_get_head(read, item->channel->id, item->subject.serial, &serial);
-        for (unsigned i = 0; r == 0 && serial != 0 && i < WINDOW_ITEMS_MAX; i++) {
-            struct store_item row;
-            r = store_get_item(read, serial, &row);
-            if (r != 0 || messages == DETECT_WINDOW_MESSAGES ||
-                item->row.at_ms - row.at_ms > (int64_t)DETECT_WINDOW_MINUTES * 60000)
-                break;
-            if (row.kind != STORE_KIND_STATUS && row.kind != STORE_KIND_ACCOUNT) {
-                r = load_one(item, read, &row, window);
-                messages++;
-            }
-            serial = row.previous;
+    if (r != 0)
+        return r;
+    r = store_get_head(read, item->channel->id, item->subject.serial, &serial);
+    for (unsigned i = 0; r == 0 && serial != 0 && i < WINDOW_ITEMS_MAX; i++) {
+        struct store_item row;
+        r = store_get_item(read, serial, &row);
+        if (r != 0 || messages == DETECT_WINDOW_MESSAGES ||
+            item->row.at_ms - row.at_ms > (int64_t)DETECT_WINDOW_MINUTES * 60000)
+            break;
+        if (row.kind != STORE_KIND_STATUS && row.kind != STORE_KIND_ACCOUNT) {
+            r = load_one(item, read, &row, window);
+            messages++;
         }
-        store_read_end(read);
+        serial = row.previous;
     }
-    if (r != 0 && r != SLUIS_ENOENT) {
-        LOG(LOG_ERROR, "webhook", "window_not_loaded", log_u64("serial", item->row.serial),
-            log_error(r));
-        window->loaded = false; /* the next message tries again */
-    }
+    store_read_end(read);
+    window->loaded = r == 0 || r == SLUIS_ENOENT;
+    return window->loaded ? 0 : r;
 }

@@ -139,7 +139,8 @@ static int seal(struct item *item, const struct record_id *id, const struct buff
                         : record_seal(item->owner->keys, 0, id, 0, buffer_span(plain), out);
 }
 
-static int make(struct item *item, const struct earlier *e, struct remask *m)
+/* `hidden`: what is known of it cannot be masked singly; all its content goes. */
+static int make(struct item *item, const struct earlier *e, struct remask *m, bool hidden)
 {
     const struct store_item *row = &e->row;
     enum mask_table table = row->kind == STORE_KIND_SENT ? MASK_TABLE_SEND : MASK_TABLE_WEBHOOK;
@@ -148,12 +149,12 @@ static int make(struct item *item, const struct earlier *e, struct remask *m)
     m->row = *row;
     m->record_o = (struct record_id){row->cls_o, row->bucket_o, row->subject, row->serial, 'O'};
     m->record_m = (struct record_id){row->cls_m, row->bucket_m, row->subject, row->serial, 'M'};
-    m->has_o = row->cls_o && e->part == 'O' && may_keep(item, e);
+    m->has_o = !hidden && row->cls_o && e->part == 'O' && may_keep(item, e);
     m->has_m = row->cls_m != 0;
     buffer_init(&packed_m, STORE_RECORD_MAX);
     if (m->has_m)
         r = render_storage(item->owner, item->channel, &e->doc, table, &e->judged,
-                           row->flags & STORE_ITEM_UNJUDGED, &packed_m);
+                           hidden || row->flags & STORE_ITEM_UNJUDGED, &packed_m);
     if (r == 0 && m->has_m)
         r = seal(item, &m->record_m, &packed_m, &m->sealed_m);
     struct buffer packed;
@@ -187,6 +188,11 @@ static int put_on_record(struct item *item, const struct earlier *e)
     return r ? r : item_add_leaf(item, &event);
 }
 
+static bool is_permanent(int error)
+{
+    return error == SLUIS_EINVAL || error == SLUIS_ELIMIT || error == SLUIS_EJUDGE;
+}
+
 int remask_add(struct item *item, const struct window_message *message,
                const struct finding *findings, size_t n)
 {
@@ -194,9 +200,12 @@ int remask_add(struct item *item, const struct window_message *message,
     int r = find_earlier(item, message->serial, &e);
     if (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED)
         return 0; /* nothing of it is left to mask */
-    if (r == 0)
+    bool hidden = false;
+    if (r == 0) {
         r = place_findings(item, &e, message, findings, n);
-    if (r != 0)
+        hidden = is_permanent(r);
+    }
+    if (r != 0 && !hidden)
         return r;
     struct remask *m = (struct remask *)find_in(item->remasks, message->serial);
     bool again = m != NULL;
@@ -210,7 +219,9 @@ int remask_add(struct item *item, const struct window_message *message,
         m->next = item->remasks;
         item->remasks = m;
     }
-    r = make(item, &e, m);
+    r = make(item, &e, m, hidden);
+    if (!hidden && is_permanent(r))
+        r = make(item, &e, m, true);
     if (r == 0 && !again) {
         LOG(LOG_INFO, "webhook", "remasked", log_u64("serial", message->serial),
             log_u64("by", item->row.serial));

@@ -26,8 +26,8 @@ static void on_note(struct mail *mail)
     if (subject_resolve(t->subjects, contact, user_id, &subject) == 0) {
         struct window *window =
             subject.new_hashes == 0 ? window_get(t->windows, n->channel, subject.serial) : NULL;
-        if (window)
-            window_add(t->windows, window, text, false, n->at_ms, n->serial);
+        if (window && window_add(t->windows, window, text, false, n->at_ms, n->serial) != 0)
+            window->loaded = false; /* it is committed: the next message reads it from the store */
         subject_settled(t->subjects, &subject, subject.new_hashes ? SLUIS_ENOENT : 0);
     }
     sodium_memzero(n->bytes, n->contact + n->user_id + n->text);

@@ -134,8 +134,8 @@ static bool is_newer(const struct window_message *m, int64_t at_ms, uint64_t ser
     return m->at_ms > at_ms || (m->at_ms == at_ms && m->serial > serial);
 }
 
-void window_add(struct window_table *t, struct window *w, struct span text, bool from_customer,
-                int64_t at_ms, uint64_t serial)
+int window_add(struct window_table *t, struct window *w, struct span text, bool from_customer,
+               int64_t at_ms, uint64_t serial)
 {
     struct slot *s = (struct slot *)w;
     uint32_t cut = 0;
@@ -148,15 +148,14 @@ void window_add(struct window_table *t, struct window *w, struct span text, bool
     unsigned place = 0; /* newest first; what arrives late goes behind */
     for (unsigned i = 0; i < w->count; i++) {
         if (w->messages[i].serial == serial)
-            return;
+            return 0;
         place += is_newer(&w->messages[i], at_ms, serial);
     }
     if (place == DETECT_WINDOW_MESSAGES)
-        return;
+        return 0;
     char *copy = malloc(text.n ? text.n : 1);
-    if (!copy) /* a window is a help to detection of the next message; without memory it is shorter
-                */
-        return;
+    if (!copy)
+        return SLUIS_ENOMEM;
     if (text.n)
         memcpy(copy, text.p, text.n);
     if (w->count == DETECT_WINDOW_MESSAGES)
@@ -172,4 +171,5 @@ void window_add(struct window_table *t, struct window *w, struct span text, bool
         drop_message(t, s, w->count - 1);
     while (t->bytes > WINDOW_BYTES_MAX && t->oldest != s)
         drop_slot(t, t->oldest);
+    return 0;
 }

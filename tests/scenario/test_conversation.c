@@ -118,8 +118,8 @@ static void halves(struct world *w, long long at_a, long long at_b, const char *
     int status = 503;
     tool_set(&w->tools[0], tool_status, &status);
     assert_int_equal(send_at(w, PHONE, "wamid.a", a, at_a), 200);
-    for (unsigned i = 0; tool_count(&w->tools[0]) == 0 && i < 500; i++) /* its one attempt is over */
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    for (unsigned i = 0; tool_count(&w->tools[0]) == 0 && i < 500; i++)
+        world_sleep(10); /* its one attempt is over */
     assert_int_equal(send_at(w, PHONE, "wamid.b", b, at_b), 200);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(stored(w, i, 'M', json, sizeof(json), NULL), 0);
@@ -273,7 +273,7 @@ static void test_sent(void **state)
 
 /* ---- taking back ---- */
 
-static int revoke(struct world *w, const char *from, const char *id, const char *target)
+static int take_back(struct world *w, const char *from, const char *id, const char *target)
 {
     char body[1024];
     snprintf(body, sizeof(body),
@@ -294,8 +294,8 @@ static void test_revoke(void **state)
     open_world(&w);
     assert_int_equal(world_send(&w, PHONE, "wamid.a", "spijt"), 200);
     /* somebody else's, and one that never was */
-    assert_int_equal(revoke(&w, "31600000002", "wamid.x", "wamid.a"), 200);
-    assert_int_equal(revoke(&w, PHONE, "wamid.y", "wamid.none"), 200);
+    assert_int_equal(take_back(&w, "31600000002", "wamid.x", "wamid.a"), 200);
+    assert_int_equal(take_back(&w, PHONE, "wamid.y", "wamid.none"), 200);
     assert_int_equal(stored(&w, 0, 'O', json, sizeof(json), NULL), 0);
     /* a status with the id of the message is not the message */
     char status[1024];
@@ -307,10 +307,10 @@ static void test_revoke(void **state)
              "\"}]}}]}]}",
              (long long)time(NULL));
     assert_int_equal(world_post(&w, status), 200);
-    assert_int_equal(revoke(&w, PHONE, "wamid.z", "wamid.s"), 200);
+    assert_int_equal(take_back(&w, PHONE, "wamid.z", "wamid.s"), 200);
     assert_int_equal(stored(&w, 3, 'O', json, sizeof(json), NULL), 0);
     /* the person's own */
-    assert_int_equal(revoke(&w, PHONE, "wamid.r", "wamid.a"), 200);
+    assert_int_equal(take_back(&w, PHONE, "wamid.r", "wamid.a"), 200);
     assert_int_equal(stored(&w, 0, 'O', json, sizeof(json), NULL), -1);
     assert_int_equal(stored(&w, 0, 'M', json, sizeof(json), NULL), 0);
     close_world(&w);
