@@ -50,12 +50,18 @@ struct split {
     struct contact_key *keys; /* their phone numbers and BSUIDs, sorted */
     uint32_t contact_count, key_count, claimed;
     struct mask_unit unit;
+    int error; /* memory ran out: no unit may be given with a part missing */
 };
 
 static struct span text_of(struct split *s, uint32_t node)
 {
     struct span out;
-    return json_string(s->doc, node, s->arena, &out) == 0 ? out : SPAN_EMPTY;
+    if (!json_is(s->doc, node, JSON_STRING))
+        return SPAN_EMPTY;
+    int error = json_string(s->doc, node, s->arena, &out);
+    if (error)
+        s->error = error;
+    return error ? SPAN_EMPTY : out;
 }
 
 static struct span first_of(struct split *s, uint32_t item, const char *const names[2])
@@ -194,8 +200,8 @@ static void open_value(struct split *s, uint32_t contact)
 static int give(struct split *s, const struct json_doc *doc)
 {
     struct span json = doc ? doc->text : buffer_span(&s->json);
-    if (s->json.error)
-        return s->json.error;
+    if (s->json.error || s->error)
+        return s->json.error ? s->json.error : s->error;
     int error = arena_try_copy(s->arena, json, &s->unit.json);
     if (error)
         return error;

@@ -192,6 +192,11 @@ void batch_begin(struct intake_thread *thread, struct exchange *ex, const struct
     b->exchange = exchange_id(ex);
     exchange_take_body(ex, &b->body);
     arena_init(&b->arena, WEBHOOK_ARENA_MAX);
+    if (b->body.error || b->body.n != size) { /* a short body must not pass for Meta's */
+        note_error(b, SLUIS_ENOMEM);
+        batch_finish(b);
+        return;
+    }
     const struct json_limits limits = {JSON_DEPTH_DEFAULT, WEBHOOK_VALUES_MAX};
     int r = json_scan(&b->doc, buffer_span(&b->body), &b->arena, &limits);
     const char *reason = r == 0 ? NULL : b->doc.error ? b->doc.error : error_word(r);
