@@ -36,6 +36,8 @@ struct admin_deps {
     void *ctx;
 };
 SLUIS_MUST_CHECK int admin_new(const struct admin_deps *deps, struct admin **out);
+/* Ends a backup that is being made, and waits for it: before the store is closed. */
+void admin_stop(struct admin *admin);
 void admin_free(struct admin *admin);
 
 /* Handlers; ctx from admin_context. `control`: the Unix socket, where every endpoint is open. */

@@ -38,14 +38,16 @@ enum audit_action {
     AUDIT_QUARANTINE,
     AUDIT_QUEUE, /* an operator retried or dropped a delivery */
     AUDIT_READ_LOG,
-    AUDIT_REMASK, /* a later message showed what an earlier one holds: masked anew */
-    AUDIT_SETUP, /* a set-up call of a tool was answered here, not forwarded */
+    AUDIT_REMASK,   /* a later message showed what an earlier one holds: masked anew */
+    AUDIT_SETUP,    /* a set-up call of a tool was answered here, not forwarded */
     AUDIT_PURGE,    /* expired buckets: their keys were destroyed */
     AUDIT_ERASE,    /* a person's or a single message's keys were destroyed */
     AUDIT_SUBJECT,  /* a person was looked up or exported */
     AUDIT_RESTRICT, /* art. 18: set or lifted */
     AUDIT_HOLD,     /* legal hold: set or released */
     AUDIT_CLOCK,    /* an operator vouched for the clock */
+    AUDIT_KEYS,     /* the root key was replaced; the gateway was unsealed */
+    AUDIT_BACKUP,   /* a backup begun, made, verified, or confirmed destroyed */
     AUDIT_ACTION_COUNT
 };
 const char *audit_action_word(enum audit_action action);

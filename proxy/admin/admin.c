@@ -30,6 +30,14 @@ static const struct endpoint {
     {HTTP_POST, "sluis/v1/purge", true, admin_purge},
     {HTTP_GET, "sluis/v1/purge/report", true, admin_purge_report},
     {HTTP_POST, "sluis/v1/keys/clock-accept", true, admin_clock_accept},
+    {HTTP_POST, "sluis/v1/doctor/store", true, admin_doctor_store},
+    {HTTP_GET, "sluis/v1/backup", true, admin_backup_state},
+    {HTTP_POST, "sluis/v1/backup", true, admin_backup_make},
+    {HTTP_POST, "sluis/v1/backup/verify", true, admin_backup_verify},
+    {HTTP_GET, "sluis/v1/backup/register", true, admin_backup_register},
+    {HTTP_POST, "sluis/v1/backup/gone", true, admin_backup_gone},
+    {HTTP_GET, "sluis/v1/keys", true, admin_keys_status},
+    {HTTP_POST, "sluis/v1/keys/rotate", true, admin_keys_rotate},
 };
 
 int admin_new(const struct admin_deps *deps, struct admin **out)
@@ -42,18 +50,27 @@ int admin_new(const struct admin_deps *deps, struct admin **out)
     a->open = (struct admin_side){a, false};
     a->control = (struct admin_side){a, true};
     int r = doctor_new(a, &a->doctor);
+    if (r == 0)
+        r = backup_work_new(a, &a->backup);
     if (r != 0) {
-        free(a);
+        admin_free(a);
         return r;
     }
     *out = a;
     return 0;
 }
 
+void admin_stop(struct admin *a)
+{
+    if (a)
+        backup_work_stop(a->backup);
+}
+
 void admin_free(struct admin *a)
 {
     if (!a)
         return;
+    backup_work_free(a->backup);
     doctor_free(a->doctor);
     free(a);
 }

@@ -3,12 +3,14 @@
 #define SLUIS_ADMIN_INTERNAL_H
 
 #include "sluis/admin.h"
+#include "sluis/backup.h"
 #include "sluis/base/clock.h"
 #include "sluis/base/json.h"
 #include "sluis/base/log.h"
 
 #define ADMIN_ANSWER_MAX (16u * 1024 * 1024) /* bytes of one answer */
 #define ADMIN_LOG_PAGE 1000u                 /* leaves in one page */
+#define ADMIN_RECOVERY_FILE "recovery.pub"   /* in the keyring's folder, 64 hex digits */
 #define ADMIN_BODY_MAX (64u * 1024)
 
 struct admin_side {
@@ -20,6 +22,7 @@ struct admin {
     struct admin_deps deps;
     struct admin_side open, control;
     struct doctor *doctor;
+    struct backup_work *backup;
 };
 
 struct admin_request {
@@ -63,6 +66,24 @@ void admin_doctor_meta(struct admin_request *r);
 void admin_purge(struct admin_request *r);
 void admin_purge_report(struct admin_request *r);
 void admin_clock_accept(struct admin_request *r);
+
+/* backup.c */
+void admin_backup_state(struct admin_request *r);
+void admin_backup_make(struct admin_request *r);
+void admin_backup_verify(struct admin_request *r);
+void admin_backup_register(struct admin_request *r);
+void admin_backup_gone(struct admin_request *r);
+int backup_work_new(struct admin *admin, struct backup_work **out);
+void backup_work_stop(struct backup_work *work);
+void backup_work_free(struct backup_work *work);
+/* scrub.c */
+void admin_add_counts(struct buffer *out, const struct backup_counts *counts);
+/* Appends to the buffer `ctx`, which begins with "[", and raises the alarm. */
+void admin_add_finding(void *ctx, const struct backup_finding *finding);
+void admin_doctor_store(struct admin_request *r);
+/* keys.c */
+void admin_keys_status(struct admin_request *r);
+void admin_keys_rotate(struct admin_request *r);
 
 int doctor_new(struct admin *admin, struct doctor **out);
 void doctor_free(struct doctor *doctor);

@@ -36,6 +36,8 @@ static const char *const action_words[AUDIT_ACTION_COUNT] = {
     [AUDIT_RESTRICT] = "restrict",
     [AUDIT_HOLD] = "hold",
     [AUDIT_CLOCK] = "clock",
+    [AUDIT_KEYS] = "keys",
+    [AUDIT_BACKUP] = "backup",
 };
 
 /* In the order of enum detect_type, which this room may not see; its test holds them together. */

@@ -20,6 +20,12 @@
         "--json", 'j', NULL, false, "machine-readable output"                                      \
     }
 
+#define O_PASSPHRASE                                                                               \
+    {                                                                                              \
+        "--passphrase", 'p', "FILE", false,                                                        \
+            "file with the passphrase, or - for standard input; never an argument"                 \
+    }
+
 static int run_scan(const struct cli_call *call)
 {
     (void)call; /* scan reads its own options: see cli_main */
@@ -68,7 +74,8 @@ static const struct cli_command commands[] = {
       O_SOCKET,
       O_JSON,
       {"--route", 'r', "NAME", false, "send a signed test message to this route"},
-      {"--meta", 'm', NULL, false, "ask Meta where each channel's callback points"}}},
+      {"--meta", 'm', NULL, false, "ask Meta where each channel's callback points"},
+      {"--store", 'S', NULL, false, "open every stored value and check its tag, while serving"}}},
     {"token add",
      "",
      "make a token for a tool; it is shown once",
@@ -166,6 +173,63 @@ static const struct cli_command commands[] = {
       {"--dry-run", 'd', NULL, false, "say what would be destroyed"},
       {"--report", 'r', NULL, false, "the signed statements of a period (days, UTC)"},
       {"--lang", 'l', "LANG", false, "nl (default) or en, for --report"}}},
+    {"keys status",
+     "",
+     "whose keyring, its generation, where the root key comes from",
+     "sluis keys status",
+     cmd_keys_status,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"keys rotate",
+     "",
+     "a new root key; the old one opens nothing any more",
+     "sluis keys rotate",
+     cmd_keys_rotate,
+     {O_CONFIG, O_SOCKET, O_JSON, O_PASSPHRASE}},
+    {"keys recovery",
+     "",
+     "make the key pair for backups of the keyring; the secret is shown once",
+     "sluis keys recovery",
+     cmd_keys_recovery,
+     {O_CONFIG}},
+    {"backup list",
+     "",
+     "registered backups of the keyring",
+     "sluis backup list",
+     cmd_backup_list,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"backup confirm",
+     "N",
+     "say that keyring backup N is destroyed everywhere",
+     "sluis backup confirm 3",
+     cmd_backup_confirm,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"backup verify",
+     "DIR",
+     "prove a backup restorable with today's keyring",
+     "sluis backup verify /var/backups/sluis-2027-01-01",
+     cmd_backup_verify,
+     {O_CONFIG, O_SOCKET, O_JSON}},
+    {"backup",
+     "",
+     "back up the running gateway into a new folder: data and keyring apart",
+     "sluis backup --to /var/backups/sluis-2027-01-01 --verify",
+     cmd_backup,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--to", 't', "DIR", false, "folder to make; the gateway's user must be able to"},
+      {"--verify", 'v', NULL, false, "prove it restorable afterwards"},
+      {"--keep", 'k', "DAYS", false, "keyring part: to be destroyed within (default 31)"},
+      {"--data-only", 'd', NULL, false, "no backup of the keyring"}}},
+    {"restore",
+     "",
+     "put a backup in place, with no gateway running, into empty folders",
+     "sluis restore --from /var/backups/sluis-2027-01-01",
+     cmd_restore,
+     {O_CONFIG,
+      {"--from", 'f', "DIR", false, "the data part, or the folder with it"},
+      {"--keyring", 'k', "FILE", false, "the keyring part; default: the keyring that is there"},
+      {"--recovery-key", 'r', "FILE", false, "file with the recovery secret"}}},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -179,13 +243,9 @@ static const char *const later[] = {
     "consent",
     "subject",
     "history",
-    "backup",
-    "restore",
     "audit export",
     "audit checkpoint",
     "audit reconcile",
-    "keys status",
-    "keys rotate",
     "keys unseal",
 };
 

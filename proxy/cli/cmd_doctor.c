@@ -89,11 +89,13 @@ int cmd_doctor(const struct cli_call *call)
     int worst = CLI_DONE;
     if (call->word_count)
         return cli_usage(call, "no words are expected");
-    if (!route && !cli_has(call, "--meta"))
+    if (!route && !cli_has(call, "--meta") && !cli_has(call, "--store"))
         return ask_health(call);
     if (route)
         worst = ask_route(call, route);
     if (cli_has(call, "--meta") && ask_meta(call) != CLI_DONE)
+        worst = CLI_FAILED;
+    if (cli_has(call, "--store") && doctor_store(call) != CLI_DONE)
         worst = CLI_FAILED;
     return worst;
 }

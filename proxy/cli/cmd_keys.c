@@ -7,11 +7,14 @@
 #include <sodium.h>
 #include <stdio.h>
 
-static void tell(const struct cli_call *call, const struct config *config, bool made)
+static void tell(const struct cli_call *call, const struct config *config, bool made,
+                 const char *secret)
 {
     if (!cli_has(call, "--json")) {
         printf("keyring: %s%s\nroot key: %s\n", config->keys_path,
                made ? "" : " (was there already: nothing was made)", config->keys_root_file);
+        if (secret[0])
+            printf("recovery secret: %s\n", secret);
         return;
     }
     struct buffer out;
@@ -20,8 +23,34 @@ static void tell(const struct cli_call *call, const struct config *config, bool 
     json_quote(&out, span_str(config->keys_path));
     buffer_add(&out, SPAN(",\"root_key\":"));
     json_quote(&out, span_str(config->keys_root_file));
+    if (secret[0])
+        buffer_addf(&out, ",\"recovery_secret\":\"%s\"", secret);
     printf("%.*s,\"made\":%s}\n", (int)out.n, out.p, made ? "true" : "false");
     buffer_free(&out);
+}
+
+static int init(const struct cli_call *call, const struct config *config, struct diag *diag)
+{
+    struct keyring_config keys = {.path = config->keys_path, .root_file = config->keys_root_file};
+    char secret[2 * KEYRING_RECOVERY_KEY + 1] = "";
+    struct diag none = {.text = ""};
+    struct keyring *keyring;
+    bool recovery_made;
+    bool made = keyring_open(&keys, &keyring, &none) != 0;
+    keys.make = true;
+    int r = made ? keyring_open(&keys, &keyring, diag) : 0;
+    if (r != 0)
+        return r;
+    keyring_close(keyring);
+    r = keys_recovery_make(config->keys_path, secret, &recovery_made);
+    tell(call, config, made, secret);
+    if (made && !cli_has(call, "--json"))
+        fprintf(stderr, "Keep the root key apart from the keyring and from backups: whoever has\n"
+                        "all three reads everything. Losing the root key loses every message.\n");
+    if (secret[0])
+        keys_recovery_tell(config->keys_path);
+    sodium_memzero(secret, sizeof(secret));
+    return r;
 }
 
 int cmd_keys_init(const struct cli_call *call)
@@ -30,28 +59,15 @@ int cmd_keys_init(const struct cli_call *call)
     struct diag diag = {.text = ""};
     char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
     struct config *config;
-    struct keyring *keyring;
     if (call->word_count)
         return cli_usage(call, "no words are expected");
     if (sodium_init() < 0 || config_load(file ? file : CLI_CONFIG, &config, &diag) != 0) {
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
         return CLI_FAILED;
     }
-    struct keyring_config keys = {.path = config->keys_path, .root_file = config->keys_root_file};
-    struct diag none = {.text = ""};
-    bool made = keyring_open(&keys, &keyring, &none) != 0;
-    keys.make = true;
-    int r = made ? keyring_open(&keys, &keyring, &diag) : 0;
-    if (r == 0) {
-        keyring_close(keyring);
-        tell(call, config, made);
-        if (made && !cli_has(call, "--json"))
-            fprintf(stderr,
-                    "Keep the root key apart from the keyring and from backups: whoever has\n"
-                    "all three reads everything. Losing the root key loses every message.\n");
-    } else {
+    int r = init(call, config, &diag);
+    if (r != 0 && diag.text[0])
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
-    }
     config_unref(config);
     return r == 0 ? CLI_DONE : CLI_FAILED;
 }

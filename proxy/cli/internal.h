@@ -88,6 +88,26 @@ int cmd_queue_drop(const struct cli_call *call);
 int cmd_audit_list(const struct cli_call *call);
 int cmd_doctor(const struct cli_call *call);
 int cmd_keys_init(const struct cli_call *call);
+int cmd_keys_status(const struct cli_call *call);
+int cmd_keys_rotate(const struct cli_call *call);
+int cmd_keys_recovery(const struct cli_call *call);
+int cmd_backup(const struct cli_call *call);
+int cmd_backup_list(const struct cli_call *call);
+int cmd_backup_verify(const struct cli_call *call);
+int cmd_backup_confirm(const struct cli_call *call);
+int cmd_restore(const struct cli_call *call);
+
+/* cmd_keyring.c */
+int doctor_store(const struct cli_call *call);
+/* Makes the recovery key pair unless there is one: the public half beside the keyring, the secret
+ * as 64 hex digits in `secret` (wipe it). */
+int keys_recovery_make(const char *keys_path, char secret[65], bool *made);
+void keys_recovery_tell(const char *keys_path);
+/* Appends {"passphrase":...} as --passphrase says, or {}; CLI_FAILED when it cannot be read. */
+int keys_passphrase_body(const struct cli_call *call, struct buffer *out);
+
+/* cmd_backup.c */
+void print_damaged(const struct control_answer *a, uint32_t list);
 int cmd_policy_check(const struct cli_call *call);
 int cmd_policy_explain(const struct cli_call *call);
 int cmd_policy_test(const struct cli_call *call);

@@ -268,6 +268,7 @@ static void settle_mail(struct gateway *gw)
 static void end(struct gateway *gw)
 {
     purge_stop(gw->purge); /* it may wait for the loops */
+    admin_stop(gw->admin);
     join_loops(gw);
     settle_mail(gw);
     listen_close(gw);

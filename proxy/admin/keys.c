@@ -1,0 +1,61 @@
+/* `sluis keys status` and `rotate`: the keyring of the running gateway. */
+#include "internal.h"
+
+#include <sodium.h>
+
+static void add_status(struct admin_request *r, struct buffer *out)
+{
+    struct keyring_status s;
+    keyring_status(r->admin->deps.keyring, &s);
+    buffer_add(out, SPAN("{\"installation\":\""));
+    buffer_add_hex(out, span_of(s.installation, sizeof(s.installation)));
+    buffer_addf(out,
+                "\",\"generation\":%llu,\"keys\":%llu,\"behind\":%s,\"locked\":%s,\"root\":\"%s\"}",
+                (unsigned long long)s.generation, (unsigned long long)s.cover_nodes,
+                s.behind ? "true" : "false", s.locked ? "true" : "false", s.root);
+}
+
+void admin_keys_status(struct admin_request *r)
+{
+    struct buffer out;
+    buffer_init(&out, 1024);
+    add_status(r, &out);
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
+static const char *why_not(int result)
+{
+    switch (result) {
+    case SLUIS_EDENIED:
+        return "the root key is a credential: replace it where it is provided";
+    case SLUIS_EINVAL:
+        return "a passphrase of at least 12 bytes belongs to a passphrase root, and to no other";
+    default:
+        return "the new root key could not be made; the old one, or the new, opens: a start finds "
+               "out";
+    }
+}
+
+void admin_keys_rotate(struct admin_request *r)
+{
+    struct diag diag = {.text = ""};
+    const struct audit_event event = {
+        .at_ms = clock_wall_ms(), .action = AUDIT_KEYS, .actor = "operator", .outcome = "rotate"};
+    int result = admin_record(r->admin->deps.store, &event);
+    if (result == 0)
+        result = keyring_rotate_root(r->admin->deps.keyring, admin_text(r, "passphrase"));
+    else
+        diag_set(&diag, NULL, 0, 0, "the access log refuses");
+    if (result != 0) {
+        admin_error(r, 422, error_word(result), diag.text[0] ? diag.text : why_not(result));
+        return;
+    }
+    if (keyring_bind(r->admin->deps.keyring, r->admin->deps.store, true, &diag) != 0)
+        LOG(LOG_ALARM, "keys", "not_bound", log_word("reason", diag.text));
+    struct buffer out;
+    buffer_init(&out, 1024);
+    add_status(r, &out);
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}

@@ -1,0 +1,218 @@
+/* `sluis keys status`, `rotate`, `recovery`; `sluis doctor --store`. */
+#include "internal.h"
+
+#include "sluis/base/encode.h"
+#include "sluis/config.h"
+#include "sluis/keyring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RECOVERY_FILE "recovery.pub"
+#define HEX (2 * KEYRING_RECOVERY_KEY)
+
+static void tell_status(const struct control_answer *a)
+{
+    char value[80];
+    printf("installation: %s\n", print_member(a, 0, "installation", value, sizeof(value)));
+    printf("generation: %s\n", print_member(a, 0, "generation", value, sizeof(value)));
+    printf("keys: %s\n", print_member(a, 0, "keys", value, sizeof(value)));
+    printf("root key: %s\n", print_member(a, 0, "root", value, sizeof(value)));
+    if (strcmp(print_member(a, 0, "locked", value, sizeof(value)), "true") != 0)
+        printf("NOT locked in memory: keys may reach the swap (LimitMEMLOCK=)\n");
+    if (strcmp(print_member(a, 0, "behind", value, sizeof(value)), "false") != 0)
+        printf("BEHIND: a destruction has not reached the disk yet\n");
+}
+
+int cmd_keys_status(const struct cli_call *call)
+{
+    struct control_answer a;
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    if (control_call(call, HTTP_GET, "/sluis/v1/keys", SPAN_EMPTY, &a) != 0)
+        return CLI_FAILED;
+    if (!print_json(call, &a))
+        tell_status(&a);
+    control_free(&a);
+    return CLI_DONE;
+}
+
+int cmd_keys_rotate(const struct cli_call *call)
+{
+    struct control_answer a;
+    struct buffer body;
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    buffer_init(&body, 4096);
+    int r = keys_passphrase_body(call, &body);
+    if (r == 0)
+        r = control_call(call, HTTP_POST, "/sluis/v1/keys/rotate", buffer_span(&body), &a);
+    buffer_free(&body);
+    if (r != 0)
+        return r;
+    if (!print_json(call, &a)) {
+        printf("the keyring is sealed under a new root key; the old one opens nothing any more\n");
+        tell_status(&a);
+    }
+    control_free(&a);
+    return CLI_DONE;
+}
+
+/* {"passphrase":...} from a file or standard input, never from the command line; {} without. */
+int keys_passphrase_body(const struct cli_call *call, struct buffer *out)
+{
+    const char *file = cli_value(call, "--passphrase", 0);
+    char text[1024];
+    size_t n = 0;
+    ssize_t got = 1;
+    if (!file) {
+        buffer_add(out, SPAN("{}"));
+        return CLI_DONE;
+    }
+    int fd = strcmp(file, "-") == 0 ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && n < sizeof(text) && (got = read(fd, text + n, sizeof(text) - n)) > 0)
+        n += (size_t)got;
+    if (fd > STDERR_FILENO)
+        close(fd);
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+        n--;
+    bool good = fd >= 0 && got >= 0 && n >= KEYRING_PASSPHRASE_MIN && n < sizeof(text);
+    if (good) {
+        buffer_add(out, SPAN("{\"passphrase\":"));
+        json_quote(out, span_of(text, n));
+        buffer_add_char(out, '}');
+    } else {
+        fprintf(stderr,
+                "sluis %s: --passphrase: a passphrase of %d to 1023 bytes was expected in "
+                "%s\n",
+                call->command->name, KEYRING_PASSPHRASE_MIN, file);
+    }
+    sodium_memzero(text, sizeof(text));
+    return good ? CLI_DONE : CLI_FAILED;
+}
+
+int keys_recovery_make(const char *keys_path, char secret[HEX + 1], bool *made)
+{
+    uint8_t public_key[KEYRING_RECOVERY_KEY], secret_key[KEYRING_RECOVERY_KEY];
+    char path[1024], text[HEX + 2];
+    *made = false;
+    snprintf(path, sizeof(path), "%s/" RECOVERY_FILE, keys_path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == EEXIST)
+        return CLI_DONE;
+    if (fd < 0) {
+        fprintf(stderr, "sluis: %s: %s\n", path, strerror(errno));
+        return CLI_FAILED;
+    }
+    keyring_recovery_make(public_key, secret_key);
+    hex_encode(public_key, sizeof(public_key), text);
+    text[HEX] = '\n';
+    *made = write(fd, text, HEX + 1) == HEX + 1 && fsync(fd) == 0;
+    close(fd);
+    if (*made)
+        hex_encode(secret_key, sizeof(secret_key), secret);
+    else
+        unlink(path);
+    sodium_memzero(secret_key, sizeof(secret_key));
+    return *made ? CLI_DONE : CLI_FAILED;
+}
+
+void keys_recovery_tell(const char *keys_path)
+{
+    fprintf(
+        stderr,
+        "The recovery secret above is shown this once. It opens backups of the keyring: keep it\n"
+        "in a safe, apart from them and from this machine. Its public half is in\n"
+        "%s/" RECOVERY_FILE ".\n",
+        keys_path);
+}
+
+int cmd_keys_recovery(const struct cli_call *call)
+{
+    const char *file = cli_value(call, "--config", 0);
+    struct diag diag = {.text = ""};
+    char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32], secret[HEX + 1];
+    struct config *config;
+    bool made = false;
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    if (sodium_init() < 0 || config_load(file ? file : CLI_CONFIG, &config, &diag) != 0) {
+        fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
+        return CLI_FAILED;
+    }
+    int r = keys_recovery_make(config->keys_path, secret, &made);
+    if (r == CLI_DONE && !made) {
+        fprintf(stderr,
+                "sluis keys recovery: there is one already (%s/" RECOVERY_FILE
+                "); remove that file "
+                "to make another: older keyring backups keep theirs\n",
+                config->keys_path);
+        r = CLI_FAILED;
+    } else if (made) {
+        printf("%s\n", secret);
+        keys_recovery_tell(config->keys_path);
+    }
+    sodium_memzero(secret, sizeof(secret));
+    config_unref(config);
+    return r;
+}
+
+/* ---- doctor --store ---- */
+
+#define COUNTS 9
+static const char *const count_names[COUNTS] = {
+    "opened", "expired", "past", "unplaced", "leaves", "blocks", "rows", "unsealed", "damaged"};
+
+static void add_counts(const struct control_answer *a, unsigned long long sums[COUNTS])
+{
+    uint32_t counts = json_get(&a->json, 0, SPAN("counts"));
+    for (size_t i = 0; i < COUNTS; i++) {
+        uint64_t n = 0;
+        if (json_u64(&a->json, json_get(&a->json, counts, span_str(count_names[i])), &n) == 0)
+            sums[i] += n;
+    }
+}
+
+static void tell_sums(const struct cli_call *call, const unsigned long long sums[COUNTS])
+{
+    bool json = cli_has(call, "--json");
+    for (size_t i = 0; i < COUNTS; i++) {
+        if (json)
+            printf("%s\"%s\":%llu%s", i ? "," : "{\"counts\":{", count_names[i], sums[i],
+                   i + 1 == COUNTS ? "}}\n" : "");
+        else
+            printf("%12llu  %s\n", sums[i], count_names[i]);
+    }
+}
+
+int doctor_store(const struct cli_call *call)
+{
+    unsigned long long sums[COUNTS] = {0};
+    char place[2 * (2 + 64) + 1] = "", more[8] = "true";
+    while (strcmp(more, "true") == 0) {
+        struct control_answer a;
+        struct buffer body;
+        buffer_init(&body, 512);
+        buffer_addf(&body, "{\"place\":\"%s\"}", place);
+        int r = control_call(call, HTTP_POST, "/sluis/v1/doctor/store", buffer_span(&body), &a);
+        buffer_free(&body);
+        if (r != 0)
+            return r;
+        print_member(&a, 0, "more", more, sizeof(more));
+        print_member(&a, 0, "place", place, sizeof(place));
+        add_counts(&a, sums);
+        uint32_t list = json_get(&a.json, 0, SPAN("damaged"));
+        if (!cli_has(call, "--json"))
+            print_damaged(&a, list);
+        else if (json_first(&a.json, list) != JSON_NONE)
+            printf("{\"damaged\":%.*s}\n", (int)json_raw(&a.json, list).n,
+                   json_raw(&a.json, list).p);
+        control_free(&a);
+    }
+    tell_sums(call, sums);
+    return sums[COUNTS - 1] ? CLI_FAILED : CLI_DONE;
+}
