@@ -7,6 +7,7 @@
 #ifndef SLUIS_POLICY_H
 #define SLUIS_POLICY_H
 
+#include "sluis/base/buffer.h"
 #include "sluis/base/diag.h"
 #include "sluis/base/error.h"
 #include "sluis/base/span.h"
@@ -138,6 +139,25 @@ enum on_revoke {
 };
 /* ON_REVOKE_ERASE unless the policy says otherwise. */
 enum on_revoke policy_on_revoke(const struct policy *policy);
+
+/* ---- what changes ---- */
+enum policy_change { POLICY_LOOSER, POLICY_STRICTER, POLICY_OTHER };
+struct policy_difference {
+    enum policy_change change;
+    const char *what;      /* "route webcare: iban" */
+    const char *from, *to; /* in words; all three live during the call only */
+};
+/* Every decision that differs between two policies, and whether it lets more be seen, kept or sent:
+ * what is found, what each route sees, what is kept (each pair of rules that one same message can
+ * meet), what goes out. A changed recogniser counts as looser, since patterns are not compared.
+ * Returns the number of looser ones. */
+int policy_diff(const struct policy *old, const struct policy *next,
+                void (*each)(void *ctx, const struct policy_difference *difference), void *ctx);
+
+/* ---- the register of processing activities (AVG art. 30) ---- */
+/* Appends the entry as Markdown, Dutch or English; what the policy does not say is marked as to be
+ * filled in. 0 or the buffer's error. */
+SLUIS_MUST_CHECK int policy_register(const struct policy *policy, bool dutch, struct buffer *out);
 
 /* ---- access log ---- */
 /* How long leaves are kept in seconds; 0 when the policy does not say: for ever. */

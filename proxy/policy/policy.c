@@ -60,6 +60,44 @@ static int load_head(const struct loader *l, const struct yaml_node *root)
     return error;
 }
 
+static int take_optional(const struct loader *l, const struct yaml_node *map, const char *key,
+                         const char **out)
+{
+    const struct yaml_node *node = yaml_get(map, key);
+    *out = "";
+    return node ? policy_take_text(l, node, out) : 0;
+}
+
+static int load_processors(const struct loader *l, const struct yaml_node *node)
+{
+    struct policy *policy = l->policy;
+    size_t n = 0;
+    for (const struct yaml_node *i = node ? node->child : NULL; i; i = i->next)
+        n++;
+    if (n > POLICY_PROCESSORS_MAX)
+        return yaml_error_key(l->doc, node, l->diag, "more than %d processors",
+                              POLICY_PROCESSORS_MAX);
+    policy->processors = arena_try_zero(&policy->arena, (n + 1) * sizeof(*policy->processors));
+    if (!policy->processors)
+        return policy_no_memory(l);
+    for (const struct yaml_node *i = node ? node->child : NULL; i; i = i->next) {
+        struct processor *p = &policy->processors[policy->processor_count];
+        int error = policy_check(l, i, POLICY_KEYS_PROCESSOR);
+        if (!error)
+            error = take_optional(l, i, "name", &p->name);
+        if (!error)
+            error = take_optional(l, i, "agreement", &p->agreement);
+        if (!error)
+            error = take_optional(l, i, "keeps", &p->keeps);
+        if (!error)
+            error = take_optional(l, i, "transfer", &p->transfer);
+        if (error)
+            return error;
+        policy->processor_count++;
+    }
+    return 0;
+}
+
 static int load_log(const struct loader *l, const struct yaml_node *node)
 {
     if (!node)
@@ -88,6 +126,8 @@ static int load_all(const struct loader *l)
     int error = policy_check(l, root, POLICY_KEYS_TOP);
     if (!error)
         error = load_head(l, root);
+    if (!error)
+        error = load_processors(l, yaml_get(root, "processors"));
     if (!error) /* first: the types of the policy's own are named in the sections below */
         error = policy_load_recognisers(l, yaml_get(root, "recognisers"));
     if (!error)

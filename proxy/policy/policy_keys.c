@@ -15,7 +15,7 @@ static const struct yaml_key top[] = {
      "entry in the register of processing activities (AVG art. 30), in every log line; the "
      "policy's name when left out"},
     {"controller", WANT(MAP), "who is responsible"},
-    {"processors", LATER, "who processes on the controller's behalf"},
+    {"processors", WANT(LIST), "who processes on the controller's behalf, for the register"},
     {"detect", WANT(MAP), "what is looked for, and how sure a finding must be"},
     {"recognisers", WANT(LIST), "the policy's own types of finding"},
     {"profiles", WANT(MAP), "masking profiles by name: what a reader gets of each type of finding"},
@@ -35,6 +35,13 @@ static const struct yaml_key top[] = {
 static const struct yaml_key controller[] = {
     {"name", MUST(TEXT), "the organisation's name"},
     {"dpo", WANT(TEXT), "mail address of the data protection officer"},
+};
+
+static const struct yaml_key processor[] = {
+    {"name", MUST(TEXT), "the processor's name"},
+    {"agreement", WANT(TEXT), "the processing agreement"},
+    {"keeps", WANT(DURATION), "how long it keeps what it gets"},
+    {"transfer", WANT(TEXT), "ground of a transfer outside the EEA"},
 };
 
 static const struct yaml_key detect[] = {
@@ -120,6 +127,7 @@ static const struct yaml_key log_keys[] = {
 const struct policy_table policy_tables[POLICY_KEYS_TABLES] = {
     [POLICY_KEYS_TOP] = TABLE("Top level", top),
     [POLICY_KEYS_CONTROLLER] = TABLE("controller", controller),
+    [POLICY_KEYS_PROCESSOR] = TABLE("processors[]", processor),
     [POLICY_KEYS_DETECT] = TABLE("detect", detect),
     [POLICY_KEYS_DETECT_TYPE] = TABLE("detect.TYPE", detect_type),
     [POLICY_KEYS_RECOGNISER] = TABLE("recognisers[]", recogniser),

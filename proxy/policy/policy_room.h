@@ -14,6 +14,7 @@
 #define POLICY_TEXT_TEXT_MAX 200           /* bytes of a ground, an activity, a name of an office */
 #define POLICY_PROFILES_MAX 64
 #define POLICY_ROUTES_MAX 64
+#define POLICY_PROCESSORS_MAX 64
 #define POLICY_RULES_MAX 256          /* per part: all pairs are compared once at load */
 #define POLICY_OWN_WORDS_MAX 64       /* patterns, context or counter words of one recogniser */
 #define POLICY_SPECIAL_WORDS_MAX 1000
@@ -49,6 +50,10 @@ struct rules {
     size_t n;
 };
 
+struct processor {
+    const char *name, *agreement, *keeps, *transfer; /* "" when not said */
+};
+
 struct policy {
     atomic_uint refs;
     struct arena arena;
@@ -68,6 +73,8 @@ struct policy {
     struct policy_reason outbound_why[DETECT_TYPES_MAX];
     enum on_revoke on_revoke;
     int64_t log_keep_s;
+    struct processor *processors;
+    size_t processor_count;
 };
 
 /* What every loading function needs. */
@@ -89,6 +96,7 @@ struct policy_table {
 enum policy_table_index {
     POLICY_KEYS_TOP,
     POLICY_KEYS_CONTROLLER,
+    POLICY_KEYS_PROCESSOR,
     POLICY_KEYS_DETECT,
     POLICY_KEYS_DETECT_TYPE,
     POLICY_KEYS_RECOGNISER,

@@ -363,9 +363,13 @@ static const struct {
     {"detekt: {}", "3:1: unknown key \"detekt\"; did you mean \"detect\"?"},
     {"Routes: {}", "3:1: unknown key \"Routes\"; did you mean \"routes\"?"},
     {"xyzzy: 1",
-     "3:1: unknown key \"xyzzy\"; known here: policy, name, activity, controller, detect, "
+     "3:1: unknown key \"xyzzy\"; known here: policy, name, activity, controller, "
+     "processors, detect, "
      "recognisers, profiles, originals, history, on_revoke, routes, media, outbound, log"},
-    {"processors: []", "3:1: \"processors\" is not available in this version"},
+    {"processors: {}", "3:13: \"processors\": expected a list, found a map"},
+    {"processors: [{agreement: x}]", "3:14: missing key \"name\": the processor's name"},
+    {"processors: [{name: x, keeps: lang}]",
+     "3:31: \"keeps\": expected a duration such as 90s, 15min, 24h, 7d, 24m or 1y, found \"lang\""},
     {"roles: {a: {may: [log]}}", "3:1: \"roles\" is not available in this version"},
     {"notices: {}", "3:1: \"notices\" is not available in this version"},
     {"until: 2026-12-01", "3:1: \"until\" is not available in this version"},
@@ -540,7 +544,7 @@ static const struct {
     {"activity: !!str x", "3:11: tags (!) are not available: quote a text that starts so"},
     {"profiles:\n\ta: {}", "4:1: tab in the indentation: use spaces"},
     {"<<: {a: 1}",
-     "3:1: unknown key \"<<\"; known here: policy, name, activity, controller, detect, "
+     "3:1: unknown key \"<<\"; known here: policy, name, activity, controller, processors, detect, "
      "recognisers, profiles, originals, history, on_revoke, routes, media, outbound, log"},
 };
 
@@ -592,6 +596,7 @@ static void test_limits(void **state)
         {"profiles: {a: {}}\nroutes:\n", " r#: {profile: a}\n", "", 64, "more than 64 routes"},
         {"recognisers:\n", " - {name: r#, patterns: [x]}\n", "", 32, "more than 32 recognisers"},
         {"recognisers: [{name: x, patterns: [", "p#, ", "]}]\n", 64, "more than 64 entries"},
+        {"processors:\n", " - {name: p#}\n", "", 64, "more than 64 processors"},
         {"history:\n", " - {keep: 1d, ground: g#}\n", "", 256, "more than 256 rules"},
     };
     size_t size = 65536;

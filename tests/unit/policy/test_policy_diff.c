@@ -1,0 +1,193 @@
+/* What policy_diff says of two policies, against what the two decide. */
+#include "sluis/policy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+#define HEAD "policy: 1\nname: t\n"
+
+static struct policy *load(const char *text)
+{
+    struct diag diag = {0};
+    struct policy *policy = NULL;
+    if (policy_load(span_str(text), "t.yaml", &policy, &diag) != 0) {
+        /* random rules may hide one another: not a pair to compare */
+        if (!strstr(diag.text, "never reached"))
+            print_message("%s\n%s\n", text, diag.text);
+        assert_non_null(strstr(diag.text, "never reached"));
+    }
+    return policy;
+}
+
+struct seen {
+    unsigned n[3];
+    char all[8192];
+};
+
+static void note(void *ctx, const struct policy_difference *d)
+{
+    static const char *const words[] = {"looser", "stricter", "other"};
+    struct seen *s = ctx;
+    size_t used = strlen(s->all);
+    s->n[d->change]++;
+    snprintf(s->all + used, sizeof(s->all) - used, "%s %s: %s -> %s\n", words[d->change], d->what,
+             d->from, d->to);
+}
+
+/* Each pair, one way and turned round: what is looser becomes stricter. */
+static const struct {
+    const char *old, *next, *said;
+    bool both_looser; /* turned round, it is looser too */
+} cases[] = {
+    {"", "", "", false},
+    {"# a comment\n", "activity: t\n", "", false},
+    {"detect: {iban: {from: 0.5}}\n", "detect: {iban: off}\n",
+     "looser detect: iban: from 0.500 -> off\n", false},
+    {"detect: {bsn: {strict: true}}\n", "", "looser detect: bsn: strict -> not strict\n", false},
+    {"detect: {special: {words: [a, b]}}\n", "detect: {special: {words: [b]}}\n",
+     "looser detect: special: 1 words -> no longer\n", false},
+    {"recognisers: [{name: x, patterns: [x]}]\n", "",
+     "looser detect: x: looked for -> not looked for\n", true},
+    {"recognisers: [{name: x, patterns: [x]}]\n", "recognisers: [{name: x, patterns: [y]}]\n",
+     "looser detect: x: recogniser -> recogniser changed: what it finds is not compared\n", true},
+    {"profiles: {a: {}}\nroutes: {r: {profile: a}}\n",
+     "profiles: {a: {phone: keep, bsn: {partial: {last: 1}}}}\nroutes: {r: {profile: a}}\n",
+     "looser route r: bsn: redact -> partial (first 0, last 1)\n"
+     "looser route r: phone: redact -> keep\n",
+     false},
+    {"profiles: {a: {iban: {partial: {last: 4}}}}\nroutes: {r: {profile: a}}\n",
+     "profiles: {a: {iban: {partial: {first: 1, last: 3}}}}\nroutes: {r: {profile: a}}\n",
+     "looser route r: iban: partial (first 0, last 4) -> partial (first 1, last 3)\n", true},
+    /* the same by another name, in another order */
+    {"profiles: {a: {default: keep, bsn: hash}}\nroutes: {r: {profile: a}}\n",
+     "profiles: {c: {}, b: {bsn: hash, default: keep}}\nroutes: {r: {profile: b}}\n", "", false},
+    {"profiles: {a: {contact: alias}}\nroutes: {r: {profile: a}}\n",
+     "profiles: {a: {}}\nroutes: {r: {profile: a}}\n", "looser route r: contact: alias -> keep\n",
+     false},
+    {"profiles: {a: {}}\n", "profiles: {a: {}}\nroutes: {r: {profile: a}}\n",
+     "looser route r: may not receive -> may\n", false},
+    {"profiles: {a: {}}\nroutes: {r: {profile: a}}\n",
+     "profiles: {a: {}}\nroutes: {r: {profile: a}}\nmedia: {audio: pass}\n",
+     "looser route r: sound: withhold -> pass\n", false},
+    {"outbound: {found: {default: refuse}}\n", "outbound: {found: {default: refuse, bsn: mask}}\n",
+     "looser outbound: bsn: refuse -> mask\n", false},
+    {"log: {keep: 2y}\n", "log: {keep: 1y}\n", "looser log: kept: a time -> shorter\n", false},
+    {"", "on_revoke: hide\n", "looser on_revoke: erase -> hide\n", false},
+    /* own types by name, whatever their number */
+    {"recognisers: [{name: x, patterns: [x]}, {name: y, patterns: [y]}]\noriginals: [{found: y, "
+     "keep: never}, {keep: 1d}]\n",
+     "recognisers: [{name: y, patterns: [y]}, {name: x, patterns: [x]}]\noriginals: [{found: y, "
+     "keep: never}, {keep: 1d}]\n",
+     "", false},
+    {"originals: [{channel: c, keep: never}, {direction: out, keep: 1d}]\n",
+     "originals: [{direction: out, keep: 1d}]\n",
+     "looser originals: sent text on c: never (line 3) -> 1d, at most (line 3)\n"
+     "looser originals: sent media on c: never (line 3) -> 1d, at most (line 3)\n",
+     false},
+};
+
+static void test_cases(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N(cases); i++) {
+        char a[1024], b[1024];
+        snprintf(a, sizeof(a), HEAD "%s", cases[i].old);
+        snprintf(b, sizeof(b), HEAD "%s", cases[i].next);
+        struct policy *old = load(a), *next = load(b);
+        struct seen seen = {0}, back = {0};
+        int looser = policy_diff(old, next, note, &seen);
+        if (strcmp(seen.all, cases[i].said) != 0)
+            print_message("case %zu said\n%snot\n%s", i, seen.all, cases[i].said);
+        assert_string_equal(seen.all, cases[i].said);
+        assert_int_equal(looser, seen.n[POLICY_LOOSER]);
+        int turned = policy_diff(next, old, note, &back);
+        assert_int_equal(turned > 0, cases[i].both_looser);
+        assert_int_equal(back.n[0] + back.n[1], seen.n[0] + seen.n[1]);
+        policy_unref(old);
+        policy_unref(next);
+    }
+}
+
+/* ---- retention, against every message there can be ---- */
+
+static const char *const types[] = {"iban", "bsn", "pan"};
+static const char *const channels[] = {"a", "b", "c"};
+
+static void random_rules(char *text, size_t size, unsigned *seed)
+{
+    static const char *const keeps[] = {"never", "1d", "2d", "3d"};
+    size_t used = (size_t)snprintf(text, size, HEAD "originals:\n");
+    int n = 1 + rand_r(seed) % 4;
+    for (int i = 0; i < n; i++) {
+        used += (size_t)snprintf(text + used, size - used, " - {keep: %s", keeps[rand_r(seed) % 4]);
+        if (rand_r(seed) % 2)
+            used += (size_t)snprintf(text + used, size - used, ", found: [%s, %s]",
+                                     types[rand_r(seed) % 3], types[rand_r(seed) % 3]);
+        if (rand_r(seed) % 3 == 0)
+            used += (size_t)snprintf(text + used, size - used, ", kind: %s",
+                                     rand_r(seed) % 2 ? "media" : "text");
+        if (rand_r(seed) % 3 == 0)
+            used += (size_t)snprintf(text + used, size - used, ", direction: %s",
+                                     rand_r(seed) % 2 ? "in" : "out");
+        if (rand_r(seed) % 3 == 0)
+            used += (size_t)snprintf(text + used, size - used, ", channel: [%s]",
+                                     channels[rand_r(seed) % 2]);
+        used += (size_t)snprintf(text + used, size - used, "}\n");
+    }
+}
+
+/* Over all messages: bit 1 when one is kept longer by `next`, bit 2 when one is kept shorter. */
+static unsigned by_hand(const struct policy *old, const struct policy *next)
+{
+    unsigned result = 0;
+    for (unsigned i = 0; i < 8 * 2 * 2 * 3; i++) {
+        const struct retention_facts facts = {.found = i % 8, /* the first three types */
+                                              .media = i / 8 % 2,
+                                              .out = i / 16 % 2,
+                                              .channel = channels[i / 32]};
+        struct retention_rule a = policy_retention(old, RETENTION_ORIGINAL, &facts);
+        struct retention_rule b = policy_retention(next, RETENTION_ORIGINAL, &facts);
+        result |= b.keep_s > a.keep_s ? 1u : b.keep_s < a.keep_s ? 2u : 0u;
+    }
+    return result;
+}
+
+static void test_retention(void **state)
+{
+    (void)state;
+    unsigned seed = 20261122, compared = 0, kinds[4] = {0};
+    while (compared < 2000) {
+        char a[1024], b[1024];
+        random_rules(a, sizeof(a), &seed);
+        random_rules(b, sizeof(b), &seed);
+        struct policy *old = load(a), *next = load(b);
+        if (old && next) {
+            struct seen seen = {0};
+            int looser = policy_diff(old, next, note, &seen);
+            unsigned truth = by_hand(old, next);
+            if ((truth & 1) != (looser > 0) || (truth & 2) / 2 != (seen.n[POLICY_STRICTER] > 0))
+                print_message("%s\n%s\n%s", a, b, seen.all);
+            assert_int_equal(truth & 1, looser > 0);
+            assert_int_equal((truth & 2) / 2, seen.n[POLICY_STRICTER] > 0);
+            kinds[truth]++;
+            compared++;
+        }
+        policy_unref(old);
+        policy_unref(next);
+    }
+    print_message("same %u, looser %u, stricter %u, both %u\n", kinds[0], kinds[1], kinds[2],
+                  kinds[3]);
+    for (int i = 0; i < 4; i++)
+        assert_true(kinds[i] > 10); /* each outcome occurs, so that each is tested */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases),
+                                       cmocka_unit_test(test_retention)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
