@@ -18,7 +18,7 @@
 
 struct chaos {
     unsigned seed;
-    bool calm;
+    _Atomic bool calm;
 };
 
 static unsigned dice(struct chaos *c, unsigned sides)

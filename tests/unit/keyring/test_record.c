@@ -171,6 +171,20 @@ static void hashes(void **state)
     assert_memory_equal(a, b, 16);
 }
 
+/* Configured names stand in labels: long ones that differ at the end are two keys. */
+static void long_labels(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t a[KEYRING_KEY_BYTES], b[KEYRING_KEY_BYTES];
+    char label[200];
+    memset(label, 'x', sizeof(label));
+    label[sizeof(label) - 1] = '\0';
+    keyring_derive(f->keyring, label, a);
+    label[sizeof(label) - 2] = 'y';
+    keyring_derive(f->keyring, label, b);
+    assert_memory_not_equal(a, b, sizeof(a));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +194,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sealed_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(nonces_never_repeat, setup, teardown),
         cmocka_unit_test_setup_teardown(hashes, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_labels, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

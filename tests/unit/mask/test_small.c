@@ -176,11 +176,43 @@ static void test_window(void **state)
     room_close(&r);
 }
 
+/* What a later message showed: offsets of the decoded text become ranges of the raw JSON. */
+static void test_window_add(void **state)
+{
+    (void)state;
+    struct room r;
+    room_open(&r);
+    room_message(&r, "\"type\":\"text\",\"text\":{\"body\":\"\\u00e9n NL91 ABNA\"}", "x");
+    room_judge(&r);
+    assert_int_equal(r.judged.count, 0);
+    const struct finding f = {.start = 4, .end = 13, .type = DETECT_IBAN, .score = 900};
+    const struct finding wider = {.start = 2, .end = 8, .type = DETECT_IBAN, .score = 900};
+    const struct finding outside = {.start = 4, .end = 14, .type = DETECT_IBAN, .score = 900};
+    assert_int_equal(mask_window_add(&r.doc, 0, &f, 1, &r.arena, &r.judged), 0);
+    assert_int_equal(r.judged.count, 1);
+    const struct mask_finding *m = &r.judged.findings[0];
+    assert_true(span_is(span_sub(r.doc.text, m->start, m->end), "NL91 ABNA"));
+    assert_true(r.judged.found >> DETECT_IBAN & 1);
+    /* overlapping ones become one; the same again changes nothing */
+    assert_int_equal(mask_window_add(&r.doc, 0, &wider, 1, &r.arena, &r.judged), 0);
+    assert_int_equal(mask_window_add(&r.doc, 0, &f, 1, &r.arena, &r.judged), 0);
+    assert_int_equal(r.judged.count, 1);
+    m = &r.judged.findings[0];
+    assert_true(span_is(span_sub(r.doc.text, m->start, m->end), "n NL91 ABNA"));
+    assert_int_equal(mask_window_add(&r.doc, 0, &outside, 1, &r.arena, &r.judged), SLUIS_EINVAL);
+    assert_int_equal(r.judged.count, 1);
+    room_message(&r, "\"type\":\"sticker\",\"sticker\":{\"id\":\"1\"}", "x");
+    room_judge(&r);
+    assert_int_equal(mask_window_add(&r.doc, 0, &f, 1, &r.arena, &r.judged), SLUIS_EINVAL);
+    room_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths), cmocka_unit_test(test_text),   cmocka_unit_test(test_alias),
-        cmocka_unit_test(test_pack),  cmocka_unit_test(test_window),
+        cmocka_unit_test(test_paths),  cmocka_unit_test(test_text),
+        cmocka_unit_test(test_alias),  cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_window), cmocka_unit_test(test_window_add),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
