@@ -139,6 +139,15 @@ static int seal(struct item *item, const struct record_id *id, const struct buff
                         : record_seal(item->owner->keys, 0, id, 0, buffer_span(plain), out);
 }
 
+/* A revoke on its way to the store deletes part O before this item's job: not to be put back. */
+static bool is_revoked(const struct intake_thread *t, uint64_t serial)
+{
+    for (const struct item *i = t->under_way; i; i = i->older)
+        if (i->revoked.cls && i->revoked.serial == serial)
+            return true;
+    return false;
+}
+
 /* `hidden`: what is known of it cannot be masked singly; all its content goes. */
 static int make(struct item *item, const struct earlier *e, struct remask *m, bool hidden)
 {
@@ -149,7 +158,8 @@ static int make(struct item *item, const struct earlier *e, struct remask *m, bo
     m->row = *row;
     m->record_o = (struct record_id){row->cls_o, row->bucket_o, row->subject, row->serial, 'O'};
     m->record_m = (struct record_id){row->cls_m, row->bucket_m, row->subject, row->serial, 'M'};
-    m->has_o = !hidden && row->cls_o && e->part == 'O' && may_keep(item, e);
+    m->has_o = !hidden && !is_revoked(item->owner, row->serial) && row->cls_o && e->part == 'O' &&
+               may_keep(item, e);
     m->has_m = row->cls_m != 0;
     buffer_init(&packed_m, STORE_RECORD_MAX);
     if (m->has_m)

@@ -338,6 +338,32 @@ static void test_revoke_one_post(void **state)
     close_world(&w);
 }
 
+/* The first half is taken back in the same POST that brings the second: it does not come back. */
+static void test_revoke_then_half(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 1};
+    char json[4096], body[2048];
+    long long now = time(NULL);
+    open_world(&w);
+    assert_int_equal(send_at(&w, PHONE, "wamid.a", HALF_A, now), 200);
+    snprintf(body, sizeof(body),
+             "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"id\":\"102290129340398\","
+             "\"changes\":[{\"field\":\"messages\",\"value\":{\"messaging_product\":\"whatsapp\","
+             "\"metadata\":{\"phone_number_id\":\"" WORLD_NUMBER "\"},\"messages\":["
+             "{\"from\":\"" PHONE
+             "\",\"id\":\"wamid.r\",\"timestamp\":\"%lld\",\"type\":\"revoke\","
+             "\"revoke\":{\"original_message_id\":\"wamid.a\"}},"
+             "{\"from\":\"" PHONE "\",\"id\":\"wamid.b\",\"timestamp\":\"%lld\",\"type\":\"text\","
+             "\"text\":{\"body\":\"" HALF_B "\"}}]}}]}]}",
+             now, now);
+    assert_int_equal(world_post(&w, body), 200);
+    assert_int_equal(stored(&w, 0, 'O', json, sizeof(json), NULL), -1);
+    assert_int_equal(stored(&w, 0, 'M', json, sizeof(json), NULL), 0);
+    assert_null(strstr(json, "ABNA"));
+    close_world(&w);
+}
+
 /* ---- media, retention, tool data ---- */
 
 static void test_media(void **state)
@@ -404,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_sent),
         cmocka_unit_test(test_revoke),
         cmocka_unit_test(test_revoke_one_post),
+        cmocka_unit_test(test_revoke_then_half),
         cmocka_unit_test(test_media),
         cmocka_unit_test(test_late),
     };
