@@ -17,6 +17,8 @@
 #define SLUIS_AUDIT_H
 
 #include "sluis/base/buffer.h"
+#include "sluis/base/diag.h"
+#include "sluis/proof.h"
 #include "sluis/store.h"
 
 #define AUDIT_LEAF_MAX 1700  /* bytes of one leaf */
@@ -85,5 +87,65 @@ const char *audit_type_word(unsigned bit);
 
 /* The leaf goes into the transaction of the job at hand; when it cannot be made, the job fails. */
 void audit_put(struct store_txn *txn, const struct audit_event *event);
+
+/* ---- the log as a whole: its tree, its key, its checkpoints ---- */
+/*
+ * The tree follows what is committed: its compact range is held in memory, made at opening from the
+ * hashes in the store, and moved on at each checkpoint. A thread of its own signs a checkpoint when
+ * the log grew, every AUDIT_CHECKPOINT_S and at the end, and pushes it: appended to a file outside
+ * the store (one that leaves the machine), synced. A push that fails is an alarm in the operators'
+ * log and is tried again; the log goes on.
+ *
+ * Functions of the log: any thread; they read the store and may wait for a disk: not on event
+ * threads.
+ */
+#define AUDIT_CHECKPOINT_S 30 /* so that a leaf is under a pushed checkpoint within a minute */
+#define AUDIT_KEY_LABEL "audit-log-key" /* keyring_derive: the seed of the log's key */
+#define AUDIT_ORIGIN_MAX 64
+
+struct audit_log;
+struct audit_log_config {
+    struct store *store;
+    const uint8_t *seed; /* NOTE_SEED bytes, copied */
+    const char *origin;  /* audit_log_origin */
+    const char *file;    /* pushed checkpoints, or NULL: none leave the machine */
+    bool accept;         /* go on with a log that is not the one of the last pushed checkpoint */
+};
+/* "sluis/" and the installation in hex: a log begun anew has another name and another key. */
+void audit_log_origin(const uint8_t installation[16], char out[AUDIT_ORIGIN_MAX]);
+
+/* SLUIS_EDENIED with a diagnosis: the log is shorter than the last pushed checkpoint, has another
+ * root at its size, or the file's checkpoints are not this log's; not so with `accept`. SLUIS_EIO,
+ * SLUIS_ESYS (the file), SLUIS_ENOMEM. */
+SLUIS_MUST_CHECK int audit_log_open(const struct audit_log_config *config, struct audit_log **out,
+                                    struct diag *diag);
+SLUIS_MUST_CHECK int audit_log_start(struct audit_log *log); /* the thread */
+/* Ends the thread with a last checkpoint. To be called before the store is closed. */
+void audit_log_close(struct audit_log *log);
+
+/* Appends the checkpoint of the log as it stands, pushing it when it is new. */
+SLUIS_MUST_CHECK int audit_log_checkpoint(struct audit_log *log, struct buffer *note);
+const struct note_key *audit_log_key(const struct audit_log *log);
+
+/* What an export shows: what fits all that is given; NULL: any. Times compare as text. */
+struct audit_filter {
+    struct span from, to; /* RFC 3339 in UTC or a prefix of it: from <= time < to */
+    struct span actor, role, subject, action, outcome;
+};
+bool audit_filter_any(const struct audit_filter *filter); /* true: shows everything */
+bool audit_filter_match(const struct audit_filter *filter, struct span leaf);
+/* As it stands in an export (proof.h): a JSON object. SLUIS_EINVAL: a value that is not plain text.
+ */
+SLUIS_MUST_CHECK int audit_filter_write(const struct audit_filter *filter, struct buffer *out);
+
+#define AUDIT_PAGE_LEAVES 8192 /* of the log in one page, a multiple of which each page begins at  \
+                                */
+/* One signed page of an export of the first `size` leaves, from leaf `from` on; *to: where the next
+ * begins. `cuts` (rising): sizes of earlier checkpoints to compare with. SLUIS_EINVAL: nothing
+ * there.
+ */
+SLUIS_MUST_CHECK int audit_log_page(struct audit_log *log, const struct audit_filter *filter,
+                                    uint64_t from, uint64_t size, const uint64_t *cuts,
+                                    size_t cut_count, struct buffer *out, uint64_t *to);
 
 #endif

@@ -170,6 +170,21 @@ void export_gap_add(struct export_gap *gap, const uint8_t hash[MERKLE_HASH]);
 /* Appends its lines and begins anew behind it. */
 void export_gap_flush(struct export_gap *gap, struct buffer *out);
 
+/* A page, written leaf by leaf in order: shown, or skipped by its hash. At a cut no subtree reaches
+ * over: put one at the size of each earlier checkpoint that the reader will compare with. */
+struct export_writer {
+    struct buffer *out;
+    size_t start; /* of the page in `out` */
+    struct export_gap gap;
+};
+void export_page_begin(struct export_writer *w, struct buffer *out, uint64_t from, uint64_t to,
+                       uint64_t size, struct span filter);
+void export_page_leaf(struct export_writer *w, struct span leaf, const uint8_t hash[MERKLE_HASH]);
+void export_page_skip(struct export_writer *w, const uint8_t hash[MERKLE_HASH]);
+void export_page_cut(struct export_writer *w);
+SLUIS_MUST_CHECK int export_page_end(struct export_writer *w, const struct note_key *key,
+                                     const uint8_t seed[NOTE_SEED]);
+
 /* ---- verification of an export ---- */
 
 struct export_check;

@@ -267,6 +267,11 @@ int store_each_identifier(struct store_read *read, const uint8_t from[STORE_HASH
                           int (*each)(void *ctx, const uint8_t hash[STORE_HASH_BYTES],
                                       uint64_t subject),
                           void *ctx);
+/* The hashes alone, some at a time and without a gap (SLUIS_EIO); nothing is unsealed. */
+int store_each_leaf_hash(struct store_read *read, uint64_t from_index,
+                         int (*each)(void *ctx, uint64_t index, const uint8_t (*hashes)[32],
+                                     size_t n),
+                         void *ctx);
 int store_get_cursor(struct store_read *read, uint16_t route, uint64_t *order);
 int store_each_pending(struct store_read *read, uint16_t route, uint64_t from_serial,
                        int (*each)(void *ctx, const struct store_pending *pending), void *ctx);

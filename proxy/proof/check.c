@@ -171,14 +171,6 @@ static int take_head(struct export_check *c, const struct export_line *line,
     c->head_seen = true;
     if (c->earlier_count)
         qsort(c->earlier, c->earlier_count, sizeof(*c->earlier), by_size);
-    uint64_t most = c->earlier_count ? c->earlier[c->earlier_count - 1].size : 0;
-    if (most > c->head.size) {
-        wrong(c, f,
-              "the log is shorter (%llu leaves) than an earlier checkpoint says (%llu): it was cut "
-              "off or begun anew, or the export is older than the checkpoint",
-              ull(c->head.size), ull(most));
-        return at_leaf(f, c->head.size);
-    }
     return compare_earlier(c, f);
 }
 
@@ -330,6 +322,13 @@ int export_check_end(struct export_check *c, struct export_report *report, struc
               "the leaves do not make the tree of the checkpoint: of the leaves %llu to %llu at "
               "least one was changed, removed, added or moved",
               ull(c->agreed), ull(c->head.size ? c->head.size - 1 : 0));
+        return at_leaf(f, c->agreed);
+    }
+    if (c->earlier_next < c->earlier_count) {
+        wrong(c, f,
+              "the log is shorter (%llu leaves) than an earlier checkpoint says (%llu): it was cut "
+              "off, begun anew, or exported before that checkpoint",
+              ull(c->head.size), ull(c->earlier[c->earlier_count - 1].size));
         return at_leaf(f, c->agreed);
     }
     c->report.size = c->head.size;

@@ -244,3 +244,44 @@ void export_gap_flush(struct export_gap *gap, struct buffer *out)
     }
     export_gap_init(gap, gap->from + gap->n);
 }
+
+/* ---- pages ---- */
+
+void export_page_begin(struct export_writer *w, struct buffer *out, uint64_t from, uint64_t to,
+                       uint64_t size, struct span filter)
+{
+    const struct export_line line = {
+        .kind = EXPORT_PAGE, .index = from, .to = to, .size = size, .text = filter};
+    w->out = out;
+    w->start = out->n;
+    export_gap_init(&w->gap, from);
+    export_line_write(&line, out);
+}
+
+void export_page_leaf(struct export_writer *w, struct span leaf, const uint8_t hash[MERKLE_HASH])
+{
+    struct export_line line = {.kind = EXPORT_LEAF, .text = leaf};
+    export_gap_flush(&w->gap, w->out);
+    line.index = w->gap.from++;
+    memcpy(line.hash, hash, MERKLE_HASH);
+    export_line_write(&line, w->out);
+}
+
+void export_page_skip(struct export_writer *w, const uint8_t hash[MERKLE_HASH])
+{
+    export_gap_add(&w->gap, hash);
+}
+
+void export_page_cut(struct export_writer *w)
+{
+    export_gap_flush(&w->gap, w->out);
+}
+
+int export_page_end(struct export_writer *w, const struct note_key *key,
+                    const uint8_t seed[NOTE_SEED])
+{
+    export_gap_flush(&w->gap, w->out);
+    if (w->out->error)
+        return w->out->error;
+    return export_page_sign(key, seed, span_from(buffer_span(w->out), w->start), w->out);
+}

@@ -1,0 +1,300 @@
+/* The tree of the running log, its checkpoints, the pages of an export. */
+#include "log.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/timex.h>
+#include <time.h>
+
+#include "sluis/base/clock.h"
+#include "sluis/base/encode.h"
+#include "sluis/base/log.h"
+
+void audit_log_origin(const uint8_t installation[16], char out[AUDIT_ORIGIN_MAX])
+{
+    char hex[33];
+    hex_encode(installation, 16, hex);
+    snprintf(out, AUDIT_ORIGIN_MAX, "sluis/%s", hex);
+}
+
+const struct note_key *audit_log_key(const struct audit_log *log)
+{
+    return &log->key;
+}
+
+/* ---- the tree ---- */
+
+struct walk {
+    struct merkle_range *range;
+    uint64_t at; /* a size to take the root of */
+    uint8_t root[MERKLE_HASH];
+    bool seen;
+};
+
+static int add_hashes(void *ctx, uint64_t index, const uint8_t (*hashes)[32], size_t n)
+{
+    struct walk *w = ctx;
+    if (index != w->range->size)
+        return SLUIS_EIO;
+    for (size_t i = 0; i < n; i++) {
+        int r = merkle_range_add(w->range, 0, hashes[i]);
+        if (r)
+            return r;
+        if (w->range->size == w->at) {
+            merkle_range_root(w->range, w->root);
+            w->seen = true;
+        }
+    }
+    return 0;
+}
+
+/* Takes in what was committed since. */
+static int follow(struct audit_log *log, struct walk *w)
+{
+    struct store_read *read;
+    w->range = &log->range;
+    int r = store_read_begin(log->store, &read);
+    if (r == 0) {
+        r = store_each_leaf_hash(read, log->range.size, add_hashes, w);
+        store_read_end(read);
+    }
+    return r;
+}
+
+/* ---- opening ---- */
+
+static int denied(const struct audit_log_config *config, struct diag *diag, const char *why)
+{
+    LOG(LOG_ALARM, "audit", config->accept ? "log_accepted" : "log_refused",
+        log_word("reason", why));
+    if (config->accept)
+        return 0;
+    diag_set(diag, config->file, 0, 0, "%s", why);
+    return SLUIS_EDENIED;
+}
+
+/* The log in the store against the checkpoint that left the machine last. */
+static int compare_last(struct audit_log *log, const struct audit_log_config *config,
+                        struct diag *diag)
+{
+    struct checkpoint last = {.size = 0};
+    struct walk walk = {.at = UINT64_MAX};
+    int known = log->file ? push_last(log->file, &log->key, &last) : SLUIS_ENOENT;
+    if (known == SLUIS_ESYS) {
+        diag_set(diag, log->file, 0, 0, "the file of checkpoints cannot be used: %s",
+                 strerror(errno));
+        return SLUIS_ESYS;
+    }
+    if (known == 0)
+        walk.at = last.size;
+    int r = follow(log, &walk);
+    if (r != 0) {
+        diag_set(diag, NULL, 0, 0, "the access log cannot be read: %s", error_word(r));
+        return r;
+    }
+    if (known == SLUIS_EDENIED)
+        return denied(config, diag, "the file holds checkpoints, but none of this access log");
+    if (known == 0 && last.size > log->range.size)
+        return denied(config, diag, "the access log is shorter than its last pushed checkpoint");
+    if (known == 0 && last.size && (!walk.seen || memcmp(walk.root, last.root, MERKLE_HASH) != 0))
+        return denied(config, diag, "the access log is not the one of its last pushed checkpoint");
+    if (log->file && known == SLUIS_ENOENT && log->range.size)
+        LOG(LOG_WARN, "audit", "no_earlier_checkpoint", log_u64("leaves", log->range.size));
+    return 0;
+}
+
+int audit_log_open(const struct audit_log_config *config, struct audit_log **out, struct diag *diag)
+{
+    pthread_condattr_t monotonic;
+    struct audit_log *log = calloc(1, sizeof(*log));
+    if (!log)
+        return SLUIS_ENOMEM;
+    log->store = config->store;
+    memcpy(log->seed, config->seed, NOTE_SEED);
+    merkle_range_init(&log->range);
+    buffer_init(&log->note, NOTE_MAX);
+    pthread_mutex_init(&log->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&log->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    int r = note_key_of_seed(span_str(config->origin), log->seed, &log->key);
+    if (r == 0 && config->file && !(log->file = strdup(config->file)))
+        r = SLUIS_ENOMEM;
+    if (r == 0)
+        r = compare_last(log, config, diag);
+    if (r != 0)
+        audit_log_close(log);
+    else
+        *out = log;
+    return r;
+}
+
+/* ---- checkpoints ---- */
+
+static void clock_state(struct buffer *out)
+{
+    struct timex state = {.modes = 0};
+    char text[CLOCK_RFC3339_SIZE];
+    bool synchronised = adjtimex(&state) != TIME_ERROR && !(state.status & STA_UNSYNC);
+    clock_rfc3339(clock_wall_ms(), text);
+    buffer_addf(out, "time %s clock %s\n", text, synchronised ? "synchronised" : "unsynchronised");
+}
+
+static int make_note(struct audit_log *log)
+{
+    struct checkpoint c = {.size = log->range.size};
+    struct buffer text, extension;
+    buffer_init(&text, NOTE_MAX);
+    buffer_init(&extension, NOTE_MAX);
+    memcpy(c.origin, log->key.name, sizeof(c.origin));
+    merkle_range_root(&log->range, c.root);
+    clock_state(&extension);
+    c.extension = buffer_span(&extension);
+    buffer_clear(&log->note);
+    int r = checkpoint_write(&c, &text);
+    if (r == 0)
+        r = note_sign(&log->key, log->seed, buffer_span(&text), &log->note);
+    log->note_size = c.size;
+    log->pushed = false;
+    buffer_free(&text);
+    buffer_free(&extension);
+    if (r != 0)
+        buffer_clear(&log->note);
+    return r;
+}
+
+static void push(struct audit_log *log)
+{
+    if (log->pushed || !log->file)
+        return;
+    int r = push_note(log->file, buffer_span(&log->note));
+    log->pushed = r == 0;
+    if (r != 0 && !log->failing)
+        LOG(LOG_ALARM, "audit", "checkpoint_not_pushed", log_error(r), log_errno());
+    else if (r == 0 && log->failing)
+        LOG(LOG_WARN, "audit", "checkpoint_pushed_again", log_u64("leaves", log->note_size));
+    log->failing = r != 0;
+}
+
+int audit_log_checkpoint(struct audit_log *log, struct buffer *note)
+{
+    struct walk walk = {.at = UINT64_MAX};
+    pthread_mutex_lock(&log->lock);
+    int r = follow(log, &walk);
+    if (r == 0 && (log->note.n == 0 || log->note_size != log->range.size))
+        r = make_note(log);
+    if (r == 0)
+        push(log);
+    if (r == 0 && note)
+        buffer_add(note, buffer_span(&log->note));
+    pthread_mutex_unlock(&log->lock);
+    return r ? r : note ? note->error : 0;
+}
+
+static void *run(void *ctx)
+{
+    struct audit_log *log = ctx;
+    bool stop = false;
+    while (!stop) {
+        struct timespec until;
+        int r = audit_log_checkpoint(log, NULL);
+        if (r != 0)
+            LOG(LOG_ERROR, "audit", "no_checkpoint", log_error(r));
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += AUDIT_CHECKPOINT_S;
+        pthread_mutex_lock(&log->lock);
+        while (!log->stop && pthread_cond_timedwait(&log->wake, &log->lock, &until) != ETIMEDOUT) {
+        }
+        stop = log->stop;
+        pthread_mutex_unlock(&log->lock);
+    }
+    return NULL;
+}
+
+int audit_log_start(struct audit_log *log)
+{
+    log->started = pthread_create(&log->thread, NULL, run, log) == 0;
+    return log->started ? 0 : SLUIS_ESYS;
+}
+
+void audit_log_close(struct audit_log *log)
+{
+    if (!log)
+        return;
+    if (log->started) {
+        pthread_mutex_lock(&log->lock);
+        log->stop = true;
+        pthread_cond_signal(&log->wake);
+        pthread_mutex_unlock(&log->lock);
+        pthread_join(log->thread, NULL);
+        int r = audit_log_checkpoint(log, NULL);
+        if (r != 0)
+            LOG(LOG_ERROR, "audit", "no_last_checkpoint", log_error(r));
+    }
+    pthread_cond_destroy(&log->wake);
+    pthread_mutex_destroy(&log->lock);
+    buffer_free(&log->note);
+    sodium_memzero(log->seed, sizeof(log->seed));
+    free(log->file);
+    free(log);
+}
+
+/* ---- exports ---- */
+
+struct page {
+    struct export_writer writer;
+    const struct audit_filter *filter;
+    uint64_t next, to;
+    const uint64_t *cuts;
+    size_t cut_count;
+};
+
+static int add_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
+{
+    struct page *p = ctx;
+    if (index == p->to)
+        return 1;
+    if (index != p->next)
+        return SLUIS_EIO;
+    p->next++;
+    for (; p->cut_count && *p->cuts <= index; p->cuts++, p->cut_count--)
+        if (*p->cuts == index)
+            export_page_cut(&p->writer);
+    if (audit_filter_match(p->filter, leaf))
+        export_page_leaf(&p->writer, leaf, hash);
+    else
+        export_page_skip(&p->writer, hash);
+    return p->writer.out->error;
+}
+
+int audit_log_page(struct audit_log *log, const struct audit_filter *filter, uint64_t from,
+                   uint64_t size, const uint64_t *cuts, size_t cut_count, struct buffer *out,
+                   uint64_t *to)
+{
+    struct page p = {.filter = filter, .next = from, .cuts = cuts, .cut_count = cut_count};
+    struct store_read *read;
+    struct buffer text;
+    pthread_mutex_lock(&log->lock);
+    bool there = from < size && size <= log->range.size; /* under a checkpoint */
+    pthread_mutex_unlock(&log->lock);
+    if (!there || from % AUDIT_PAGE_LEAVES)
+        return SLUIS_EINVAL;
+    p.to = size - from > AUDIT_PAGE_LEAVES ? from + AUDIT_PAGE_LEAVES : size;
+    buffer_init(&text, EXPORT_FILTER_MAX);
+    int r = audit_filter_write(filter, &text);
+    if (r == 0)
+        r = store_read_begin(log->store, &read);
+    if (r == 0) {
+        export_page_begin(&p.writer, out, from, p.to, size, buffer_span(&text));
+        r = store_each_leaf(read, from, add_leaf, &p);
+        store_read_end(read);
+        if (r == 0)
+            r = p.next == p.to ? export_page_end(&p.writer, &log->key, log->seed) : SLUIS_EIO;
+    }
+    buffer_free(&text);
+    *to = p.to;
+    return r;
+}
