@@ -273,6 +273,7 @@ int load_run(struct event_base *base, const struct load_options *options, struct
         usleep((useconds_t)(options->linger_s * 1e6));
         out->cpu_us = process_cpu_us(options->pid) - cpu;
         out->rss_kib = process_rss_kib(options->pid);
+        out->own_kib = process_own_kib(options->pid);
         out->peak_kib = process_peak_kib(options->pid);
         out->item_count = l.next;
     }
@@ -305,6 +306,7 @@ unsigned load_hold(struct event_base *base, const struct load_options *options,
         event_base_dispatch(base);
         event_free(l.tick);
         out->rss_kib = process_rss_kib(options->pid);
+        out->own_kib = process_own_kib(options->pid);
         out->peak_kib = process_peak_kib(options->pid);
         for (unsigned i = 0; i < options->connections; i++)
             standing += client_connected(l.slots[i].client);

@@ -35,7 +35,7 @@ struct load_result {
     uint64_t by_status[LOAD_STATUS_MAX]; /* [0]: no answer */
     uint64_t sent, late_retry_after;     /* 503s that lacked Retry-After */
     double seconds;                      /* from the first intended moment to the last answer */
-    uint64_t cpu_us, rss_kib, peak_kib;
+    uint64_t cpu_us, rss_kib, own_kib, peak_kib;
     struct load_item *items;
     size_t item_count;
 };

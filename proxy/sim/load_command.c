@@ -36,7 +36,7 @@ static json_t *report(const struct load_result *r)
         if (r->by_status[i])
             json_object_set_new(by, status, json_integer((json_int_t)r->by_status[i]));
     }
-    return json_pack("{sI sI sf sf s{sf sf sf sf sf} so sI sf sI sI}", "messages",
+    return json_pack("{sI sI sf sf s{sf sf sf sf sf} so sI sf sI sI sI}", "messages",
                      (json_int_t)r->item_count, "requests", (json_int_t)r->sent, "seconds",
                      r->seconds, "ok_per_s", r->seconds > 0 ? (double)h->count / r->seconds : 0.0,
                      "latency_ms", "p50", (double)histogram_at(h, 0.5) / 1e3, "p90",
@@ -44,7 +44,8 @@ static json_t *report(const struct load_result *r)
                      "p999", (double)histogram_at(h, 0.999) / 1e3, "max", (double)h->max / 1e3,
                      "by_status", by, "no_retry_after", (json_int_t)r->late_retry_after,
                      "cpu_us_per_request", r->sent ? (double)r->cpu_us / (double)r->sent : 0.0,
-                     "rss_kib", (json_int_t)r->rss_kib, "peak_kib", (json_int_t)r->peak_kib);
+                     "rss_kib", (json_int_t)r->rss_kib, "own_kib", (json_int_t)r->own_kib,
+                     "peak_kib", (json_int_t)r->peak_kib);
 }
 
 struct load_settings {
@@ -63,8 +64,8 @@ static int load(const struct load_settings *s, const struct load_options *option
     event_config_free(config);
     if (s->hold) {
         unsigned standing = load_hold(base, options, &result);
-        printf("{\"standing\": %u, \"rss_kib\": %llu}\n", standing,
-               (unsigned long long)result.rss_kib);
+        printf("{\"standing\": %u, \"rss_kib\": %llu, \"own_kib\": %llu}\n", standing,
+               (unsigned long long)result.rss_kib, (unsigned long long)result.own_kib);
         code = standing == options->connections ? 0 : 1;
     } else if (load_run(base, options, &result) == 0) {
         json_t *all = report(&result);

@@ -48,6 +48,11 @@ uint64_t process_rss_kib(long pid)
     return status_field(pid, "VmRSS:");
 }
 
+uint64_t process_own_kib(long pid)
+{
+    return status_field(pid, "RssAnon:");
+}
+
 uint64_t process_peak_kib(long pid)
 {
     return status_field(pid, "VmHWM:");
