@@ -252,6 +252,9 @@ static struct call *find_endpoint(struct call *call, const struct http_head *hea
         return not_opened(call, E_PARAMETER, bad);
     if (head->framing == HTTP_LENGTH && head->length > call->endpoint->body_max)
         return not_opened(call, call->endpoint->body_max ? E_TOO_LARGE : E_BODY, NULL);
+    /* A tool whose route has gone from the configuration would be shown numbers for its aliases. */
+    if (call->principal.route && !config_route_by_id(call->config, call->principal.route, NULL))
+        return not_opened(call, E_OBJECT, NULL);
     call_take_parameters(call, head);
     call->route = own_route(call);
     if (call->endpoint->sends_media && !call->channel->media_pass)

@@ -114,7 +114,7 @@ class Peer(threading.Thread):
     def serve(self, raw):
         try:
             link = self.tls.wrap_socket(raw, server_side=True)
-            pending = b""
+            pending, asked = b"", False
             while True:
                 while b"\r\n\r\n" not in pending:
                     more = link.recv(65536)
@@ -129,6 +129,11 @@ class Peer(threading.Thread):
                 self.requests.append((head.decode(), pending[:need]))
                 pending = pending[need:]
                 answer = self.answer
+                if answer == "stale":  # a kept connection is dead when it is used again
+                    if asked:
+                        link.close()
+                        return
+                    asked, answer = True, wire(200, ACCEPTED)
                 if answer == "reset":
                     raw_fd = socket.socket(fileno=os.dup(link.fileno()))
                     raw_fd.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -555,6 +560,39 @@ good = [zorg(wire(200, ACCEPTED))[0].status for _ in range(16)]
 verdict(peer.connections <= kept + os.cpu_count() and good == [200] * 16, "connections are kept, per thread",
         (kept, peer.connections, good))
 
+print("kept connections that died")
+before, statuses = len(peer.requests), []
+for k in range(10):
+    statuses.append(zorg("stale", method="GET", path=read)[0].status)
+verdict(statuses == [200] * 10 and len(peer.requests) > before + 10, "a read goes again on a fresh one", statuses)
+before, statuses = len(peer.requests), []
+for k in range(10):
+    statuses.append(zorg("stale")[0].status)
+verdict(504 in statuses and set(statuses) == {200, 504} and len(peer.requests) == before + 10,
+        "a message never goes again: it is unknown", (statuses, len(peer.requests) - before))
+
+print("what cannot be judged")
+before = len(graph())
+refused("more findings than are looked at", call("POST", SEND, text(" ".join(f"a{k}@voorbeeld.nl" for k in range(3000)))), 900012, 403)
+refused("deeper than is read", call("POST", SEND, '{"messaging_product":"whatsapp","to":"316","type":"interactive","interactive":'
+        + '{"a":' * 100 + "1" + "}" * 100 + "}"), 900005)
+nothing_left("nothing left", before)
+
+print("many large files at once")
+big, results = os.urandom(14 * 1024 * 1024), []
+ident = upload([product, ("file", as_file, big)]).json["id"]
+faults({"delay_ms": 1500})
+threads = [threading.Thread(target=lambda: results.append(call("HEAD", "/sluis/media/" + ident))) for _ in range(24)]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+faults({})
+statuses = sorted(r.status for r in results)
+verdict(set(statuses) == {200, 503} and all(r.head["Retry-After"] for r in results if r.status == 503),
+        "memory is bounded: some are told to come back", statuses)
+verdict(call("GET", "/sluis/media/" + ident).body == big, "and then are served")
+
 print("stop-gap and limits")
 hanging.join(60)
 verdict(hung.get("answer") and (hung["answer"].status, hung["answer"].code) == (504, 900009) and len(hung["requests"]) == 1,
@@ -575,6 +613,16 @@ verdict(first.status == 200 and second.status == 401 and second.read() == refere
         "revoked: at once, on an open connection, as if it never was")
 answer = call("GET", f"/v24.0/debug_token?input_token={BOTH}")
 verdict(answer.json["data"]["is_valid"] is False, "debug_token says so")
+
+print("a route that has gone")
+good = open(f"{DIR}/sluis.yaml").read()
+open(f"{DIR}/sluis.yaml", "w").write(re.sub(r"\n +hidden: \{url.*", "", good, count=1))
+reload = [env["BIN"] + "/sluis", "reload", "-c", "sluis.yaml"]
+subprocess.run(reload, cwd=DIR, check=True, capture_output=True)
+refused("its tool is shown nothing", call("GET", f"/v24.0/{PHONE}", token=HIDDEN), 900002)
+open(f"{DIR}/sluis.yaml", "w").write(good)
+subprocess.run(reload, cwd=DIR, check=True, capture_output=True)
+verdict(call("GET", f"/v24.0/{PHONE}", token=HIDDEN).status == 200, "and comes back with it")
 
 print("a full store")
 # Fill it through the front door until intake stops, then until the log itself has no room.
