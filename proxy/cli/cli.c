@@ -167,7 +167,7 @@ static const struct cli_command commands[] = {
      "make the keyring of a new installation",
      "sluis keys init -c sluis.yaml",
      cmd_keys_init,
-     {O_CONFIG, O_JSON}},
+     {O_CONFIG, O_JSON, O_PASSPHRASE}},
     {"keys clock-accept",
      "",
      "say that the clock is right, after it was off for more than a day",
@@ -196,6 +196,12 @@ static const struct cli_command commands[] = {
      "a new root key; the old one opens nothing any more",
      "sluis keys rotate",
      cmd_keys_rotate,
+     {O_CONFIG, O_SOCKET, O_JSON, O_PASSPHRASE}},
+    {"keys unseal",
+     "",
+     "give a sealed gateway the passphrase of its root key",
+     "sluis keys unseal < /run/passphrase",
+     cmd_keys_unseal,
      {O_CONFIG, O_SOCKET, O_JSON, O_PASSPHRASE}},
     {"keys recovery",
      "",
@@ -241,7 +247,8 @@ static const struct cli_command commands[] = {
      {O_CONFIG,
       {"--from", 'f', "DIR", false, "the data part, or the folder with it"},
       {"--keyring", 'k', "FILE", false, "the keyring part; default: the keyring that is there"},
-      {"--recovery-key", 'r', "FILE", false, "file with the recovery secret"}}},
+      {"--recovery-key", 'r', "FILE", false, "file with the recovery secret"},
+      O_PASSPHRASE}},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -258,7 +265,6 @@ static const char *const later[] = {
     "audit export",
     "audit checkpoint",
     "audit reconcile",
-    "keys unseal",
 };
 
 static void print_command(FILE *out, const struct cli_command *c)

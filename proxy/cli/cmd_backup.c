@@ -296,6 +296,8 @@ static int restore(const struct cli_call *call, const struct config *config)
     const char *from = cli_value(call, "--from", 0), *keyring = cli_value(call, "--keyring", 0);
     const char *secret = cli_value(call, "--recovery-key", 0);
     char folder[PATH_SIZE], line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
+    char passphrase[1024];
+    size_t n = 0;
     uint8_t key[KEYRING_RECOVERY_KEY];
     struct backup_restored got;
     struct diag diag = {.text = ""};
@@ -306,18 +308,22 @@ static int restore(const struct cli_call *call, const struct config *config)
     }
     if (from && !data_folder(from, folder))
         return cli_usage(call, "--from: too long");
+    if (!config->keys_root_file && keys_passphrase_read(call, passphrase, &n) != CLI_DONE)
+        return CLI_FAILED;
     if (secret && !read_secret(secret, key))
         return CLI_FAILED;
-    const struct backup_restore q = {
-        .data = from ? folder : NULL,
-        .store_path = config->store_path,
-        .store_size = config->store_size,
-        .keyring_file = keyring,
-        .recovery_key = key,
-        .keys = {.path = config->keys_path, .root_file = config->keys_root_file},
-        .now_ms = clock_wall_ms()};
+    const struct backup_restore q = {.data = from ? folder : NULL,
+                                     .store_path = config->store_path,
+                                     .store_size = config->store_size,
+                                     .keyring_file = keyring,
+                                     .recovery_key = key,
+                                     .keys = {.path = config->keys_path,
+                                              .root_file = config->keys_root_file,
+                                              .passphrase = span_of(passphrase, n)},
+                                     .now_ms = clock_wall_ms()};
     int r = backup_restore(&q, &got, &diag);
     sodium_memzero(key, sizeof(key));
+    sodium_memzero(passphrase, sizeof(passphrase));
     if (r == 0)
         tell_restored(&got, &q);
     else

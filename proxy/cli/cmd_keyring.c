@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define RECOVERY_FILE "recovery.pub"
+#define PASSPHRASE_SIZE 1024
 #define HEX (2 * KEYRING_RECOVERY_KEY)
 
 static void tell_status(const struct control_answer *a)
@@ -48,7 +49,11 @@ int cmd_keys_rotate(const struct cli_call *call)
     if (call->word_count)
         return cli_usage(call, "no words are expected");
     buffer_init(&body, 4096);
-    int r = keys_passphrase_body(call, &body);
+    int r = 0;
+    if (cli_has(call, "--passphrase"))
+        r = keys_passphrase_body(call, &body);
+    else
+        buffer_add(&body, SPAN("{}"));
     if (r == 0)
         r = control_call(call, HTTP_POST, "/sluis/v1/keys/rotate", buffer_span(&body), &a);
     buffer_free(&body);
@@ -62,37 +67,65 @@ int cmd_keys_rotate(const struct cli_call *call)
     return CLI_DONE;
 }
 
-/* {"passphrase":...} from a file or standard input, never from the command line; {} without. */
-int keys_passphrase_body(const struct cli_call *call, struct buffer *out)
+int keys_passphrase_read(const struct cli_call *call, char out[PASSPHRASE_SIZE], size_t *n)
 {
     const char *file = cli_value(call, "--passphrase", 0);
-    char text[1024];
-    size_t n = 0;
+    bool standard = !file || strcmp(file, "-") == 0;
     ssize_t got = 1;
-    if (!file) {
-        buffer_add(out, SPAN("{}"));
-        return CLI_DONE;
-    }
-    int fd = strcmp(file, "-") == 0 ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && n < sizeof(text) && (got = read(fd, text + n, sizeof(text) - n)) > 0)
-        n += (size_t)got;
+    *n = 0;
+    if (standard && isatty(STDIN_FILENO))
+        fprintf(stderr, "passphrase (it shows on this terminal; `-p FILE` reads a file): ");
+    int fd = standard ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && *n < PASSPHRASE_SIZE && !memchr(out, '\n', *n) &&
+           (got = read(fd, out + *n, PASSPHRASE_SIZE - *n)) > 0)
+        *n += (size_t)got;
     if (fd > STDERR_FILENO)
         close(fd);
-    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-        n--;
-    bool good = fd >= 0 && got >= 0 && n >= KEYRING_PASSPHRASE_MIN && n < sizeof(text);
-    if (good) {
-        buffer_add(out, SPAN("{\"passphrase\":"));
-        json_quote(out, span_of(text, n));
-        buffer_add_char(out, '}');
-    } else {
-        fprintf(stderr,
-                "sluis %s: --passphrase: a passphrase of %d to 1023 bytes was expected in "
-                "%s\n",
-                call->command->name, KEYRING_PASSPHRASE_MIN, file);
-    }
+    const char *end = memchr(out, '\n', *n);
+    if (end)
+        *n = (size_t)(end - out);
+    if (*n > 0 && out[*n - 1] == '\r')
+        (*n)--;
+    if (fd >= 0 && got >= 0 && *n >= KEYRING_PASSPHRASE_MIN && *n < PASSPHRASE_SIZE)
+        return CLI_DONE;
+    fprintf(stderr, "sluis %s: a passphrase of %d to %d bytes on one line was expected %s %s\n",
+            call->command->name, KEYRING_PASSPHRASE_MIN, PASSPHRASE_SIZE - 1,
+            standard ? "on" : "in", standard ? "standard input" : file);
+    sodium_memzero(out, PASSPHRASE_SIZE);
+    return CLI_FAILED;
+}
+
+/* From a file or standard input, never from the command line, where every process sees it. */
+int keys_passphrase_body(const struct cli_call *call, struct buffer *out)
+{
+    char text[PASSPHRASE_SIZE];
+    size_t n;
+    if (keys_passphrase_read(call, text, &n) != CLI_DONE)
+        return CLI_FAILED;
+    buffer_add(out, SPAN("{\"passphrase\":"));
+    json_quote(out, span_of(text, n));
+    buffer_add_char(out, '}');
     sodium_memzero(text, sizeof(text));
-    return good ? CLI_DONE : CLI_FAILED;
+    return CLI_DONE;
+}
+
+int cmd_keys_unseal(const struct cli_call *call)
+{
+    struct control_answer a;
+    struct buffer body;
+    if (call->word_count)
+        return cli_usage(call, "no words are expected: the passphrase comes from standard input");
+    buffer_init(&body, 16 * 1024);
+    int r = keys_passphrase_body(call, &body);
+    if (r == 0)
+        r = control_call(call, HTTP_POST, "/sluis/v1/keys/unseal", buffer_span(&body), &a);
+    buffer_free(&body);
+    if (r != 0)
+        return r;
+    if (!print_json(call, &a))
+        printf("unsealed\n");
+    control_free(&a);
+    return CLI_DONE;
 }
 
 int keys_recovery_make(const char *keys_path, char secret[HEX + 1], bool *made)

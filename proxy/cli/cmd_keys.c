@@ -7,12 +7,17 @@
 #include <sodium.h>
 #include <stdio.h>
 
+static const char *root_of(const struct config *config)
+{
+    return config->keys_root_file ? config->keys_root_file : "made from the passphrase";
+}
+
 static void tell(const struct cli_call *call, const struct config *config, bool made,
                  const char *secret)
 {
     if (!cli_has(call, "--json")) {
         printf("keyring: %s%s\nroot key: %s\n", config->keys_path,
-               made ? "" : " (was there already: nothing was made)", config->keys_root_file);
+               made ? "" : " (was there already: nothing was made)", root_of(config));
         if (secret[0])
             printf("recovery secret: %s\n", secret);
         return;
@@ -22,16 +27,18 @@ static void tell(const struct cli_call *call, const struct config *config, bool 
     buffer_add(&out, SPAN("{\"keyring\":"));
     json_quote(&out, span_str(config->keys_path));
     buffer_add(&out, SPAN(",\"root_key\":"));
-    json_quote(&out, span_str(config->keys_root_file));
+    json_quote(&out, span_str(root_of(config)));
     if (secret[0])
         buffer_addf(&out, ",\"recovery_secret\":\"%s\"", secret);
     printf("%.*s,\"made\":%s}\n", (int)out.n, out.p, made ? "true" : "false");
     buffer_free(&out);
 }
 
-static int init(const struct cli_call *call, const struct config *config, struct diag *diag)
+static int init(const struct cli_call *call, const struct config *config, struct span passphrase,
+                struct diag *diag)
 {
-    struct keyring_config keys = {.path = config->keys_path, .root_file = config->keys_root_file};
+    struct keyring_config keys = {
+        .path = config->keys_path, .root_file = config->keys_root_file, .passphrase = passphrase};
     char secret[2 * KEYRING_RECOVERY_KEY + 1] = "";
     struct diag none = {.text = ""};
     struct keyring *keyring;
@@ -65,7 +72,12 @@ int cmd_keys_init(const struct cli_call *call)
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
         return CLI_FAILED;
     }
-    int r = init(call, config, &diag);
+    char passphrase[1024];
+    size_t n = 0;
+    int r = config->keys_root_file ? 0 : keys_passphrase_read(call, passphrase, &n);
+    if (r == 0)
+        r = init(call, config, span_of(passphrase, n), &diag);
+    sodium_memzero(passphrase, sizeof(passphrase));
     if (r != 0 && diag.text[0])
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
     config_unref(config);

@@ -90,6 +90,7 @@ int cmd_doctor(const struct cli_call *call);
 int cmd_keys_init(const struct cli_call *call);
 int cmd_keys_status(const struct cli_call *call);
 int cmd_keys_rotate(const struct cli_call *call);
+int cmd_keys_unseal(const struct cli_call *call);
 int cmd_keys_recovery(const struct cli_call *call);
 int cmd_backup(const struct cli_call *call);
 int cmd_backup_list(const struct cli_call *call);
@@ -103,6 +104,9 @@ int doctor_store(const struct cli_call *call);
  * as 64 hex digits in `secret` (wipe it). */
 int keys_recovery_make(const char *keys_path, char secret[65], bool *made);
 void keys_recovery_tell(const char *keys_path);
+/* Reads the passphrase that --passphrase names (a file, or - for standard input; without the option
+ * standard input) into out[1024], its line end dropped; CLI_FAILED, told, when there is none. */
+int keys_passphrase_read(const struct cli_call *call, char out[1024], size_t *n);
 /* Appends {"passphrase":...} as --passphrase says, or {}; CLI_FAILED when it cannot be read. */
 int keys_passphrase_body(const struct cli_call *call, struct buffer *out);
 

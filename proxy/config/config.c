@@ -37,6 +37,20 @@ static bool inside(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
+/* A file or a credential, or a passphrase that a person gives after the start. */
+static int load_root_key(const struct loader *l, const struct yaml_node *node)
+{
+    struct config *config = &l->snapshot->door;
+    const struct yaml_node *passphrase = yaml_get(node, "passphrase");
+    if (!passphrase)
+        return config_take_secret_path(l, node, &config->keys_root_file);
+    /* What stands there instead may be the passphrase: it is not repeated. */
+    if (passphrase->quoted || !passphrase->text || strcmp(passphrase->text, "true") != 0)
+        return yaml_error(l->doc, passphrase, l->diag,
+                          "\"passphrase\": expected true; without one name a file or a credential");
+    return config_check(l, node, CONFIG_KEYS_ROOT);
+}
+
 static int load_keys(const struct loader *l, const struct yaml_node *node)
 {
     struct config *config = &l->snapshot->door;
@@ -49,7 +63,7 @@ static int load_keys(const struct loader *l, const struct yaml_node *node)
                            "\"path\": keys stand apart from what they open: not in store.path, nor "
                            "around it");
     if (!error)
-        error = config_take_secret_path(l, yaml_get(node, "root"), &config->keys_root_file);
+        error = load_root_key(l, yaml_get(node, "root"));
     return error;
 }
 

@@ -84,7 +84,12 @@ static const struct yaml_key store[] = {
 
 static const struct yaml_key keys[] = {
     {"path", MUST(TEXT), "folder of the keyring; not inside store.path"},
-    {"root", MUST(ANY), "secret: the root key"},
+    {"root", MUST(ANY), "secret: the root key; or {passphrase: true}"},
+};
+
+static const struct yaml_key keys_root[] = {
+    {"passphrase", MUST(BOOL),
+     "true: made from a passphrase; the gateway starts sealed until `sluis keys unseal`"},
 };
 
 static const struct yaml_key log_keys[] = {
@@ -111,6 +116,7 @@ const struct config_table config_tables[CONFIG_KEYS_TABLES] = {
     [CONFIG_KEYS_ROUTE] = TABLE("channels.NAME.routes.NAME", route),
     [CONFIG_KEYS_STORE] = TABLE("store", store),
     [CONFIG_KEYS_KEYS] = TABLE("keys", keys),
+    [CONFIG_KEYS_ROOT] = TABLE("keys.root", keys_root),
     [CONFIG_KEYS_LOG] = TABLE("log", log_keys),
     [CONFIG_KEYS_SECRET] = TABLE("Secrets", secret),
 };

@@ -57,7 +57,8 @@ static int open_ledger(struct gateway *gw, const struct config *config, struct d
 {
     const struct keyring_config keys = {.path = config->keys_path,
                                         .root_file = config->keys_root_file};
-    int r = keyring_open(&keys, &gw->keyring, diag);
+    int r =
+        keys.root_file ? keyring_open(&keys, &gw->keyring, diag) : sealed_wait(gw, config, diag);
     if (r == 0 && (r = block_seal_open(&gw->seal, gw->keyring)) != 0)
         diag_set(diag, NULL, 0, 0, "keyring: %s", error_word(r));
     if (r != 0)
@@ -216,6 +217,8 @@ static int start(struct gateway *gw, struct diag *diag)
         r = listen_open(gw, config, diag);
     if (r == 0)
         r = say(diag, "the access log", record(gw, AUDIT_START, "started"));
+    if (r == 0 && gw->unsealed)
+        r = say(diag, "the access log", record(gw, AUDIT_KEYS, "unsealed"));
     if (r == 0)
         r = say(diag, "the check of Meta's callback", meta_check_start(gw));
     if (r == 0)
@@ -378,13 +381,17 @@ int gateway_run(const struct gateway_options *options)
         return 1;
     gw->config_file = options->config_file;
     gw->options = options;
+    gw->signals = &signals;
     pthread_mutex_init(&gw->reload_lock, NULL);
-    if (start(gw, &diag) == 0) {
+    int r = start(gw, &diag);
+    if (r == 0) {
         LOG(LOG_INFO, "gateway", "ready", log_u64("threads", gw->loop_count),
             log_word("version", SLUIS_VERSION));
         wait_for_signals(gw, &signals);
         stop(gw);
         code = 0;
+    } else if (r == SLUIS_ECLOSED) {
+        code = 0; /* told to stop while it was sealed */
     } else {
         char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));

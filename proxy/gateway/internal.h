@@ -20,6 +20,7 @@
 #include "sluis/webhook.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #define GATEWAY_THREADS_MAX 64
 
@@ -54,6 +55,8 @@ struct gateway {
     char *media_base; /* of the URLs of media in webhooks, or NULL */
     const char *config_file;
     const struct gateway_options *options;
+    const sigset_t *signals; /* blocked; the main thread takes them */
+    bool unsealed;           /* a passphrase was given */
     bool loops_started;
 };
 
@@ -62,6 +65,10 @@ int block_seal_open(struct block_seal *seal, struct keyring *keyring);
 void block_seal_close(struct block_seal *seal);
 int block_seal_put(void *ctx, uint8_t table, uint64_t row, struct span plain, struct buffer *out);
 int block_seal_get(void *ctx, uint8_t table, uint64_t row, struct span sealed, struct buffer *out);
+
+/* sealed.c */
+/* Listens and refuses until the passphrase has opened the keyring. SLUIS_ECLOSED: told to stop. */
+int sealed_wait(struct gateway *gw, const struct config *config, struct diag *diag);
 
 /* listen.c */
 int listen_contexts(const struct config *config, struct tls_context *out[CONFIG_LISTENERS],

@@ -267,6 +267,14 @@ static void test_hash(void **state)
     config_unref(d);
 }
 
+static void test_passphrase(void **state)
+{
+    (void)state;
+    struct config *c = load_replaced("{file: root}", "{passphrase: true}");
+    assert_null(c->keys_root_file);
+    config_unref(c);
+}
+
 static void test_needs_restart(void **state)
 {
     (void)state;
@@ -381,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_passphrase),
         cmocka_unit_test(test_needs_restart),
         cmocka_unit_test(test_cell),
     };

@@ -8,6 +8,7 @@
 #define NAME_RULE " is not a name: lower-case letters, digits, - and _, a letter first, at most 63"
 #define HTTP_RULE "http is for localhost and private addresses only; use https"
 #define URL "\"https://chat.example/webhooks/+31\""
+#define PASSPHRASE "\"passphrase\": expected true; without one name a file or a credential"
 #define APART "keys stand apart from what they open: not in store.path, nor around it"
 
 /* `said` begins with the place in sluis.yaml, or with another file's name; @ is the folder. */
@@ -43,6 +44,12 @@ static const struct {
     {"path: keys", "path: store/keys", "16:14: \"path\": " APART},
     {"path: keys", "path: store", "16:14: \"path\": " APART},
     {"path: store,", "path: keys/store,", "16:14: \"path\": " APART},
+    {"root: {file: root}", "root: {passphrase: false}", "16:39: " PASSPHRASE},
+    {"root: {file: root}", "root: {passphrase: hunter2hunter2}", "16:39: " PASSPHRASE},
+    {"root: {file: root}", "root: {passphrase: \"true\"}", "16:39: " PASSPHRASE},
+    {"root: {file: root}", "root: {passphrase: {file: hunter2}}", "16:39: " PASSPHRASE},
+    {"root: {file: root}", "root: {passphrase: true, file: root}",
+     "16:45: unknown key \"file\"; known here: passphrase"},
     {"path: keys", "path: ''", "16:14: \"path\": expected a path of 1 to 1024 bytes"},
     {"{file: root}", "{file: nothing}",
      "16:33: \"file\": cannot open \"@/nothing\": No such file or directory"},
