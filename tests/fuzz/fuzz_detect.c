@@ -91,7 +91,7 @@ static void check_masked(const struct detect_input *in, int n)
     for (int k = 0; k < n && !found[k].back; k++) {
         memcpy(masked + m, in->text.p + at, found[k].start - at);
         m += found[k].start - at;
-        memcpy(masked + m, "XXX", 3);
+        memcpy(masked + m, "[.]", 3);
         m += 3;
         at = found[k].end;
     }
