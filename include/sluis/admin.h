@@ -20,6 +20,7 @@
 struct admin;
 struct admin_deps {
     struct store *store;
+    struct audit_log *log;
     struct keyring *keyring;
     struct config_cell *config;
     struct access *access;

@@ -119,6 +119,8 @@ void audit_log_origin(const uint8_t installation[16], char out[AUDIT_ORIGIN_MAX]
  * SLUIS_ESYS (the file), SLUIS_ENOMEM. */
 SLUIS_MUST_CHECK int audit_log_open(const struct audit_log_config *config, struct audit_log **out,
                                     struct diag *diag);
+/* True when it was opened only because of `accept`. */
+bool audit_log_accepted(const struct audit_log *log);
 SLUIS_MUST_CHECK int audit_log_start(struct audit_log *log); /* the thread */
 /* Ends the thread with a last checkpoint. To be called before the store is closed. */
 void audit_log_close(struct audit_log *log);

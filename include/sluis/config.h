@@ -96,6 +96,7 @@ struct config {
     bool store_preallocate;
     const char *keys_path;
     const char *keys_root_file; /* NULL: a passphrase, given after the start (keys unseal) */
+    const char *log_checkpoints_file; /* of the access log, or NULL */
     const char *control_path; /* Unix socket */
     unsigned threads;         /* event threads; 0: one per core */
     uint64_t memory_max;      /* for bodies, deliveries and windows */

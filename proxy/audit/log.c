@@ -24,6 +24,11 @@ const struct note_key *audit_log_key(const struct audit_log *log)
     return &log->key;
 }
 
+bool audit_log_accepted(const struct audit_log *log)
+{
+    return log->accepted;
+}
+
 /* ---- the tree ---- */
 
 struct walk {
@@ -65,10 +70,12 @@ static int follow(struct audit_log *log, struct walk *w)
 
 /* ---- opening ---- */
 
-static int denied(const struct audit_log_config *config, struct diag *diag, const char *why)
+static int denied(struct audit_log *log, const struct audit_log_config *config, struct diag *diag,
+                  const char *why)
 {
     LOG(LOG_ALARM, "audit", config->accept ? "log_accepted" : "log_refused",
         log_word("reason", why));
+    log->accepted = config->accept;
     if (config->accept)
         return 0;
     diag_set(diag, config->file, 0, 0, "%s", why);
@@ -95,11 +102,13 @@ static int compare_last(struct audit_log *log, const struct audit_log_config *co
         return r;
     }
     if (known == SLUIS_EDENIED)
-        return denied(config, diag, "the file holds checkpoints, but none of this access log");
+        return denied(log, config, diag, "the file holds checkpoints, but none of this access log");
     if (known == 0 && last.size > log->range.size)
-        return denied(config, diag, "the access log is shorter than its last pushed checkpoint");
+        return denied(log, config, diag,
+                      "the access log is shorter than its last pushed checkpoint");
     if (known == 0 && last.size && (!walk.seen || memcmp(walk.root, last.root, MERKLE_HASH) != 0))
-        return denied(config, diag, "the access log is not the one of its last pushed checkpoint");
+        return denied(log, config, diag,
+                      "the access log is not the one of its last pushed checkpoint");
     if (log->file && known == SLUIS_ENOENT && log->range.size)
         LOG(LOG_WARN, "audit", "no_earlier_checkpoint", log_u64("leaves", log->range.size));
     return 0;

@@ -19,7 +19,7 @@ struct audit_log {
     bool failing;       /* the last push failed: said once */
     pthread_cond_t wake;
     pthread_t thread;
-    bool started, stop;
+    bool started, stop, accepted;
 };
 
 /* push.c */

@@ -9,6 +9,7 @@ int cmd_serve(const struct cli_call *call)
         return cli_usage(call, "no words are expected");
     const struct gateway_options options = {.config_file = file ? file : CLI_CONFIG,
                                             .accept_older_keyring =
-                                                cli_has(call, "--accept-older-keyring")};
+                                                cli_has(call, "--accept-older-keyring"),
+                                            .accept_log = cli_has(call, "--accept-log")};
     return gateway_run(&options);
 }

@@ -86,6 +86,8 @@ int cmd_queue_list(const struct cli_call *call);
 int cmd_queue_retry(const struct cli_call *call);
 int cmd_queue_drop(const struct cli_call *call);
 int cmd_audit_list(const struct cli_call *call);
+int cmd_audit_checkpoint(const struct cli_call *call);
+int cmd_audit_export(const struct cli_call *call);
 int cmd_doctor(const struct cli_call *call);
 int cmd_keys_init(const struct cli_call *call);
 int cmd_keys_status(const struct cli_call *call);

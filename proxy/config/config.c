@@ -84,6 +84,31 @@ static int load_log(const struct loader *l, const struct yaml_node *node)
     return error;
 }
 
+/* Where checkpoints of the access log leave the machine. */
+static int load_checkpoints(const struct loader *l, const struct yaml_node *node)
+{
+    static const char *const later[] = {"https", "mail"};
+    struct config *config = &l->snapshot->door;
+    if (!node)
+        return 0;
+    int error = config_check(l, node, CONFIG_KEYS_CHECKPOINTS);
+    for (size_t i = 0; !error && i < sizeof(later) / sizeof(later[0]); i++)
+        if (yaml_get(node, later[i]))
+            error = yaml_error_key(l->doc, yaml_get(node, later[i]), l->diag,
+                                   "\"%s\": not available in this version; use \"file\"", later[i]);
+    const struct yaml_node *file = yaml_get(node, "file");
+    if (!error && !file)
+        error = yaml_error(l->doc, node, l->diag, "\"file\": expected in log_checkpoints");
+    if (!error)
+        error = config_take_path(l, file, &config->log_checkpoints_file);
+    if (!error && (inside(config->log_checkpoints_file, config->store_path) ||
+                   inside(config->log_checkpoints_file, config->keys_path)))
+        error = yaml_error(l->doc, file, l->diag,
+                           "\"file\": checkpoints stand apart from what they prove: not in "
+                           "store.path or keys.path");
+    return error;
+}
+
 static int load_control(const struct loader *l, const struct yaml_node *node)
 {
     struct config *config = &l->snapshot->door;
@@ -118,6 +143,8 @@ static int load_rest(const struct loader *l, const struct yaml_node *root)
             config_take_duration(l, yaml_get(root, "stop"), 1, 300, "1s to 5min", &config->stop_s);
     if (!error)
         error = load_log(l, yaml_get(root, "log"));
+    if (!error)
+        error = load_checkpoints(l, yaml_get(root, "log_checkpoints"));
     return error;
 }
 
@@ -250,6 +277,7 @@ const char *config_needs_restart(const struct config *running, const struct conf
         {"keys.path", differ(running->keys_path, next->keys_path)},
         {"keys.root", differ(running->keys_root_file, next->keys_root_file)},
         {"control", differ(running->control_path, next->control_path)},
+        {"log_checkpoints.file", differ(running->log_checkpoints_file, next->log_checkpoints_file)},
         {"threads", running->threads != next->threads},
         {"memory", running->memory_max != next->memory_max},
     };

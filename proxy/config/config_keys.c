@@ -19,6 +19,7 @@ static const struct yaml_key top[] = {
      "base of the URLs that tools are given (paging, media); default: the Host they asked"},
     {"stop", WANT(DURATION), "time for a graceful stop, 1s to 5min; default 10s"},
     {"log", WANT(MAP), "the operators' log on standard error"},
+    {"log_checkpoints", WANT(MAP), "where checkpoints of the access log go; default: nowhere"},
 };
 
 static const struct yaml_key listeners[] = {
@@ -97,6 +98,12 @@ static const struct yaml_key log_keys[] = {
     {"form", WANT(TEXT), "key-value or json; default key-value"},
 };
 
+static const struct yaml_key checkpoints[] = {
+    {"file", WANT(TEXT), "file they are appended to, on another machine's disk; not in store.path"},
+    {"https", WANT(TEXT), "not available in this version"},
+    {"mail", WANT(TEXT), "not available in this version"},
+};
+
 static const struct yaml_key secret[] = {
     {"credential", WANT(TEXT), "name of a systemd credential (LoadCredential=)"},
     {"file", WANT(TEXT), "path of a file that only its owner can read (mode 0600)"},
@@ -118,6 +125,7 @@ const struct config_table config_tables[CONFIG_KEYS_TABLES] = {
     [CONFIG_KEYS_KEYS] = TABLE("keys", keys),
     [CONFIG_KEYS_ROOT] = TABLE("keys.root", keys_root),
     [CONFIG_KEYS_LOG] = TABLE("log", log_keys),
+    [CONFIG_KEYS_CHECKPOINTS] = TABLE("log_checkpoints", checkpoints),
     [CONFIG_KEYS_SECRET] = TABLE("Secrets", secret),
 };
 

@@ -71,7 +71,9 @@ static int open_ledger(struct gateway *gw, const struct config *config, struct d
                                        .open = block_seal_get,
                                        .seal_ctx = &gw->seal};
     r = store_open(&store, &gw->store, diag);
-    return r ? r : bind_ledger(gw, diag);
+    if (r == 0)
+        r = bind_ledger(gw, diag);
+    return r ? r : ledger_log_open(gw, config, diag);
 }
 
 static int open_loops(struct gateway *gw, const struct config *config)
@@ -149,6 +151,7 @@ static int open_services(struct gateway *gw, const struct config *config)
     if (r == 0)
         r = graph_new(&graph, &gw->graph);
     const struct admin_deps admin = {.store = gw->store,
+                                     .log = gw->log,
                                      .keyring = gw->keyring,
                                      .config = gw->cell,
                                      .access = gw->access,
@@ -216,9 +219,12 @@ static int start(struct gateway *gw, struct diag *diag)
     if (r == 0)
         r = listen_open(gw, config, diag);
     if (r == 0)
-        r = say(diag, "the access log", record(gw, AUDIT_START, "started"));
+        r = say(diag, "the access log",
+                record(gw, AUDIT_START, audit_log_accepted(gw->log) ? "log_accepted" : "started"));
     if (r == 0 && gw->unsealed)
         r = say(diag, "the access log", record(gw, AUDIT_KEYS, "unsealed"));
+    if (r == 0)
+        r = say(diag, "checkpoints", audit_log_start(gw->log));
     if (r == 0)
         r = say(diag, "the check of Meta's callback", meta_check_start(gw));
     if (r == 0)
@@ -275,6 +281,8 @@ static void end(struct gateway *gw)
     join_loops(gw);
     settle_mail(gw);
     listen_close(gw);
+    audit_log_close(gw->log); /* a last checkpoint, over all that was written */
+    gw->log = NULL;
     if (gw->store)
         store_close(gw->store); /* finishes jobs: their completions go to mailboxes */
     admin_free(gw->admin);

@@ -35,6 +35,7 @@ struct gateway {
     struct keyring *keyring;
     struct block_seal seal;
     struct store *store;
+    struct audit_log *log;
     struct access *access;
     struct resolver *resolver;
     struct loop *loops[GATEWAY_THREADS_MAX];
@@ -69,6 +70,9 @@ int block_seal_get(void *ctx, uint8_t table, uint64_t row, struct span sealed, s
 /* sealed.c */
 /* Listens and refuses until the passphrase has opened the keyring. SLUIS_ECLOSED: told to stop. */
 int sealed_wait(struct gateway *gw, const struct config *config, struct diag *diag);
+
+/* audit_log.c */
+int ledger_log_open(struct gateway *gw, const struct config *config, struct diag *diag);
 
 /* listen.c */
 int listen_contexts(const struct config *config, struct tls_context *out[CONFIG_LISTENERS],

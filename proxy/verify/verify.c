@@ -12,6 +12,7 @@
 #define CHECKPOINTS_MAX 64             /* --checkpoint options */
 #define FILE_MAX (1024u * 1024 * 1024) /* of a file with checkpoints */
 #define KEY_FILE_MAX 4096
+#define READ_STEP 65536
 
 enum { VERIFY_HOLDS = 0, VERIFY_WRONG = 1, VERIFY_USAGE = 2 };
 
@@ -50,20 +51,18 @@ static int usage(const char *what)
 static int read_file(const char *path, size_t max, struct buffer *out)
 {
     FILE *f = fopen(path, "rbe");
-    buffer_init(out, max);
-    for (;;) {
-        char *at = f ? buffer_reserve(out, 65536) : NULL;
-        if (!at)
-            break;
-        size_t n = fread(at, 1, 65536, f);
+    size_t n = 1;
+    buffer_init(out, max + READ_STEP);
+    while (f && n && out->n <= max) {
+        char *at = buffer_reserve(out, READ_STEP);
+        n = at ? fread(at, 1, READ_STEP, f) : 0;
         out->n += n;
-        if (n == 0)
-            break;
     }
-    bool good = f && !ferror(f) && !out->error;
+    bool large = out->error || out->n > max;
+    bool good = f && !ferror(f) && !large;
     if (!good)
         fprintf(stderr, "sluis-verify: %s: %s\n", path,
-                out->error ? "too large" : strerror(errno ? errno : EIO));
+                large ? "too large" : strerror(errno ? errno : EIO));
     if (f)
         fclose(f);
     return good ? 0 : VERIFY_USAGE;
@@ -102,11 +101,11 @@ static int tell_holds(const struct options *o, const struct note_key *key,
                (unsigned long long)r->skipped, r->filtered ? "true" : "false",
                (unsigned long long)r->pages, (unsigned long long)r->earlier);
     else
-        printf("%s: %llu of %llu leaves shown, all in the tree %s, nothing changed since %llu "
-               "earlier checkpoint%s%s%s\n",
-               key->name, (unsigned long long)r->shown, (unsigned long long)r->size, root,
-               (unsigned long long)r->earlier, r->earlier == 1 ? "" : "s", r->state[0] ? "; " : "",
-               r->state);
+        printf(
+            "%s: %llu of %llu leaves shown, all in the tree %s, %s %llu earlier checkpoint%s%s%s\n",
+            key->name, (unsigned long long)r->shown, (unsigned long long)r->size, root,
+            r->earlier ? "nothing changed since" : "compared with", (unsigned long long)r->earlier,
+            r->earlier == 1 ? "" : "s", r->state[0] ? "; " : "", r->state);
     return VERIFY_HOLDS;
 }
 

@@ -1,0 +1,193 @@
+/* `sluis audit export` and `sluis audit checkpoint`. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluis/audit.h"
+
+#define TARGET_MAX 4096
+#define CUTS_MAX 100                       /* the gateway's */
+#define CHECKPOINTS_MAX (16 * 1024 * 1024) /* bytes of the file with them */
+
+int cmd_audit_checkpoint(const struct cli_call *call)
+{
+    struct control_answer a;
+    char text[NOTE_KEY_TEXT_MAX];
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    if (!cli_has(call, "--key")) {
+        if (control_call(call, HTTP_POST, "/sluis/v1/log/checkpoint", SPAN_EMPTY, &a) != 0)
+            return CLI_FAILED;
+        if (cli_has(call, "--json")) {
+            struct buffer out;
+            buffer_init(&out, CLI_ANSWER_MAX);
+            json_quote(&out, buffer_span(&a.text));
+            printf("{\"checkpoint\":%.*s}\n", (int)out.n, out.p);
+            buffer_free(&out);
+        } else {
+            fwrite(a.text.p, 1, a.text.n, stdout);
+        }
+        control_free(&a);
+        return CLI_DONE;
+    }
+    if (control_call(call, HTTP_GET, "/sluis/v1/log/key", SPAN_EMPTY, &a) != 0)
+        return CLI_FAILED;
+    if (!print_json(call, &a)) {
+        printf("%s\n", print_member(&a, 0, "key", text, sizeof(text)));
+        fprintf(stderr, "fingerprint: %s\n",
+                print_member(&a, 0, "fingerprint", text, sizeof(text)));
+    }
+    control_free(&a);
+    return CLI_DONE;
+}
+
+/* ---- export ---- */
+
+static void add_query(struct buffer *out, const char *name, struct span value)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    buffer_addf(out, "&%s=", name);
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) {
+            buffer_add_char(out, (char)c);
+        } else {
+            buffer_add_char(out, '%');
+            buffer_add_char(out, digits[c >> 4]);
+            buffer_add_char(out, digits[c & 15]);
+        }
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* The sizes in the auditor's file; the signatures are sluis-verify's business. */
+static int read_cuts(const char *path, uint64_t *cuts, size_t *n)
+{
+    FILE *f = fopen(path, "rbe");
+    struct buffer text;
+    struct span rest, note;
+    struct checkpoint c;
+    int r = 0;
+    *n = 0;
+    if (!f) {
+        fprintf(stderr, "sluis: %s: %s\n", path, strerror(errno));
+        return CLI_FAILED;
+    }
+    buffer_init(&text, CHECKPOINTS_MAX);
+    char *at;
+    size_t got = 1;
+    while (got && (at = buffer_reserve(&text, 65536))) {
+        got = fread(at, 1, 65536, f);
+        text.n += got;
+    }
+    fclose(f);
+    rest = buffer_span(&text);
+    while (r == 0 && (r = note_next(&rest, &note)) == 0) {
+        size_t end = 0; /* of the text: an empty line */
+        while (end + 1 < note.n && (note.p[end] != '\n' || note.p[end + 1] != '\n'))
+            end++;
+        r = *n == CUTS_MAX ? SLUIS_ELIMIT : checkpoint_read(span_sub(note, 0, end + 1), &c);
+        if (r == 0)
+            cuts[(*n)++] = c.size;
+    }
+    buffer_free(&text);
+    if (r != SLUIS_ENOENT) {
+        fprintf(stderr, "sluis: %s: %s\n", path,
+                r == SLUIS_ELIMIT ? "more than 100 checkpoints: the newest says it all"
+                                  : "not a file of checkpoints");
+        return CLI_FAILED;
+    }
+    qsort(cuts, *n, sizeof(*cuts), by_value);
+    return CLI_DONE;
+}
+
+static int make_query(const struct cli_call *call, struct buffer *out)
+{
+    static const char *const filters[] = {"since",   "until",  "actor",  "role",
+                                          "subject", "action", "outcome"};
+    const char *file = cli_value(call, "--checkpoint", 0);
+    uint64_t cuts[CUTS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+        char option[16];
+        snprintf(option, sizeof(option), "--%s", filters[i]);
+        const char *value = cli_value(call, option, 0);
+        if (value && !value[0])
+            return cli_usage(call, "%s: a value was expected", option);
+        if (value)
+            add_query(out, filters[i], span_str(value));
+    }
+    if (file && read_cuts(file, cuts, &n) != 0)
+        return CLI_FAILED;
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || cuts[i] != cuts[i - 1])
+            buffer_addf(out, "%s%llu", i ? "," : "&cuts=", (unsigned long long)cuts[i]);
+    if (out->error)
+        return cli_usage(call, "the filters are too long");
+    return CLI_DONE;
+}
+
+/* The checkpoint as the export's first line; *size: the leaves it covers. */
+static int put_checkpoint(const struct cli_call *call, uint64_t *size)
+{
+    struct control_answer a;
+    struct buffer escaped, line;
+    if (control_call(call, HTTP_POST, "/sluis/v1/log/checkpoint", SPAN_EMPTY, &a) != 0)
+        return CLI_FAILED;
+    struct span rest = span_from(buffer_span(&a.text), span_find(buffer_span(&a.text), '\n') + 1);
+    int r = span_u64(span_sub(rest, 0, span_find(rest, '\n')), size);
+    buffer_init(&escaped, 4 * NOTE_MAX);
+    buffer_init(&line, 4 * NOTE_MAX);
+    export_note_write(buffer_span(&a.text), &escaped);
+    export_line_write(
+        &(struct export_line){.kind = EXPORT_CHECKPOINT, .text = buffer_span(&escaped)}, &line);
+    fwrite(line.p, 1, line.n, stdout);
+    buffer_free(&escaped);
+    buffer_free(&line);
+    control_free(&a);
+    return r == 0 ? CLI_DONE : CLI_FAILED;
+}
+
+int cmd_audit_export(const struct cli_call *call)
+{
+    struct buffer query, target;
+    uint64_t size = 0;
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    buffer_init(&query, TARGET_MAX);
+    buffer_init(&target, 2 * TARGET_MAX);
+    int r = make_query(call, &query);
+    if (r == CLI_DONE)
+        r = put_checkpoint(call, &size);
+    for (uint64_t from = 0; r == CLI_DONE && from < size; from += AUDIT_PAGE_LEAVES) {
+        struct control_answer a;
+        buffer_clear(&target);
+        buffer_addf(&target, "/sluis/v1/log/export?from=%llu&size=%llu", (unsigned long long)from,
+                    (unsigned long long)size);
+        buffer_add(&target, buffer_span(&query));
+        buffer_add_char(&target, '\0');
+        r = target.error ? CLI_FAILED : control_call(call, HTTP_GET, target.p, SPAN_EMPTY, &a);
+        if (r != CLI_DONE)
+            break;
+        fwrite(a.text.p, 1, a.text.n, stdout);
+        control_free(&a);
+        if (ferror(stdout))
+            r = CLI_FAILED;
+    }
+    buffer_free(&query);
+    buffer_free(&target);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "sluis audit export: the export could not be written whole: %s\n",
+                strerror(errno));
+        return CLI_FAILED;
+    }
+    return r;
+}
