@@ -446,6 +446,23 @@ static int files_load(struct keyring_files *files, struct cover *cover, struct d
     return SLUIS_ECRYPTO;
 }
 
+/* A cover of a later generation without a slot: the epoch file is torn or lost, not unmade. */
+static bool covers_stand(const struct keyring_files *files)
+{
+    bool stand = false;
+    int fd = openat(files->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    for (struct dirent *entry; (entry = readdir(dir));)
+        stand |= strncmp(entry->d_name, "cover.", 6) == 0 && strcmp(entry->d_name, "cover.1") != 0;
+    closedir(dir);
+    return stand;
+}
+
 int files_open(struct keyring_files *files, const struct keyring_config *config, bool make,
                const struct files_seed *seed, struct cover *cover, struct diag *diag)
 {
@@ -479,7 +496,13 @@ int files_open(struct keyring_files *files, const struct keyring_config *config,
         goto out;
     }
     result = st.st_size < SLOT_SIZE * SLOTS ? SLUIS_ENOENT : files_load(files, cover, diag, path);
-    if (seed && result != SLUIS_ENOENT) {
+    if (result == SLUIS_ENOENT && covers_stand(files)) {
+        diag_set(
+            diag, path, 0, 0,
+            "the epoch file is torn or empty, though the keyring was used: put a backup of the "
+            "keyring in place in an empty folder (sluis restore)");
+        result = SLUIS_ECRYPTO;
+    } else if (seed && result != SLUIS_ENOENT) {
         diag_set(diag, path, 0, 0, "there is a keyring here already");
         result = SLUIS_EEXIST;
     } else if (result == SLUIS_ENOENT && !make) {

@@ -92,7 +92,7 @@ static int destroy_keys(struct purge *p, const struct purge_plan *plan, int64_t 
     if (n && day >= 0)
         leaves[n++] = (struct keyring_leaf){
             .tree = KEYRING_TIME, .through = true, .cls = KEYRING_CLASS_DAY, .leaf = (uint32_t)day};
-    return n ? keyring_puncture(p->deps.keyring, leaves, n) : 0;
+    return n ? destroy_leaves(p, leaves, n) : 0;
 }
 
 struct record_job {

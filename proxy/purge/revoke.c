@@ -238,7 +238,7 @@ static int destroy(struct batch *b)
     for (unsigned i = 0; i < b->n; i++)
         leaves[i] =
             (struct keyring_leaf){.tree = KEYRING_MESSAGE, .leaf = (uint32_t)b->at[i].serial};
-    return keyring_puncture(b->p->deps.keyring, leaves, b->n);
+    return destroy_leaves(b->p, leaves, b->n);
 }
 
 static int write_record(struct batch *b)

@@ -66,6 +66,9 @@ int row_read(struct purge *p, enum store_table table, struct span key, uint8_t p
 int row_open(struct purge *p, enum store_table table, uint8_t part, uint64_t serial,
              struct span sealed, struct buffer *out);
 
+/* destroy.c: every destruction of this room: keyring_puncture, then keyring_bind. */
+int destroy_leaves(struct purge *p, const struct keyring_leaf *leaves, size_t n);
+
 /* clock.c */
 int clock_load(struct purge *p);
 /* Under `lock`: is the time trusted? Writes the minute down when it is. */

@@ -1,0 +1,18 @@
+/* Destroying keys, and telling the store at once, so that a keyring from before is known as such.
+ */
+#include "room.h"
+
+#include "sluis/base/log.h"
+
+int destroy_leaves(struct purge *p, const struct keyring_leaf *leaves, size_t n)
+{
+    struct diag diag = {.text = ""};
+    int r = keyring_puncture(p->deps.keyring, leaves, n);
+    if (r != 0)
+        return r;
+    /* The keys are gone already: what fails here is made good at the next destruction or start. */
+    r = keyring_bind(p->deps.keyring, p->deps.store, false, &diag);
+    if (r != 0)
+        LOG(LOG_ALARM, "purge", "not_bound", log_error(r), log_word("reason", diag.text));
+    return 0;
+}
