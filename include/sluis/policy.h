@@ -118,6 +118,14 @@ enum outbound_action { OUTBOUND_MASK, OUTBOUND_REFUSE, OUTBOUND_PASS };
 /* OUTBOUND_MASK unless the policy says otherwise. */
 enum outbound_action policy_outbound(const struct policy *policy, unsigned type);
 
+#define POLICY_HOST_MAX 256 /* room for what policy_links_allowed tells */
+/* True when a text that goes out holds no link that policy forbids: no `links` in it, or every link
+ * leads to a listed domain. Else the first one's host, printable and cut to `size`. What may be a
+ * link counts as one (proxy/policy/policy_links.c). */
+bool policy_links_allowed(const struct policy *policy, struct span text, char *host, size_t size);
+/* True when the policy has no `templates`, or this name among them. */
+bool policy_template_allowed(const struct policy *policy, struct span name);
+
 /* ---- why: the rule that decided, for `explain` ---- */
 struct policy_reason {
     const char
@@ -130,6 +138,8 @@ struct policy_reason policy_why_retention(const struct policy *policy, enum rete
 /* Of the rule with this index (policy_retention_at); SLUIS_ENOENT past the last. */
 int policy_why_rule_at(const struct policy *policy, enum retention_part part, size_t index,
                        struct policy_reason *out);
+struct policy_reason policy_why_links(const struct policy *policy);
+struct policy_reason policy_why_templates(const struct policy *policy);
 struct policy_reason policy_why_outbound(const struct policy *policy, unsigned type);
 
 /* ---- messages that the customer takes back ---- */

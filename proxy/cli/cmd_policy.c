@@ -117,6 +117,9 @@ static void explain_sent(const struct policy *policy, const struct policy_case *
                words[policy_outbound(policy, type)],
                at(policy_why_outbound(policy, type), why, sizeof(why)));
     }
+    if (policy_why_links(policy).line)
+        printf("  %-14s %-26s %s\n", "links", "listed domains",
+               at(policy_why_links(policy), why, sizeof(why)));
     if (error == SLUIS_EDENIED)
         printf("  refused        %.*s\n", (int)text.n, text.p);
     else

@@ -26,6 +26,7 @@ static const struct yaml_key test_keys[] = {
     {"context", WANT(LIST), "earlier messages, oldest first: {from, text}"},
     {"media", WANT(TEXT), "the message holds a file: unknown (a picture), document or audio"},
     {"channel", WANT(TEXT), "the channel it is on"},
+    {"template", WANT(TEXT), "an agent's message by this template"},
     {"found", WANT(LIST), "the types that are found, and no other"},
     {"routes", WANT(MAP), "what each route gets, by name"},
     {"files", WANT(MAP), "withhold or pass, by route"},
@@ -37,7 +38,7 @@ static const struct yaml_key context_keys[] = {
     {"from", MUST(TEXT), "customer or agent"},
     {"text", MUST(TEXT), "the message"},
 };
-#define TEST_EXPECTS 6 /* rows from here on are expectations */
+#define TEST_EXPECTS 7 /* rows from here on are expectations */
 #define KEYS(table) (table), sizeof(table) / sizeof((table)[0])
 static const char *const froms[] = {"customer", "agent"};
 
@@ -119,12 +120,16 @@ static int read_case(struct run *r, const struct yaml_node *node, struct policy_
     if (!error && media)
         error = yaml_word(r->doc, media, kinds, 3, &kind, &r->diag);
     c->channel = yaml_get(node, "channel") ? yaml_get(node, "channel")->text : NULL;
+    c->template = yaml_get(node, "template") ? yaml_get(node, "template")->text : NULL;
     c->has_media = media != NULL;
     c->media = (enum policy_media_kind)kind;
     if (!error && send && c->from_customer)
         error = yaml_error_key(r->doc, send, &r->diag, "\"send\" needs from: agent");
     if (!error && files && !media)
         error = yaml_error_key(r->doc, files, &r->diag, "\"files\" needs \"media\"");
+    if (!error && c->template && !send)
+        error = yaml_error_key(r->doc, yaml_get(node, "template"), &r->diag,
+                               "\"template\" needs \"send\"");
     bool asks = false;
     for (size_t i = TEST_EXPECTS; i < sizeof(test_keys) / sizeof(test_keys[0]); i++)
         asks |= yaml_get(node, test_keys[i].name) != NULL;
@@ -217,6 +222,9 @@ static int compare_send(struct run *r, const struct yaml_node *node, const struc
         return 0;
     buffer_init(&out, CASE_OUT_MAX);
     int error = case_sent(r->policy, c, &out);
+    saw(r, policy_why_links(r->policy));
+    if (c->template)
+        saw(r, policy_why_templates(r->policy));
     for (size_t f = 0; f < c->count; f++)
         saw(r, policy_why_outbound(r->policy, c->found[f].type));
     bool same = error == 0 ? span_is(buffer_span(&out), node->text)
@@ -322,6 +330,8 @@ static void coverage(const struct run *r)
             cover(r, why, &last, &all, &missed);
     }
     cover(r, common, &last, &all, &missed);
+    cover(r, policy_why_links(r->policy), &last, &all, &missed);
+    cover(r, policy_why_templates(r->policy), &last, &all, &missed);
     struct policy_reason why;
     for (int part = RETENTION_ORIGINAL; part <= RETENTION_HISTORY; part++)
         for (size_t i = 0; policy_why_rule_at(r->policy, (enum retention_part)part, i, &why) == 0;

@@ -85,6 +85,15 @@ int case_sent(const struct policy *policy, const struct policy_case *c, struct b
         buffer_addf(out, "%s%s", refused ? ", " : "", policy_type_word(policy, t));
         refused = true;
     }
+    char host[POLICY_HOST_MAX];
+    if (!policy_links_allowed(policy, c->text, host, sizeof(host))) {
+        buffer_addf(out, "%slink %s", refused ? ", " : "", host);
+        refused = true;
+    }
+    if (c->template && !policy_template_allowed(policy, span_str(c->template))) {
+        buffer_addf(out, "%stemplate %s", refused ? ", " : "", c->template);
+        refused = true;
+    }
     if (refused)
         return out->error ? out->error : SLUIS_EDENIED;
     /* As the gateway does: what passes is no finding, the rest is redacted. */

@@ -16,7 +16,8 @@
 struct policy_case {
     struct span text;
     bool from_customer, has_media;
-    const char *channel; /* or NULL: rules that name channels do not hold */
+    const char *template; /* the name of the one it is sent by, or NULL */
+    const char *channel;  /* or NULL: rules that name channels do not hold */
     enum policy_media_kind media;
     struct detect_message earlier[DETECT_WINDOW_MESSAGES]; /* newest first */
     size_t earlier_count;

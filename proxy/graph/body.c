@@ -171,3 +171,64 @@ enum graph_error body_check_media(struct call *call)
     }
     return E_COUNT;
 }
+
+/* ---- links and templates ---- */
+
+/* Members of the message that its reader never sees. Within a flow's data, names mean nothing. */
+static bool is_unseen(const struct json_doc *doc, const struct json_node *v)
+{
+    static const char *const top[] = {"messaging_product",
+                                      "recipient_type",
+                                      "to",
+                                      "recipient",
+                                      "type",
+                                      "biz_opaque_callback_data",
+                                      "recipient_identity_key_hash"};
+    struct span name = span_sub(doc->text, v->name_start, v->name_end);
+    if (span_is(name, "message_id") || span_is(name, "flow_token"))
+        return !in_flow_data(doc, v);
+    bool found = false;
+    for (size_t i = 0; i < sizeof(top) / sizeof(top[0]); i++)
+        found |= span_is(name, top[i]);
+    return found && v->parent == 0;
+}
+
+static const char *keep_detail(struct call *call, struct span text)
+{
+    const char *kept = arena_try_str(&call->arena, text);
+    return kept ? kept : "";
+}
+
+static enum graph_error check_template(struct call *call, const char **detail)
+{
+    uint32_t node = json_get(&call->doc, 0, SPAN("template"));
+    struct span name = SPAN_EMPTY;
+    if (node == JSON_NONE)
+        return E_COUNT;
+    node = json_get(&call->doc, node, SPAN("name"));
+    if (json_is(&call->doc, node, JSON_STRING) &&
+        json_string(&call->doc, node, &call->arena, &name) != 0)
+        return E_BUSY;
+    if (policy_template_allowed(call->channel->policy, name))
+        return E_COUNT;
+    *detail = "outbound.templates";
+    return E_TEMPLATE;
+}
+
+enum graph_error body_check_outbound(struct call *call, const char **detail)
+{
+    char host[POLICY_HOST_MAX];
+    for (uint32_t node = 0; node < call->doc.count; node++) {
+        struct span text;
+        const struct json_node *v = json_node(&call->doc, node);
+        if (v->kind != JSON_STRING || is_unseen(&call->doc, v))
+            continue;
+        if (json_string(&call->doc, node, &call->arena, &text) != 0)
+            return E_BUSY;
+        if (!policy_links_allowed(call->channel->policy, text, host, sizeof(host))) {
+            *detail = keep_detail(call, span_str(host));
+            return E_DOMAIN;
+        }
+    }
+    return check_template(call, detail);
+}

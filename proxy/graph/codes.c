@@ -55,6 +55,12 @@ static const struct graph_code codes[E_COUNT] = {
     [E_ACTOR] = {900019, 400, "actor",
                  "X-Sluis-Actor: 1 tot 64 letters, cijfers, punt, streepje, apenstaart.",
                  "X-Sluis-Actor: 1 to 64 letters, digits, dot, dash, at sign.", false},
+    [E_DOMAIN] = {900020, 403, "domain",
+                  "Het bericht bevat een link naar een domein dat volgens het beleid niet mag.",
+                  "The message holds a link to a domain that policy does not allow.", false},
+    [E_TEMPLATE] = {900021, 403, "template",
+                    "Dit sjabloon staat niet op de lijst van het beleid.",
+                    "This template is not on the policy's list.", false},
 };
 
 const struct graph_code *graph_codes(size_t *n)

@@ -60,6 +60,8 @@ enum graph_error { /* rows of the code table, in its order */
                    E_RECIPIENT,
                    E_REPLY,
                    E_ACTOR,
+                   E_DOMAIN,
+                   E_TEMPLATE,
                    E_COUNT
 };
 
@@ -176,6 +178,8 @@ struct span call_parameter(const struct call *call, const char *name);
 const char *body_bad_member(const struct json_doc *doc, bool mark);
 /* Media objects, wherever they stand. E_COUNT when fine. */
 enum graph_error body_check_media(struct call *call);
+/* Links and the template against policy; *detail names what is refused (arena). */
+enum graph_error body_check_outbound(struct call *call, const char **detail);
 
 /* ---- media.c ---- */
 /* True when a webhook or an upload brought this id to the channel. */

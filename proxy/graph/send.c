@@ -412,6 +412,11 @@ static enum graph_error prepare(struct call *call, const char **detail)
         graph_count(call->thread->graph, G_UNJUDGED);
         return E_UNJUDGED;
     }
+    enum graph_error refused = body_check_outbound(call, detail);
+    if (refused != E_COUNT) {
+        graph_count(call->thread->graph, G_CONTENT_REFUSED);
+        return refused;
+    }
     *detail = refused_types(call);
     if (*detail) {
         graph_count(call->thread->graph, G_CONTENT_REFUSED);

@@ -403,6 +403,45 @@ static void diff_outbound(struct diff *d)
     }
 }
 
+static bool has(const char *const *list, size_t n, const char *word)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], word) == 0)
+            return true;
+    return false;
+}
+
+struct allowed { /* a list of what may go out; not said: all */
+    bool said;
+    const char *const *at;
+    size_t n;
+};
+
+static void diff_allowed(struct diff *d, const char *what, struct allowed old, struct allowed next)
+{
+    if (old.said != next.said) {
+        tell(d, direction(old.said), old.said ? "listed ones" : "any",
+             next.said ? "listed ones" : "any", "outbound: %s", what);
+        return;
+    }
+    for (size_t i = 0; i < next.n; i++)
+        if (!has(old.at, old.n, next.at[i]))
+            tell(d, POLICY_LOOSER, "refused", "allowed", "outbound: %s: %.300s", what, next.at[i]);
+    for (size_t i = 0; i < old.n; i++)
+        if (!has(next.at, next.n, old.at[i]))
+            tell(d, POLICY_STRICTER, "allowed", "refused", "outbound: %s: %.300s", what, old.at[i]);
+}
+
+static void diff_lists(struct diff *d)
+{
+    const struct policy *a = d->side[0], *b = d->side[1];
+    diff_allowed(d, "links", (struct allowed){a->links_said, a->links, a->link_count},
+                 (struct allowed){b->links_said, b->links, b->link_count});
+    diff_allowed(d, "templates",
+                 (struct allowed){a->templates_said, a->templates, a->template_count},
+                 (struct allowed){b->templates_said, b->templates, b->template_count});
+}
+
 static void diff_rest(struct diff *d)
 {
     const struct policy *old = d->side[0], *next = d->side[1];
@@ -432,6 +471,7 @@ int policy_diff(const struct policy *old, const struct policy *next,
     diff_routes(&d);
     diff_retention(&d);
     diff_outbound(&d);
+    diff_lists(&d);
     diff_rest(&d);
     return d.looser;
 }

@@ -108,8 +108,9 @@ static const struct yaml_key media[] = {
 
 static const struct yaml_key outbound[] = {
     {"found", WANT(MAP), "what is done with findings in a text that goes out, by type"},
-    {"links", LATER, "domains that may be linked to"},
-    {"templates", LATER, "templates that may be sent"},
+    {"links", WANT(LIST), "domains that may be linked to, others are refused; without: any"},
+    {"templates", WANT(LIST),
+     "names of templates that may be sent, others are refused; without: any"},
 };
 
 static const struct yaml_key found[] = {

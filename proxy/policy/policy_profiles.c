@@ -252,6 +252,10 @@ int policy_load_outbound(const struct loader *l, const struct yaml_node *node)
     struct policy_reason why = {"", 0};
     struct policy *policy = l->policy;
     int error = node ? policy_check(l, node, POLICY_KEYS_OUTBOUND) : 0;
+    if (!error)
+        error = policy_load_links(l, yaml_get(node, "links"));
+    if (!error)
+        error = policy_load_templates(l, yaml_get(node, "templates"));
     const struct yaml_node *found = yaml_get(node, "found");
     if (!error && found)
         error = policy_check_types(l, found, POLICY_KEYS_FOUND);

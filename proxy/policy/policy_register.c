@@ -285,6 +285,21 @@ static void outbound(const struct writer *w)
     }
 }
 
+static void listed(const struct writer *w, const char *nl, const char *en, bool said,
+                   const char *const *list, size_t n)
+{
+    buffer_add(w->out, SPAN("- "));
+    say(w, nl, en);
+    buffer_add(w->out, SPAN(": "));
+    if (!said || !n)
+        say(w, said ? "geen" : "alle", said ? "none" : "any");
+    for (size_t i = 0; i < n; i++) {
+        buffer_add_str(w->out, i ? ", " : "");
+        cell(w, list[i]);
+    }
+    buffer_add_char(w->out, '\n');
+}
+
 static void measures(const struct writer *w)
 {
     say(w,
@@ -348,6 +363,9 @@ int policy_register(const struct policy *policy, bool dutch, struct buffer *out)
         say(w, "\nWat een klant terugtrekt, wordt verborgen en blijft de termijn bewaard.\n",
             "\nWhat a customer takes back is hidden, and kept for its term.\n");
     outbound(w);
+    listed(w, "links naar", "links to", policy->links_said, policy->links, policy->link_count);
+    listed(w, "sjablonen", "templates", policy->templates_said, policy->templates,
+           policy->template_count);
     measures(w);
     return out->error;
 }

@@ -13,6 +13,8 @@
 #define POLICY_ARENA_MAX (4 * 1024 * 1024) /* what is kept of a file of at most 1 MiB */
 #define POLICY_TEXT_TEXT_MAX 200           /* bytes of a ground, an activity, a name of an office */
 #define POLICY_PROFILES_MAX 64
+#define POLICY_LINKS_MAX 1000
+#define POLICY_TEMPLATES_MAX 1000
 #define POLICY_ROUTES_MAX 64
 #define POLICY_PROCESSORS_MAX 64
 #define POLICY_RULES_MAX 256          /* per part: all pairs are compared once at load */
@@ -73,6 +75,12 @@ struct policy {
     struct policy_reason outbound_why[DETECT_TYPES_MAX];
     enum on_revoke on_revoke;
     int64_t log_keep_s;
+    bool links_said, templates_said; /* an empty list is said: none */
+    const char *const *links;
+    size_t link_count;
+    const char *const *templates;
+    size_t template_count;
+    struct policy_reason links_why, templates_why;
     struct processor *processors;
     size_t processor_count;
 };
@@ -151,6 +159,11 @@ SLUIS_MUST_CHECK int policy_load_media(const struct loader *l, const struct yaml
 SLUIS_MUST_CHECK int policy_load_routes(const struct loader *l, const struct yaml_node *node);
 SLUIS_MUST_CHECK int policy_load_rules(const struct loader *l, const struct yaml_node *node,
                                        enum retention_part part);
+/* policy_links.c */
+SLUIS_MUST_CHECK int policy_load_links(const struct loader *l, const struct yaml_node *node);
+SLUIS_MUST_CHECK int policy_load_templates(const struct loader *l, const struct yaml_node *node);
+extern const char *const policy_tlds[];
+extern const size_t policy_tld_count;
 SLUIS_MUST_CHECK int policy_load_outbound(const struct loader *l, const struct yaml_node *node);
 
 #endif

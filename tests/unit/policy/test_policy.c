@@ -340,6 +340,9 @@ static void test_hash(void **state)
 }
 
 #define NAME_RULE " is not a name: lower-case letters, digits, - and _, a letter first, at most 63"
+#define DOMAIN_RULE                                                                                \
+    " is not a domain: lower case, as in gemeente.example, or *.gemeente.example for what lies "   \
+    "under it; no scheme, no path"
 #define ACTIONS "expected redact, hash, keep, block or {partial: {last: 4}}, found "
 
 /* Text behind HEAD (two lines), or a whole text when it starts with '!' ; diagnosis without file.
@@ -529,8 +532,17 @@ static const struct {
      "write withhold"},
     {"profiles: {a: {}}\nroutes: {\"\\e[2J\": {profile: a}}", "4:10: \"?[2J\"" NAME_RULE},
     /* outbound */
-    {"outbound: {links: [a.example]}", "3:12: \"links\" is not available in this version"},
-    {"outbound: {templates: []}", "3:12: \"templates\" is not available in this version"},
+    {"outbound: {links: [\"https://a.example\"]}", "3:20: \"https://a.example\"" DOMAIN_RULE},
+    {"outbound: {links: [A.example]}", "3:20: \"A.example\"" DOMAIN_RULE},
+    {"outbound: {links: [localhost]}", "3:20: \"localhost\"" DOMAIN_RULE},
+    {"outbound: {links: [\"*.*.example\"]}", "3:20: \"*.*.example\"" DOMAIN_RULE},
+    {"outbound: {links: [a..example]}", "3:20: \"a..example\"" DOMAIN_RULE},
+    {"outbound: {links: [-a.example]}", "3:20: \"-a.example\"" DOMAIN_RULE},
+    {"outbound: {links: a.example}", "3:19: \"links\": expected a list, found a text"},
+    {"outbound: {templates: [Afspraak]}",
+     "3:24: \"Afspraak\" is not a template's name: lower-case letters, digits and _"},
+    {"outbound: {templates: [{name: a}]}",
+     "3:24: \"\" is not a template's name: lower-case letters, digits and _"},
     {"outbound: {found: {bsn: redact}}",
      "3:25: \"bsn\": expected mask, refuse or pass, found \"redact\""},
     {"outbound: {found: {bsn: refuze}}",

@@ -76,6 +76,11 @@ static const struct {
     {"outbound: {found: {default: refuse}}\n", "outbound: {found: {default: refuse, bsn: mask}}\n",
      "looser outbound: bsn: refuse -> mask\n", false},
     {"log: {keep: 2y}\n", "log: {keep: 1y}\n", "looser log: kept: a time -> shorter\n", false},
+    {"outbound: {links: [a.example]}\n", "outbound: {links: [a.example, b.example]}\n",
+     "looser outbound: links: b.example: refused -> allowed\n", false},
+    {"outbound: {links: []}\n", "", "looser outbound: links: listed ones -> any\n", false},
+    {"outbound: {templates: [a]}\n", "outbound: {}\n",
+     "looser outbound: templates: listed ones -> any\n", false},
     {"", "on_revoke: hide\n", "looser on_revoke: erase -> hide\n", false},
     /* own types by name, whatever their number */
     {"recognisers: [{name: x, patterns: [x]}, {name: y, patterns: [y]}]\noriginals: [{found: y, "

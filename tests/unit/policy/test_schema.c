@@ -88,20 +88,22 @@ static const struct {
     {POLICY_KEYS_MEDIA, "document", WORDS("\"withhold\", \"pass\"")},
     {POLICY_KEYS_MEDIA, "audio", WORDS("\"withhold\", \"pass\"")},
     {POLICY_KEYS_OUTBOUND, "found", REF("found")},
+    {POLICY_KEYS_OUTBOUND, "links", STRINGS},
+    {POLICY_KEYS_OUTBOUND, "templates", STRINGS},
     {POLICY_KEYS_FOUND, "default", REF("sending")},
 };
 
 /* Values that more than one key has. */
-static const char
-    scalars[] = "    \"name\": {\"type\": \"string\", \"pattern\": \"^[a-z][a-z0-9_-]{0,62}$\"},\n"
-                "    \"duration\": {\"type\": \"string\", \"pattern\": "
-                "\"^[0-9]+(s|min|h|d|w|m|y)$\"},\n"
-                "    \"share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1},\n"
-                "    \"sending\": " WORDS(
-                    "\"mask\", \"refuse\", \"pass\"") ",\n"
-                                                      "    \"action\": {\"anyOf\": [" WORDS(
-                                                          "\"redact\", \"hash\", \"keep\", "
-                                                          "\"block\"") ", " REF("shape") "]}";
+static const char scalars[] =
+    "    \"name\": {\"type\": \"string\", \"pattern\": \"^[a-z][a-z0-9_-]{0,62}$\"},\n"
+    "    \"duration\": {\"type\": \"string\", \"pattern\": "
+    "\"^[0-9]+(s|min|h|d|w|m|y)$\"},\n"
+    "    \"share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1},\n"
+    "    \"sending\": " WORDS(
+        "\"mask\", \"refuse\", \"pass\"") ",\n"
+                                          "    \"action\": {\"anyOf\": [" WORDS(
+                                              "\"redact\", \"hash\", \"keep\", "
+                                              "\"block\"") ", " REF("shape") "]}";
 
 static const char *value_of(enum policy_table_index table, const struct yaml_key *key)
 {
