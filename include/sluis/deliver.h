@@ -28,6 +28,10 @@ struct deliver_deps {
     unsigned loop_count;
     uint64_t memory_max; /* content kept in memory over all routes [64 MiB] */
     const char *media_base; /* see struct mask_reader */
+    /* May nothing of this person be delivered now? Asked before every attempt; such an item is
+     * parked. May be NULL. */
+    bool (*refused)(void *ctx, uint64_t subject);
+    void *refused_ctx;
 };
 /* Reads cursors and pending rows; delivery starts with deliver_start (loops running). */
 SLUIS_MUST_CHECK int deliver_new(const struct deliver_deps *deps, struct deliver **out);

@@ -37,6 +37,8 @@ struct purge_deps {
                         void *each_ctx);
     /* Makes every resolver forget a subject, and waits until that is so. NULL: there are none. */
     void (*forget)(void *ctx, uint64_t subject);
+    /* A copy of the message in memory must not be used any more (deliver_forget). May be NULL. */
+    void (*drop)(void *ctx, uint64_t serial);
     void *ctx;
 };
 SLUIS_MUST_CHECK int purge_new(const struct purge_deps *deps, struct purge **out);
@@ -69,6 +71,46 @@ SLUIS_MUST_CHECK int purge_revoke(struct purge *purge);
 /* Where what stayed of a message is; SLUIS_ENOENT. */
 SLUIS_MUST_CHECK int purge_moved(struct store_read *read, uint64_t serial, uint64_t subject,
                                  struct record_id *out);
+
+/*
+ * Persons. An identifier is a phone number as people write it or a BSUID. All of it is in the access
+ * log. SLUIS_ENOENT: nobody by that identifier; SLUIS_EINVAL.
+ */
+#define PURGE_TEXT_MAX 200
+struct purge_person {
+    uint64_t subject;
+    uint64_t messages; /* in the journal, whatever is left of their content */
+    int64_t first_ms, last_ms;
+    bool restricted, held;
+    uint32_t hold;
+    int64_t held_until_ms; /* as the author said; it does not end of itself */
+    char reason[PURGE_TEXT_MAX + 1], author[PURGE_TEXT_MAX + 1];
+};
+SLUIS_MUST_CHECK int purge_person_find(struct purge *purge, struct span identifier,
+                                       struct purge_person *out);
+/* Art. 15 and 20: what is kept of the person as it is, and who saw it, as JSON. Media are not kept.
+ * SLUIS_ELIMIT when `out` is too small. */
+SLUIS_MUST_CHECK int purge_person_export(struct purge *purge, struct span identifier,
+                                         struct buffer *out);
+/*
+ * Art. 17: the keys of the person are destroyed, identifiers and rows deleted, and `out` gets the
+ * certificate: {"key":..,"certificate":{..},"signature":..}, Ed25519 over PURGE_CERTIFICATE_CONTEXT
+ * and the bytes of the certificate. What the selection list demands (minimum classes) stays, and
+ * the certificate says so. SLUIS_EDENIED: the person is held. Dry: the certificate without a
+ * signature, nothing done.
+ */
+#define PURGE_CERTIFICATE_CONTEXT "sluis certificate of erasure v1\n"
+SLUIS_MUST_CHECK int purge_person_erase(struct purge *purge, struct span identifier, bool dry_run,
+                                        struct buffer *out);
+/* Art. 18: no delivery and no reading until it is lifted. */
+SLUIS_MUST_CHECK int purge_person_restrict(struct purge *purge, struct span identifier, bool on);
+/* Legal hold: nothing of the person is destroyed until it is released. SLUIS_EEXIST. */
+SLUIS_MUST_CHECK int purge_person_hold(struct purge *purge, struct span identifier,
+                                       struct span reason, struct span author, int64_t until_ms);
+SLUIS_MUST_CHECK int purge_person_release(struct purge *purge, struct span identifier);
+/* May nothing of this person be delivered or shown? Any thread, cheap. */
+bool purge_refused(struct purge *purge, uint64_t subject);
+bool purge_held(struct purge *purge, uint64_t subject); /* likewise */
 
 /* The signed destruction records (retention.h) of a period, in order of time; `each` returns 0 to
  * go on. SLUIS_ECRYPTO: a row does not open or its signature does not hold. */

@@ -54,6 +54,15 @@ void subject_settled(struct subject_resolver *resolver, const struct subject *su
  * too. Its thread. */
 void subject_resolver_forget(struct subject_resolver *resolver, uint64_t subject);
 
+/* In the job of an erasure: messages of this identifier (subject_hash) from before `erased_ms` are
+ * known as late for nine days. */
+void subject_tombstone_put(struct store_txn *txn, struct keyring *keyring,
+                           const uint8_t identifier[STORE_HASH_BYTES], int64_t erased_ms);
+/* SLUIS_EEXPIRED: the message is older than the erasure of whoever sent it, and must not be stored.
+ * 0, or the store's error. The resolver's thread. */
+SLUIS_MUST_CHECK int subject_erased(struct subject_resolver *resolver, struct span phone,
+                                    struct span user_id, int64_t at_ms);
+
 /* The same hash for an identifier without resolving (owner thread, look-ups). */
 void subject_hash(struct keyring *keyring, struct span identifier, uint8_t out[STORE_HASH_BYTES]);
 

@@ -23,8 +23,8 @@ struct webhook_deps {
     unsigned loop_count;
     /* A message was taken back and the policy erases it: with the transaction in the job that
      * commits it (writer thread; more than once when the commit is tried again), then with NULL
-     * when it stands. May be NULL. */
-    void (*on_revoked)(void *ctx, struct store_txn *txn, uint64_t serial);
+     * when it stands. False: its rows must stay for now (legal hold). May be NULL. */
+    bool (*on_revoked)(void *ctx, struct store_txn *txn, uint64_t serial, uint64_t subject);
     void *on_revoked_ctx;
 };
 SLUIS_MUST_CHECK int webhook_new(const struct webhook_deps *deps, struct webhook **out);

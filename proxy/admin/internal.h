@@ -67,6 +67,12 @@ void admin_log_export(struct admin_request *r);
 void admin_doctor_route(struct admin_request *r);
 void admin_doctor_meta(struct admin_request *r);
 void admin_purge(struct admin_request *r);
+void admin_subject_find(struct admin_request *r);
+void admin_subject_export(struct admin_request *r);
+void admin_subject_erase(struct admin_request *r);
+void admin_subject_restrict(struct admin_request *r);
+void admin_subject_hold(struct admin_request *r);
+void admin_subject_release(struct admin_request *r);
 void admin_purge_report(struct admin_request *r);
 void admin_clock_accept(struct admin_request *r);
 

@@ -121,6 +121,12 @@ int cmd_policy_diff(const struct cli_call *call);
 int cmd_policy_register(const struct cli_call *call);
 int cmd_keys_clock_accept(const struct cli_call *call);
 int cmd_purge(const struct cli_call *call);
+int cmd_subject_find(const struct cli_call *call);
+int cmd_subject_export(const struct cli_call *call);
+int cmd_subject_erase(const struct cli_call *call);
+int cmd_subject_restrict(const struct cli_call *call);
+int cmd_subject_hold(const struct cli_call *call);
+int cmd_subject_release(const struct cli_call *call);
 
 /* cmd_scan.c */
 int cmd_scan(int argc, char **argv);

@@ -251,7 +251,7 @@ static bool gathers(struct route *r, struct lane *lane)
 static bool is_permanent(int error)
 {
     return error == SLUIS_EINVAL || error == SLUIS_ECRYPTO || error == SLUIS_EJUDGE ||
-           error == SLUIS_ELIMIT || error == SLUIS_EEXPIRED;
+           error == SLUIS_ELIMIT || error == SLUIS_EEXPIRED || error == SLUIS_EDENIED;
 }
 
 /* What cannot be composed: gone content expires, broken content is parked for a person (fail

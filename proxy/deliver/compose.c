@@ -90,6 +90,9 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
 {
     struct form form = {.expired = false};
     struct json_doc doc;
+    const struct deliver_deps *deps = &r->deliver->deps;
+    if (deps->refused && deps->refused(deps->refused_ctx, e->item.subject))
+        return SLUIS_EDENIED;
     int result = fetch(r, e, &form);
     if (result == 0)
         result = json_scan(&doc, form.json, &r->arena, NULL);

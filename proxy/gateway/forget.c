@@ -59,12 +59,19 @@ static void each_policy(void *ctx, int (*each)(void *each_ctx, const struct poli
     config_unref(config);
 }
 
+static void drop(void *ctx, uint64_t serial)
+{
+    struct gateway *gw = ctx;
+    deliver_forget(gw->deliver, serial);
+}
+
 int purge_open(struct gateway *gw)
 {
     const struct purge_deps deps = {.store = gw->store,
                                     .keyring = gw->keyring,
                                     .each_policy = each_policy,
                                     .forget = forget,
+                                    .drop = drop,
                                     .ctx = gw};
     return purge_new(&deps, &gw->purge);
 }

@@ -97,13 +97,20 @@ static void on_sent(void *ctx, const struct graph_sent *s)
 }
 
 /* Nor does the meta face know who destroys keys. */
-static void on_revoked(void *ctx, struct store_txn *txn, uint64_t serial)
+static bool on_revoked(void *ctx, struct store_txn *txn, uint64_t serial, uint64_t subject)
 {
     struct gateway *gw = ctx;
     if (txn)
         purge_revoke_put(txn, serial);
     else
         purge_wake(gw->purge);
+    return !purge_held(gw->purge, subject);
+}
+
+static bool refused(void *ctx, uint64_t subject)
+{
+    struct gateway *gw = ctx;
+    return purge_refused(gw->purge, subject);
 }
 
 static int open_services(struct gateway *gw, const struct config *config)
@@ -124,7 +131,9 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .loops = gw->loops,
                                          .loop_count = gw->loop_count,
                                          .memory_max = config->memory_max / 4,
-                                         .media_base = gw->media_base};
+                                         .media_base = gw->media_base,
+                                         .refused = refused,
+                                         .refused_ctx = gw};
     if (r == 0)
         r = deliver_new(&deliver, &gw->deliver);
     const struct webhook_deps webhook = {.store = gw->store,

@@ -115,12 +115,7 @@ static int take_key(void *ctx, const struct record_id *id)
     return 0;
 }
 
-struct seen { /* which subjects: serials are dense */
-    uint8_t *bits;
-    size_t bytes;
-};
-
-static int see(struct seen *seen, uint64_t subject, uint64_t *count)
+int subjects_add(struct subjects *seen, uint64_t subject, uint64_t *count)
 {
     uint64_t at = subject / 8;
     if (subject == 0)
@@ -144,8 +139,14 @@ static int see(struct seen *seen, uint64_t subject, uint64_t *count)
     return 0;
 }
 
+bool subjects_has(const struct subjects *seen, uint64_t subject)
+{
+    return subject / 8 < seen->bytes && seen->bits[subject / 8] >> subject % 8 & 1;
+}
+
 /* One read transaction: at most SLICE records. */
-static int count_slice(struct purge *p, struct class_plan *c, struct slice *s, struct seen *seen)
+static int count_slice(struct purge *p, struct class_plan *c, struct slice *s,
+                       struct subjects *seen)
 {
     struct store_read *read;
     s->n = 0;
@@ -159,7 +160,7 @@ static int count_slice(struct purge *p, struct class_plan *c, struct slice *s, s
         c->messages++;
         r = store_get_item(read, s->serials[i], &item);
         if (r == 0)
-            r = see(seen, item.subject, &c->subjects);
+            r = subjects_add(seen, item.subject, &c->subjects);
         else if (r == SLUIS_ENOENT)
             r = 0; /* quarantine: not in the journal, nobody's */
     }
@@ -170,7 +171,7 @@ static int count_slice(struct purge *p, struct class_plan *c, struct slice *s, s
 int plan_count(struct purge *p, struct class_plan *c)
 {
     struct slice *s = malloc(sizeof(*s));
-    struct seen seen = {NULL, 0};
+    struct subjects seen = {NULL, 0};
     int r = s ? 0 : SLUIS_ENOMEM;
     c->messages = c->subjects = 0;
     if (c->first == NO_BUCKET || r != 0)

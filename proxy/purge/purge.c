@@ -24,6 +24,7 @@ int purge_new(const struct purge_deps *deps, struct purge **out)
     p->deps = *deps;
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->wake_lock, NULL);
+    pthread_rwlock_init(&p->mark_lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&p->wake, &attributes);
@@ -34,6 +35,8 @@ int purge_new(const struct purge_deps *deps, struct purge **out)
         r = keys_open(p);
     if (r == 0)
         r = clock_load(p);
+    if (r == 0)
+        r = marks_load(p);
     if (r != 0) {
         purge_free(p);
         return r;
@@ -51,6 +54,8 @@ void purge_free(struct purge *p)
     keyring_cache_free(p->cache);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->wake_lock);
+    pthread_rwlock_destroy(&p->mark_lock);
+    free(p->marks);
     pthread_cond_destroy(&p->wake);
     free(p);
 }
@@ -196,6 +201,8 @@ static int run_locked(struct purge *p, bool dry_run, struct purge_plan *plan, in
     if (!clock_check(p, now_ms))
         return SLUIS_EDENIED;
     int r = plan_make(p, now_ms, plan);
+    if (r == 0 && !dry_run && plan->count)
+        r = holds_copy(p); /* else the puncture waits */
     if (r == 0 && !dry_run)
         r = destroy_keys(p, plan, now_ms);
     if (r == 0) /* after the keys: what is counted cannot be read any more, however long it takes */
@@ -262,9 +269,11 @@ static void one_round(struct purge *p)
 {
     struct buffer out;
     buffer_init(&out, STORE_CLASSES_MAX * 1024);
-    int r = purge_revoke(p); /* needs no clock */
+    int r = erase_resume(p); /* need no clock, either of them */
+    if (r == 0)
+        r = purge_revoke(p);
     if (r != 0)
-        LOG(LOG_ALARM, "purge", "revokes_wait", log_error(r));
+        LOG(LOG_ALARM, "purge", "erasures_wait", log_error(r));
     r = purge_run(p, false, &out);
     buffer_free(&out);
     int64_t now = clock_wall_ms();

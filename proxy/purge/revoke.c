@@ -24,11 +24,18 @@ static void revoke_key(uint64_t serial, uint8_t key[ROW_SERIAL_KEY])
     be64_put(key + 1, serial);
 }
 
-void purge_revoke_put(struct store_txn *txn, uint64_t serial)
+/* keep_m: part M stays as it is (erasure in part), else as a stub. */
+void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m)
 {
     uint8_t key[ROW_SERIAL_KEY];
     revoke_key(serial, key);
-    store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN("1"));
+    store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)),
+                  keep_m ? SPAN("M") : SPAN("1"));
+}
+
+void purge_revoke_put(struct store_txn *txn, uint64_t serial)
+{
+    revoke_put(txn, serial, false);
 }
 
 void purge_wake(struct purge *p)
@@ -101,7 +108,8 @@ static int make_stub(struct purge *p, struct span packed, struct arena *arena, s
 struct revoked {
     uint64_t serial;
     struct store_item item;
-    bool known;          /* the journal has it */
+    bool known; /* the journal has it */
+    bool keep_m;
     struct record_id id; /* of the stub; serial 0: none */
     struct buffer sealed;
 };
@@ -109,6 +117,7 @@ struct revoked {
 struct batch {
     struct store_job job;
     struct purge *p;
+    struct store_read *read;
     struct revoked at[BATCH];
     unsigned n;
     int64_t now_ms;
@@ -120,28 +129,31 @@ struct batch {
 static int take_row(void *ctx, struct span key, struct span value)
 {
     struct batch *b = ctx;
-    (void)value;
+    struct mark mark;
     if (b->n == BATCH || key.n != ROW_SERIAL_KEY || key.p[0] != ROW_REVOKED)
         return 1;
-    b->at[b->n++] = (struct revoked){.serial = be64_get((const uint8_t *)key.p + 1)};
+    struct revoked *v = &b->at[b->n];
+    *v = (struct revoked){.serial = be64_get((const uint8_t *)key.p + 1),
+                          .keep_m = span_is(value, "M")};
+    int found = store_get_item(b->read, v->serial, &v->item);
+    if (found != 0 && found != SLUIS_ENOENT)
+        return found;
+    v->known = found == 0;
+    if (v->known && mark_get(b->p, v->item.subject, &mark) && mark.bits & MARK_HELD)
+        return 0; /* waits until the hold is released */
+    b->n++;
     return 0;
 }
 
 static int collect(struct batch *b)
 {
-    struct store_read *read;
     uint8_t from[ROW_SERIAL_KEY];
     revoke_key(0, from);
-    int r = store_read_begin(b->p->deps.store, &read);
+    int r = store_read_begin(b->p->deps.store, &b->read);
     if (r != 0)
         return r;
-    r = store_each_row(read, STORE_TABLE_SUBJECT, span_of(from, sizeof(from)), take_row, b);
-    for (unsigned i = 0; r == 0 && i < b->n; i++) {
-        int found = store_get_item(read, b->at[i].serial, &b->at[i].item);
-        b->at[i].known = found == 0;
-        r = found == SLUIS_ENOENT ? 0 : found;
-    }
-    store_read_end(read);
+    r = store_each_row(b->read, STORE_TABLE_SUBJECT, span_of(from, sizeof(from)), take_row, b);
+    store_read_end(b->read);
     return r;
 }
 
@@ -166,18 +178,19 @@ static int reseal(struct batch *b, struct revoked *v)
     if (r == 0)
         r = record_open(p->cache, 0, &old, sealed, &plain);
     if (r == 0)
-        r = make_stub(p, buffer_span(&plain), &b->arena, &stub);
+        r = v->keep_m ? 0 : make_stub(p, buffer_span(&plain), &b->arena, &stub);
     if (r == 0) {
         v->id = old;
         v->id.serial = store_next_serial(p->deps.store);
         buffer_init(&v->sealed, STORE_RECORD_MAX);
-        r = record_seal(p->cache, 0, &v->id, 0, buffer_span(&stub), &v->sealed);
+        r = record_seal(p->cache, 0, &v->id, 0, buffer_span(v->keep_m ? &plain : &stub),
+                        &v->sealed);
     }
     buffer_free(&plain);
     buffer_free(&stub);
     if (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED)
         r = 0;
-    if (r != 0 && r != SLUIS_ENOMEM && r != SLUIS_EIO && r != SLUIS_ESEALED) {
+    if (r != 0 && !v->keep_m && r != SLUIS_ENOMEM && r != SLUIS_EIO && r != SLUIS_ESEALED) {
         /* it cannot be shown without what it said: then nothing of it stays */
         LOG(LOG_ERROR, "purge", "nothing_stays", log_u64("serial", v->serial), log_error(r));
         v->id = (struct record_id){0};
@@ -222,7 +235,8 @@ static int run_done(struct store_txn *txn, struct store_job *job)
                                           .action = AUDIT_ERASE,
                                           .actor = "gateway",
                                           .object = b->at[i].serial,
-                                          .outcome = "revoked"};
+                                          .outcome =
+                                              b->at[i].keep_m ? "erased_in_part" : "revoked"};
         revoke_key(b->at[i].serial, key);
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
         audit_put(txn, &event);
@@ -287,7 +301,7 @@ static int one_batch(struct batch *b)
     return r ? r : store_submit_wait(store, &b->job);
 }
 
-int purge_revoke(struct purge *p)
+int revoke_drain(struct purge *p)
 {
     int r = 0;
     unsigned n = 1;
@@ -299,14 +313,15 @@ int purge_revoke(struct purge *p)
         b->now_ms = clock_wall_ms();
         arena_init(&b->arena, ARENA_MAX);
         buffer_init(&b->destruction, STORE_VALUE_MAX);
-        pthread_mutex_lock(&p->lock);
         r = collect(b);
         if (r == 0 && b->n)
             r = one_batch(b);
-        pthread_mutex_unlock(&p->lock);
         n = b->n;
-        for (unsigned i = 0; i < b->n; i++)
+        for (unsigned i = 0; i < b->n; i++) {
             buffer_free(&b->at[i].sealed);
+            if (r == 0 && p->deps.drop)
+                p->deps.drop(p->deps.ctx, b->at[i].serial);
+        }
         if (n)
             LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "revoke_waits" : "revoked",
                 log_u64("messages", n), log_error(r));
@@ -314,5 +329,13 @@ int purge_revoke(struct purge *p)
         arena_free(&b->arena);
         free(b);
     }
+    return r;
+}
+
+int purge_revoke(struct purge *p)
+{
+    pthread_mutex_lock(&p->lock);
+    int r = revoke_drain(p);
+    pthread_mutex_unlock(&p->lock);
     return r;
 }

@@ -17,6 +17,7 @@
 /* In the table of subjects, by message serial, in the clear (serials, classes and buckets are). */
 #define ROW_SERIAL_KEY 9
 #define ROW_REVOKED 'R' /* the message's leaf is to be destroyed */
+#define ROW_PERSON 'P'  /* struct mark, sealed; by subject serial */
 #define ROW_MOVED 'm'   /* what stayed of the message: new serial, class, bucket */
 #define MOVED_VALUE_BYTES 14
 
@@ -26,6 +27,15 @@
 
 struct purge_keys { /* from key derivation, for signing */
     uint8_t public_key[RETENTION_SIGN_PUBLIC], secret[RETENTION_SIGN_SECRET];
+};
+
+enum { MARK_RESTRICTED = 1, MARK_HELD = 2, MARK_ERASING = 4, MARK_ERASED = 8 };
+struct mark { /* of a person */
+    uint64_t subject;
+    uint8_t bits;  /* 0: nothing, no row */
+    uint32_t hold; /* number: its bucket in the hold class */
+    int64_t until_ms, since_ms;
+    char reason[PURGE_TEXT_MAX + 1], author[PURGE_TEXT_MAX + 1];
 };
 
 struct purge {
@@ -39,6 +49,11 @@ struct purge {
     int64_t clock_last_ms;                        /* the last minute written down, 0 none */
     int64_t clock_off_wall_ms, clock_off_mono_ms; /* since when it is off, 0 it is not */
     _Atomic bool clock_trusted;
+
+    pthread_rwlock_t mark_lock;
+    struct mark *marks; /* by subject */
+    size_t mark_count;
+    bool resumed; /* under `lock`: erasures that a stop cut off are finished */
 
     /* the service thread */
     pthread_t thread;
@@ -98,6 +113,13 @@ int class_state_seal(struct purge *p, uint16_t cls, const struct class_state *st
 #define CLASS_KEY_BYTES 9
 void class_state_key(uint16_t cls, uint8_t out[CLASS_KEY_BYTES]);
 int plan_make(struct purge *p, int64_t now_ms, struct purge_plan *plan);
+struct subjects { /* a set; a bit for each, since serials are dense */
+    uint8_t *bits;
+    size_t bytes;
+};
+/* *count grows when it is new. */
+int subjects_add(struct subjects *seen, uint64_t subject, uint64_t *count);
+bool subjects_has(const struct subjects *seen, uint64_t subject);
 /* Messages and subjects of buckets `first` .. `ended` that are not on record. */
 int plan_count(struct purge *p, struct class_plan *c);
 
@@ -113,6 +135,41 @@ void rule_find(struct purge *p, const char *class_name, struct rule_facts *out);
 /* A sealed record, and the key of its row. */
 int destruction_seal(struct purge *p, const struct retention_destruction *d,
                      uint8_t key[DESTRUCTION_KEY_BYTES], struct buffer *sealed);
+
+/* marks.c: what is to be minded about a person */
+int marks_load(struct purge *p);
+/* False: nothing is; *out has the subject all the same. */
+bool mark_get(struct purge *p, uint64_t subject, struct mark *out);
+int mark_set(struct purge *p, const struct mark *m); /* in memory only */
+bool mark_any(struct purge *p, uint8_t bit);
+uint64_t mark_next(struct purge *p, uint64_t after, uint8_t bit);
+void mark_key(uint64_t subject, uint8_t key[ROW_SERIAL_KEY]);
+int mark_seal(struct purge *p, const struct mark *m, struct buffer *out);
+/* The row (none when no bit is left) with a leaf of the log in one commit, then memory. */
+int mark_write(struct purge *p, const struct mark *m, const struct audit_event *event);
+
+/* revoke.c, under `lock` */
+void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m);
+int revoke_drain(struct purge *p);
+
+/* person.c: under `lock` */
+struct person_items {
+    struct store_item *at;
+    size_t n, room;
+};
+int person_find(struct purge *p, struct span identifier, uint64_t *subject);
+int person_items(struct purge *p, uint64_t subject, struct person_items *out);
+void person_items_free(struct person_items *items);
+int person_open(struct purge *p, const struct store_item *item, uint8_t part, struct arena *arena,
+                struct buffer *plain, struct record_id *where);
+int person_event(struct purge *p, uint64_t subject, enum audit_action action, const char *outcome,
+                 struct audit_event *out);
+int person_record(struct purge *p, const struct audit_event *event);
+
+/* hold.c: copies of what came since, before keys are destroyed */
+int holds_copy(struct purge *p);
+/* erase.c: erasures that a stop cut off */
+int erase_resume(struct purge *p);
 
 /* sweep.c: on the service thread (or a test's) */
 int sweep_classes(struct purge *p);

@@ -1,6 +1,7 @@
 /*
- * What remains of past messages: journal blocks whose items are all past, and the index rows of
- * persons whose last message is past. A walk over the journal once a day.
+ * What remains of past messages: the journal up to the first item that is not past (so that no
+ * living item loses those before it in its conversation), and the index rows of persons all of
+ * whose messages are past. A walk over the journal once a day.
  */
 #include "room.h"
 
@@ -13,15 +14,11 @@
 #define UNSTORED_KEEP_MS (10 * DAY_MS)
 /* A route that was taken away never settles what it was due. */
 #define UNSETTLED_KEEP_MS (30 * DAY_MS)
-#define RANGES_MAX 4096 /* of one walk; the next one goes on */
-#define HEADS_MAX 4096
+#define HEADS_MAX 4096 /* of one walk; the next one goes on */
 #define IDENTIFIERS_MAX 4096
 #define WALK_ITEMS 20000 /* in one read transaction */
 #define CHANNELS_MAX 1024
 
-struct range {
-    uint64_t from, to;
-};
 struct head {
     uint16_t channel;
     uint64_t subject, serial;
@@ -37,14 +34,14 @@ struct tidy {
     struct store_read *read;
     int64_t now_ms;
     uint32_t ended[STORE_CLASSES_MAX + 1]; /* NO_BUCKET: none */
-    struct range ranges[RANGES_MAX];
-    unsigned range_count;
+    struct subjects living;                /* with an item that is not past */
+    uint64_t past_to;                      /* every item up to this order is past */
+    bool past_ended;
     struct head heads[HEADS_MAX];
     unsigned head_count;
     struct identifier identifiers[IDENTIFIERS_MAX];
     unsigned identifier_count;
-    uint64_t run_from, run_to; /* the run of past items at hand; 0 none */
-    uint64_t next;             /* order to go on from */
+    uint64_t next; /* order to go on from */
     unsigned walked;
     bool more;
     uint8_t from_hash[STORE_HASH_BYTES];
@@ -59,6 +56,9 @@ static bool bucket_past(const struct tidy *t, uint16_t cls, uint32_t bucket)
 
 static bool content_past(const struct tidy *t, const struct store_item *item)
 {
+    struct mark mark;
+    if (mark_get(t->p, item->subject, &mark) && mark.bits & MARK_HELD)
+        return false; /* the copies are found through the journal */
     if (!item->cls_o && !item->cls_m)
         return item->taken_ms + UNSTORED_KEEP_MS < t->now_ms;
     return bucket_past(t, item->cls_o, item->bucket_o) &&
@@ -78,35 +78,25 @@ static bool settled(struct tidy *t, const struct store_item *item)
     return true;
 }
 
-static void end_run(struct tidy *t)
-{
-    if (t->run_from && t->range_count < RANGES_MAX)
-        t->ranges[t->range_count++] = (struct range){t->run_from, t->run_to};
-    t->run_from = t->run_to = 0;
-}
-
 static int look_at(void *ctx, const struct store_item *item)
 {
     struct tidy *t = ctx;
-    if (t->walked == WALK_ITEMS || t->range_count == RANGES_MAX || t->head_count == HEADS_MAX) {
+    uint64_t count = 0;
+    if (t->walked == WALK_ITEMS) {
         t->more = true;
         return 1;
     }
     t->walked++;
     t->next = item->order + 1;
     if (!content_past(t, item)) {
-        end_run(t);
-        return 0;
+        t->past_ended = true;
+        return subjects_add(&t->living, item->subject, &count);
     }
-    if (item->subject)
+    if (item->subject && t->head_count < HEADS_MAX)
         t->heads[t->head_count++] = (struct head){item->channel, item->subject, item->serial};
-    if (!settled(t, item)) {
-        end_run(t);
-        return 0;
-    }
-    if (!t->run_from)
-        t->run_from = item->order;
-    t->run_to = item->order;
+    t->past_ended |= !settled(t, item);
+    if (!t->past_ended)
+        t->past_to = item->order;
     return 0;
 }
 
@@ -138,11 +128,15 @@ static int walk_journal(struct tidy *t)
             return r;
         r = store_each_item(t->read, t->next, look_at, t);
         keep_heads(t, before);
-        if (t->head_count == HEADS_MAX || t->range_count == RANGES_MAX)
-            t->more = false; /* the next walk finds the rest */
         store_read_end(t->read);
     }
-    end_run(t);
+    struct mark mark;
+    unsigned n = 0;
+    for (unsigned i = 0; r == 0 && i < t->head_count; i++)
+        if (!subjects_has(&t->living, t->heads[i].subject) && !t->more &&
+            !mark_get(t->p, t->heads[i].subject, &mark))
+            t->heads[n++] = t->heads[i];
+    t->head_count = n; /* 0 when the walk did not come to the end */
     return r;
 }
 
@@ -153,31 +147,27 @@ struct tidy_job {
     struct tidy *t;
     unsigned at, n;
     struct store_sweep out;
-    uint64_t from;
 };
 
 static int run_journal(struct store_txn *txn, struct store_job *job)
 {
     struct tidy_job *j = (struct tidy_job *)(void *)job;
-    store_sweep_journal(txn, j->from, j->t->ranges[j->at].to, &j->out);
+    store_sweep_journal(txn, 1, j->t->past_to, &j->out);
     return store_txn_error(txn);
 }
 
-static int sweep_ranges(struct tidy *t)
+static int sweep_past(struct tidy *t)
 {
     const struct timespec pause = {.tv_nsec = 3000000};
+    struct tidy_job j = {.job = {.priority = STORE_PURGE, .run = run_journal}, .t = t};
     int r = 0;
-    for (unsigned i = 0; r == 0 && i < t->range_count && !purge_stopping(t->p); i++) {
-        struct tidy_job j = {.job = {.priority = STORE_PURGE, .run = run_journal},
-                             .t = t,
-                             .at = i,
-                             .from = t->ranges[i].from};
-        do {
-            r = store_submit_wait(t->p->deps.store, &j.job);
-            if (r == 0)
-                atomic_fetch_add(&t->p->swept_rows, j.out.rows);
-            nanosleep(&pause, NULL);
-        } while (r == 0 && j.out.more && !purge_stopping(t->p));
+    while (r == 0 && t->past_to && !purge_stopping(t->p)) {
+        r = store_submit_wait(t->p->deps.store, &j.job);
+        if (r == 0)
+            atomic_fetch_add(&t->p->swept_rows, j.out.rows);
+        if (r != 0 || !j.out.more)
+            break;
+        nanosleep(&pause, NULL);
     }
     return r;
 }
@@ -334,10 +324,11 @@ int tidy(struct purge *p, int64_t now_ms)
             r = return_busy(t);
     }
     if (r == 0)
-        r = sweep_ranges(t);
+        r = sweep_past(t);
     LOG(r ? LOG_ERROR : LOG_INFO, "purge", "tidied", log_u64("conversations", t->head_count),
-        log_u64("identifiers", t->identifier_count), log_u64("journal_runs", t->range_count),
+        log_u64("identifiers", t->identifier_count), log_u64("journal_to", t->past_to),
         log_error(r));
+    free(t->living.bits);
     free(t);
     return r;
 }

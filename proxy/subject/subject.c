@@ -1,12 +1,8 @@
-#include "cache.h"
+#include "resolver.h"
 
 #include <stdlib.h>
 
-struct subject_resolver {
-    struct store *store;
-    struct keyring *keyring;
-    struct cache cache;
-};
+#include "sluis/base/clock.h"
 
 int subject_resolver_new(struct store *store, struct keyring *keyring,
                          struct subject_resolver **out)
@@ -20,6 +16,11 @@ int subject_resolver_new(struct store *store, struct keyring *keyring,
     }
     resolver->store = store;
     resolver->keyring = keyring;
+    int result = tombstone_load(resolver);
+    if (result) {
+        subject_resolver_free(resolver);
+        return result;
+    }
     *out = resolver;
     return 0;
 }
@@ -119,6 +120,7 @@ int subject_resolve(struct subject_resolver *resolver, struct span phone, struct
 
 void subject_resolver_forget(struct subject_resolver *resolver, uint64_t subject)
 {
+    resolver->last_erased_ms = clock_wall_ms();
     cache_forget(&resolver->cache, subject);
 }
 

@@ -175,10 +175,12 @@ static int job_run(struct store_txn *txn, struct store_job *job)
         store_put_record(txn, &item->record_o, buffer_span(&item->sealed_o));
     if (item->row.cls_m)
         store_put_record(txn, &item->record_m, buffer_span(&item->sealed_m));
-    if (item->revoked.cls)
+    bool goes = item->revoked.serial != 0;
+    if (goes && deps->on_revoked)
+        goes = deps->on_revoked(deps->on_revoked_ctx, txn, item->revoked.serial,
+                                item->revoked.subject);
+    if (goes && item->revoked.cls)
         store_delete_record(txn, &item->revoked);
-    if (item->revoked.serial && deps->on_revoked)
-        deps->on_revoked(deps->on_revoked_ctx, txn, item->revoked.serial);
     remask_run(txn, item->remasks);
     put_media(txn, item);
     item->written = item->row;
@@ -231,7 +233,8 @@ static void job_done(struct store_job *job)
         if (item->revoked.serial) {
             deliver_forget(deliver, item->revoked.serial);
             if (deps->on_revoked)
-                deps->on_revoked(deps->on_revoked_ctx, NULL, item->revoked.serial);
+                (void)deps->on_revoked(deps->on_revoked_ctx, NULL, item->revoked.serial,
+                                       item->revoked.subject);
         }
         for (struct remask *m = item->remasks; m; m = m->next)
             deliver_forget(deliver, m->row.serial);

@@ -310,6 +310,9 @@ static int identify(struct item *item, int64_t now)
     if (r == 0)
         r = resolve_subject(item);
     row->subject = item->subject.serial;
+    if (r == 0) /* late, of a person who was erased since: not stored */
+        r = subject_erased(item->owner->subjects, item->unit.contact, item->unit.user_id,
+                           row->at_ms);
     return r;
 }
 

@@ -10,12 +10,14 @@
 #include "sluis/base/json.h"
 #include "sluis/mask.h"
 
-static const char policy_text[] =
-    "policy: 1\nname: test\nprofiles: {webcare: {default: redact}}\n"
-    "originals:\n  - {found: pan, keep: never}\n  - {keep: 2h, ground: \"AVG 6.1.e\"}\n"
-    "history:\n  - {kind: media, keep: 3h, ground: consent}\n"
-    "  - {keep: 4h, ground: \"AVG 6.1.e\", selection: \"Selectielijst 2020\"}\n"
-    "routes: {webcare: {profile: webcare}}\n";
+#define POLICY_HEAD                                                                                \
+    "policy: 1\nname: test\nprofiles: {webcare: {default: redact}}\n"                              \
+    "routes: {webcare: {profile: webcare}}\n"                                                      \
+    "originals:\n  - {found: pan, keep: never}\n  - {keep: 2h, ground: \"AVG 6.1.e\"}\n"           \
+    "history:\n  - {kind: media, keep: 3h, ground: consent}\n"                                     \
+    "  - {keep: 4h, ground: \"AVG 6.1.e\""
+static const char policy_text[] = POLICY_HEAD ", selection: \"Selectielijst 2020\"}\n";
+static const char policy_free[] = POLICY_HEAD "}\n";
 
 static void each_policy(void *ctx, int (*each)(void *each_ctx, const struct policy *policy),
                         void *each_ctx)
@@ -58,13 +60,20 @@ static void open_all(struct world *w)
 
 void world_open(struct world *w)
 {
+    world_open_with(w, true);
+}
+
+void world_open_with(struct world *w, bool selection)
+{
     struct diag diag = {0};
     memset(w, 0, sizeof(*w));
     test_folder(w->folder);
     snprintf(w->keys, sizeof(w->keys), "%.200s-keys", w->folder);
     snprintf(w->root, sizeof(w->root), "%.200s-root", w->folder);
     assert_int_equal(mkdir(w->keys, 0700), 0);
-    assert_int_equal(policy_load(span_str(policy_text), "test.yaml", &w->policy, &diag), 0);
+    assert_int_equal(policy_load(span_str(selection ? policy_text : policy_free), "test.yaml",
+                                 &w->policy, &diag),
+                     0);
     open_all(w);
 }
 

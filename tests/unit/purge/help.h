@@ -30,6 +30,8 @@ struct world {
 
 /* originals 2h (a maximum), history 4h as a minimum ("selection"), pan never. */
 void world_open(struct world *w);
+/* Without a selection list: the history is a maximum as well. */
+void world_open_with(struct world *w, bool selection);
 void world_close(struct world *w);
 /* Store, keyring and purge closed and opened again: a restart. */
 void world_restart(struct world *w);

@@ -1,0 +1,125 @@
+/* One person: what operators do for art. 15 to 18 AVG and for a legal hold. */
+#include "internal.h"
+
+#include "sluis/purge.h"
+
+static void refuse(struct admin_request *r, int result)
+{
+    if (result == SLUIS_ENOENT)
+        admin_error(r, 404, "not_found", "nobody is known by that identifier, or nothing is held");
+    else if (result == SLUIS_EINVAL)
+        admin_error(r, 400, "subject",
+                    "identifier, or reason and author (1 to 200 bytes), missing");
+    else if (result == SLUIS_EDENIED)
+        admin_error(r, 409, "held", "the person is under a legal hold: release it first");
+    else if (result == SLUIS_EEXIST)
+        admin_error(r, 409, "held", "the person is under a legal hold already");
+    else if (result == SLUIS_ELIMIT)
+        admin_error(r, 413, "limit", "more is kept of this person than one answer holds");
+    else
+        admin_error(r, 503, error_word(result),
+                    "it was not finished; what was begun is tried again");
+}
+
+static bool member_true(struct admin_request *r, const char *member)
+{
+    return r->body.count != 0 &&
+           json_is(&r->body, json_get(&r->body, 0, span_str(member)), JSON_TRUE);
+}
+
+static void add_time(struct buffer *out, const char *name, int64_t ms)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(ms, text);
+    buffer_addf(out, ",\"%s\":%s%s%s", name, ms ? "\"" : "", ms ? text : "null", ms ? "\"" : "");
+}
+
+void admin_subject_find(struct admin_request *r)
+{
+    struct purge_person person;
+    struct buffer out;
+    int result = purge_person_find(r->admin->deps.purge, admin_text(r, "identifier"), &person);
+    if (result != 0) {
+        refuse(r, result);
+        return;
+    }
+    buffer_init(&out, 8192);
+    buffer_addf(&out, "{\"subject\":%llu,\"messages\":%llu", (unsigned long long)person.subject,
+                (unsigned long long)person.messages);
+    add_time(&out, "first", person.first_ms);
+    add_time(&out, "last", person.last_ms);
+    buffer_addf(&out, ",\"restricted\":%s,\"held\":%s", person.restricted ? "true" : "false",
+                person.held ? "true" : "false");
+    if (person.held) {
+        buffer_addf(&out, ",\"hold\":%u,\"reason\":", person.hold);
+        json_quote(&out, span_str(person.reason));
+        buffer_add(&out, SPAN(",\"author\":"));
+        json_quote(&out, span_str(person.author));
+        add_time(&out, "until", person.held_until_ms);
+    }
+    buffer_add_char(&out, '}');
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
+void admin_subject_export(struct admin_request *r)
+{
+    struct buffer out;
+    buffer_init(&out, ADMIN_ANSWER_MAX);
+    int result = purge_person_export(r->admin->deps.purge, admin_text(r, "identifier"), &out);
+    if (result != 0)
+        refuse(r, result);
+    else
+        admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
+void admin_subject_erase(struct admin_request *r)
+{
+    struct buffer out;
+    buffer_init(&out, 16384);
+    int result = purge_person_erase(r->admin->deps.purge, admin_text(r, "identifier"),
+                                    member_true(r, "dry_run"), &out);
+    if (result != 0)
+        refuse(r, result);
+    else
+        admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
+static void answer(struct admin_request *r, int result, const char *word)
+{
+    struct buffer out;
+    if (result != 0) {
+        refuse(r, result);
+        return;
+    }
+    buffer_init(&out, 256);
+    buffer_addf(&out, "{\"done\":\"%s\"}", word);
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
+void admin_subject_restrict(struct admin_request *r)
+{
+    bool lift = member_true(r, "lift");
+    answer(r, purge_person_restrict(r->admin->deps.purge, admin_text(r, "identifier"), !lift),
+           lift ? "lifted" : "restricted");
+}
+
+void admin_subject_hold(struct admin_request *r)
+{
+    uint64_t until = 0;
+    uint32_t at = r->body.count ? json_get(&r->body, 0, SPAN("until_ms")) : JSON_NONE;
+    int result = SLUIS_EINVAL;
+    if (at == JSON_NONE || (json_u64(&r->body, at, &until) == 0 && until <= INT64_MAX))
+        result =
+            purge_person_hold(r->admin->deps.purge, admin_text(r, "identifier"),
+                              admin_text(r, "reason"), admin_text(r, "author"), (int64_t)until);
+    answer(r, result, "held");
+}
+
+void admin_subject_release(struct admin_request *r)
+{
+    answer(r, purge_person_release(r->admin->deps.purge, admin_text(r, "identifier")), "released");
+}

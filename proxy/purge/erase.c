@@ -1,0 +1,485 @@
+/*
+ * Erasure of a person (art. 17). In this order, so that a stop between any two steps leaves either
+ * the person as they were or an erasure that the next start finishes:
+ *   1  mark (erasing), tombstones, identifiers deleted, a leaf: one commit
+ *   2  every thread forgets the person; identifiers that were under way are deleted too
+ *   3  the subject's key is destroyed
+ *   4  destruction record, certificate, leaf: one commit
+ *   5  rows deleted, the mark last
+ * Where the selection list demands that history is kept, the person stays: every message leaf goes,
+ * and what must stay of part M is sealed under a new serial (revoke.c).
+ */
+#include "room.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "sluis/base/clock.h"
+#include "sluis/base/encode.h"
+#include "sluis/base/json.h"
+#include "sluis/base/log.h"
+#include "sluis/subject.h"
+
+#define IDENTIFIERS_MAX 64 /* of one person */
+#define WALK_ROWS 20000
+#define ROWS_OF_JOB 64
+#define CERTIFICATE_MAX 1800
+#define STAYS_MAX 8
+#define CHANNELS_MAX 1024
+
+struct stay { /* what the selection list demands */
+    uint16_t cls;
+    uint64_t messages;
+    int64_t until_ms;
+};
+
+struct erasure {
+    struct store_job job;
+    struct purge *p;
+    uint64_t subject;
+    int64_t now_ms;
+    struct person_items items;
+    uint8_t hashes[IDENTIFIERS_MAX][STORE_HASH_BYTES];
+    unsigned hash_count, walked;
+    uint8_t from[STORE_HASH_BYTES];
+    bool more;
+    struct stay stays[STAYS_MAX];
+    unsigned stay_count;
+    uint64_t destroyed; /* messages of which something could be read */
+    struct mark mark;
+    struct buffer sealed, destruction, certificate;
+    uint8_t destruction_key[DESTRUCTION_KEY_BYTES], certificate_key[DESTRUCTION_KEY_BYTES];
+    struct audit_event event;
+    size_t at; /* of the items, for jobs in slices */
+    uint64_t generation;
+};
+
+/* ---- what is there ---- */
+
+static int take_hash(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint64_t subject)
+{
+    struct erasure *e = ctx;
+    if (e->walked++ == WALK_ROWS) {
+        memcpy(e->from, hash, STORE_HASH_BYTES);
+        e->more = true;
+        return 1;
+    }
+    if (subject != e->subject)
+        return 0;
+    if (e->hash_count == IDENTIFIERS_MAX)
+        return SLUIS_ELIMIT;
+    memcpy(e->hashes[e->hash_count++], hash, STORE_HASH_BYTES);
+    return 0;
+}
+
+static int find_hashes(struct erasure *e)
+{
+    int r = 0;
+    e->hash_count = 0;
+    e->more = true;
+    memset(e->from, 0, sizeof(e->from));
+    while (r == 0 && e->more) {
+        struct store_read *read;
+        e->more = false;
+        e->walked = 0;
+        r = store_read_begin(e->p->deps.store, &read);
+        if (r != 0)
+            break;
+        r = store_each_identifier(read, e->from, take_hash, e);
+        store_read_end(read);
+    }
+    return r;
+}
+
+/* A living part M of a minimum class must stay. */
+static int note_stay(struct erasure *e, const struct store_item *item, bool *must)
+{
+    char name[256];
+    int64_t ends;
+    *must = false;
+    if (!item->cls_m || store_id_name(e->p->deps.store, STORE_NAME_CLASS, item->cls_m, name) != 0 ||
+        !strstr(name, "/min/") ||
+        retention_bucket_end(e->p->deps.store, item->cls_m, item->bucket_m, &ends) != 0 ||
+        ends <= e->now_ms)
+        return 0;
+    *must = true;
+    unsigned i = 0;
+    while (i < e->stay_count && e->stays[i].cls != item->cls_m)
+        i++;
+    if (i == STAYS_MAX)
+        return SLUIS_ELIMIT;
+    if (i == e->stay_count)
+        e->stays[e->stay_count++] = (struct stay){.cls = item->cls_m};
+    e->stays[i].messages++;
+    if (ends > e->stays[i].until_ms)
+        e->stays[i].until_ms = ends;
+    return 0;
+}
+
+static int look(struct erasure *e)
+{
+    int r = find_hashes(e);
+    if (r == 0)
+        r = person_items(e->p, e->subject, &e->items);
+    for (size_t i = 0; r == 0 && i < e->items.n; i++) {
+        bool must;
+        e->destroyed += e->items.at[i].cls_o || e->items.at[i].cls_m;
+        r = note_stay(e, &e->items.at[i], &must);
+    }
+    return r;
+}
+
+/* ---- the certificate ---- */
+
+static void add_time(struct buffer *out, const char *name, int64_t ms)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(ms, text);
+    buffer_addf(out, ",\"%s\":\"%s\"", name, text);
+}
+
+static void add_stays(const struct erasure *e, struct buffer *out)
+{
+    buffer_add(out, SPAN(",\"stays\":["));
+    for (unsigned i = 0; i < e->stay_count; i++) {
+        struct rule_facts facts;
+        char name[256] = "";
+        (void)store_id_name(e->p->deps.store, STORE_NAME_CLASS, e->stays[i].cls, name);
+        rule_find(e->p, name, &facts);
+        buffer_addf(out, "%s{\"category\":", i ? "," : "");
+        json_quote(out, span_str(facts.category));
+        buffer_add(out, SPAN(",\"class\":"));
+        json_quote(out, span_str(name));
+        buffer_add(out, SPAN(",\"ground\":"));
+        json_quote(out, span_str(facts.ground));
+        buffer_addf(out, ",\"messages\":%llu", (unsigned long long)e->stays[i].messages);
+        add_time(out, "until", e->stays[i].until_ms);
+        buffer_add_char(out, '}');
+    }
+    buffer_add_char(out, ']');
+}
+
+/* What the identifiers' hashes say about existence: those of days die with their days; those of the
+ * index with the index key, which this version does not replace. */
+static int certificate_text(struct erasure *e, struct buffer *out)
+{
+    int64_t clear = 0;
+    int r = keyring_backup_clear(e->p->deps.keyring, e->p->deps.store, e->generation, e->now_ms,
+                                 &clear);
+    buffer_addf(out, "{\"destroyed\":%llu", (unsigned long long)e->destroyed);
+    add_time(out, "destroyed_here", e->now_ms);
+    if (r != 0) /* the register cannot be read: nothing can be promised */
+        buffer_add(out, SPAN(",\"destroyed_in_backups\":null"));
+    else
+        add_time(out, "destroyed_in_backups", clear ? clear : e->now_ms);
+    buffer_add(out, SPAN(",\"existence_by_index\":\"until the index key is replaced\""));
+    add_time(out, "existence_by_message_until",
+             (e->now_ms / DAY_MS + PURGE_DEDUPE_DAYS + 2) * DAY_MS);
+    buffer_addf(out, ",\"generation\":%llu,\"identifiers\":%u,\"in_part\":%s",
+                (unsigned long long)e->generation, e->stay_count ? 0 : e->hash_count,
+                e->stay_count ? "true" : "false");
+    add_stays(e, out);
+    buffer_addf(out, ",\"subject\":%llu,\"v\":1}", (unsigned long long)e->subject);
+    return out->error;
+}
+
+static int certificate(struct erasure *e, bool sign, struct buffer *out)
+{
+    uint8_t signature[crypto_sign_BYTES];
+    char base64[BASE64_LEN(crypto_sign_BYTES) + 1];
+    struct buffer text;
+    buffer_init(&text, CERTIFICATE_MAX);
+    buffer_add(&text, SPAN(PURGE_CERTIFICATE_CONTEXT));
+    int r = certificate_text(e, &text);
+    if (r == 0) {
+        base64_encode(e->p->keys->public_key, RETENTION_SIGN_PUBLIC, base64);
+        buffer_addf(out, "{\"key\":\"%s\",\"certificate\":", base64);
+        buffer_add(out, span_from(buffer_span(&text), sizeof(PURGE_CERTIFICATE_CONTEXT) - 1));
+        if (sign) {
+            crypto_sign_detached(signature, NULL, (const uint8_t *)text.p, text.n,
+                                 e->p->keys->secret);
+            base64_encode(signature, sizeof(signature), base64);
+            buffer_addf(out, ",\"signature\":\"%s\"", base64);
+        }
+        buffer_add_char(out, '}');
+        r = out->error;
+    }
+    buffer_free(&text);
+    return r;
+}
+
+/* ---- the steps ---- */
+
+static int run_begin(struct store_txn *txn, struct store_job *job)
+{
+    struct erasure *e = (struct erasure *)(void *)job;
+    uint8_t key[ROW_SERIAL_KEY];
+    mark_key(e->subject, key);
+    if (!e->stay_count) {
+        store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), buffer_span(&e->sealed));
+        for (unsigned i = 0; i < e->hash_count; i++)
+            store_delete_identifier(txn, e->hashes[i]);
+    }
+    for (unsigned i = 0; i < e->hash_count; i++)
+        subject_tombstone_put(txn, e->p->deps.keyring, e->hashes[i], e->now_ms);
+    audit_put(txn, &e->event);
+    return store_txn_error(txn);
+}
+
+static int begin(struct erasure *e)
+{
+    int r = person_event(e->p, e->subject, AUDIT_ERASE, "asked", &e->event);
+    mark_get(e->p, e->subject, &e->mark);
+    e->mark.bits |= MARK_ERASING;
+    if (r == 0)
+        r = mark_seal(e->p, &e->mark, &e->sealed);
+    e->job = (struct store_job){.priority = STORE_PURGE, .run = run_begin};
+    if (r == 0)
+        r = store_submit_wait(e->p->deps.store, &e->job);
+    if (r == 0 && !e->stay_count)
+        r = mark_set(e->p, &e->mark);
+    return r;
+}
+
+static int run_hashes(struct store_txn *txn, struct store_job *job)
+{
+    struct erasure *e = (struct erasure *)(void *)job;
+    for (unsigned i = 0; i < e->hash_count; i++)
+        store_delete_identifier(txn, e->hashes[i]);
+    return store_txn_error(txn);
+}
+
+/* A message that was under way in step 1 may have written an identifier again. */
+static int forget(struct erasure *e)
+{
+    if (e->p->deps.forget)
+        e->p->deps.forget(e->p->deps.ctx, e->subject);
+    unsigned before = e->hash_count;
+    int r = find_hashes(e);
+    e->job = (struct store_job){.priority = STORE_PURGE, .run = run_hashes};
+    if (r == 0 && e->hash_count)
+        r = store_submit_wait(e->p->deps.store, &e->job);
+    e->hash_count += before;
+    return r;
+}
+
+static int destroy_subject(struct erasure *e)
+{
+    const struct keyring_leaf leaf = {.tree = KEYRING_SUBJECT, .leaf = (uint32_t)e->subject};
+    struct keyring_status status;
+    int r = e->subject > UINT32_MAX ? SLUIS_ELIMIT : destroy_leaves(e->p, &leaf, 1);
+    keyring_status(e->p->deps.keyring, &status);
+    e->generation = status.generation;
+    return r;
+}
+
+/* In part: word of every message goes the way of those taken back, M as it is where it must stay.
+ */
+static int run_parts(struct store_txn *txn, struct store_job *job)
+{
+    struct erasure *e = (struct erasure *)(void *)job;
+    for (size_t i = e->at; i < e->items.n && i < e->at + ROWS_OF_JOB; i++) {
+        bool must = false;
+        int r = note_stay(e, &e->items.at[i], &must);
+        if (r != 0)
+            return r;
+        revoke_put(txn, e->items.at[i].serial, must);
+    }
+    return store_txn_error(txn);
+}
+
+static int destroy_parts(struct erasure *e)
+{
+    const struct stay *kept = e->stays;
+    struct stay copy[STAYS_MAX];
+    unsigned count = e->stay_count;
+    struct keyring_status status;
+    int r = 0;
+    memcpy(copy, kept, sizeof(copy)); /* run_parts counts again */
+    for (e->at = 0; r == 0 && e->at < e->items.n; e->at += ROWS_OF_JOB) {
+        e->job = (struct store_job){.priority = STORE_PURGE, .run = run_parts};
+        r = store_submit_wait(e->p->deps.store, &e->job);
+    }
+    memcpy(e->stays, copy, sizeof(copy));
+    e->stay_count = count;
+    if (r == 0)
+        r = revoke_drain(e->p);
+    keyring_status(e->p->deps.keyring, &status);
+    e->generation = status.generation;
+    return r;
+}
+
+static int run_end(struct store_txn *txn, struct store_job *job)
+{
+    struct erasure *e = (struct erasure *)(void *)job;
+    store_put_row(txn, STORE_TABLE_SETTING, span_of(e->destruction_key, DESTRUCTION_KEY_BYTES),
+                  buffer_span(&e->destruction));
+    audit_put(txn, &e->event);
+    return store_txn_error(txn);
+}
+
+static int write_record(struct erasure *e)
+{
+    struct rule_facts facts;
+    rule_find(e->p, "", &facts);
+    const struct retention_destruction d = {.cls = "subject",
+                                            .category = "",
+                                            .ground = "AVG art. 17",
+                                            .reason = "erased",
+                                            .from_ms = e->now_ms,
+                                            .to_ms = e->now_ms,
+                                            .messages = e->destroyed,
+                                            .subjects = 1,
+                                            .generation = e->generation,
+                                            .policy_hash = facts.policy_hash,
+                                            .at_ms = e->now_ms};
+    int r = destruction_seal(e->p, &d, e->destruction_key, &e->destruction);
+    e->event = (struct audit_event){.at_ms = e->now_ms,
+                                    .action = AUDIT_ERASE,
+                                    .actor = "operator",
+                                    .count = e->destroyed,
+                                    .outcome = e->stay_count ? "erased_in_part" : "erased"};
+    e->job = (struct store_job){.priority = STORE_PURGE, .run = run_end};
+    return r ? r : store_submit_wait(e->p->deps.store, &e->job);
+}
+
+/* ---- the rows ---- */
+
+static int run_rows(struct store_txn *txn, struct store_job *job)
+{
+    struct erasure *e = (struct erasure *)(void *)job;
+    for (size_t i = e->at; i < e->items.n && i < e->at + ROWS_OF_JOB; i++) {
+        const struct store_item *item = &e->items.at[i];
+        const struct record_id o = {item->cls_o, item->bucket_o, item->subject, item->serial, 'O'};
+        const struct record_id m = {item->cls_m, item->bucket_m, item->subject, item->serial, 'M'};
+        uint8_t key[ROW_SERIAL_KEY];
+        if (o.cls)
+            store_delete_record(txn, &o);
+        if (m.cls)
+            store_delete_record(txn, &m);
+        (void)store_delete_head(txn, item->channel, item->subject, 0);
+        key[0] = ROW_MOVED;
+        be64_put(key + 1, item->serial);
+        store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
+    }
+    return store_txn_error(txn);
+}
+
+static int run_unmark(struct store_txn *txn, struct store_job *job)
+{
+    struct erasure *e = (struct erasure *)(void *)job;
+    uint8_t key[ROW_SERIAL_KEY];
+    mark_key(e->subject, key);
+    store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
+    return store_txn_error(txn);
+}
+
+static int remove_rows(struct erasure *e)
+{
+    int r = 0;
+    for (e->at = 0; r == 0 && e->at < e->items.n; e->at += ROWS_OF_JOB) {
+        e->job = (struct store_job){.priority = STORE_PURGE, .run = run_rows};
+        r = store_submit_wait(e->p->deps.store, &e->job);
+        for (size_t i = e->at; e->p->deps.drop && i < e->items.n && i < e->at + ROWS_OF_JOB; i++)
+            e->p->deps.drop(e->p->deps.ctx, e->items.at[i].serial);
+    }
+    e->job = (struct store_job){.priority = STORE_PURGE, .run = run_unmark};
+    if (r == 0)
+        r = store_submit_wait(e->p->deps.store, &e->job);
+    /* In memory a mark stays until the next start: what a thread still holds is not delivered. */
+    const struct mark done = {.subject = e->subject, .bits = MARK_ERASED};
+    return r ? r : mark_set(e->p, &done);
+}
+
+static int whole(struct erasure *e)
+{
+    int r = begin(e);
+    if (r == 0)
+        r = forget(e);
+    if (r == 0)
+        r = destroy_subject(e);
+    return r;
+}
+
+static void erasure_init(struct erasure *e, struct purge *p, uint64_t subject)
+{
+    *e = (struct erasure){.p = p, .subject = subject, .now_ms = clock_wall_ms()};
+    buffer_init(&e->sealed, STORE_VALUE_MAX);
+    buffer_init(&e->destruction, STORE_VALUE_MAX);
+}
+
+static void erasure_free(struct erasure *e)
+{
+    person_items_free(&e->items);
+    buffer_free(&e->sealed);
+    buffer_free(&e->destruction);
+    sodium_memzero(e->hashes, sizeof(e->hashes));
+    free(e);
+}
+
+int purge_person_erase(struct purge *p, struct span identifier, bool dry_run, struct buffer *out)
+{
+    struct erasure *e = calloc(1, sizeof(*e));
+    struct mark mark;
+    uint64_t subject;
+    if (!e)
+        return SLUIS_ENOMEM;
+    pthread_mutex_lock(&p->lock);
+    int r = person_find(p, identifier, &subject);
+    if (r == 0 && mark_get(p, subject, &mark) && mark.bits & MARK_HELD)
+        r = SLUIS_EDENIED;
+    erasure_init(e, p, r == 0 ? subject : 0);
+    if (r == 0)
+        r = look(e);
+    if (r == 0 && !dry_run) {
+        r = e->stay_count ? begin(e) : whole(e);
+        if (r == 0 && e->stay_count)
+            r = destroy_parts(e);
+        if (r == 0)
+            r = write_record(e);
+    }
+    if (r == 0)
+        r = certificate(e, !dry_run, out);
+    if (r == 0 && !dry_run && !e->stay_count)
+        r = remove_rows(e);
+    if (!dry_run && r != 0)
+        p->resumed = false; /* the service thread tries again */
+    if (!dry_run && r != SLUIS_ENOENT && r != SLUIS_EINVAL && r != SLUIS_EDENIED)
+        LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "erasure_waits" : "erased",
+            log_u64("messages", e->destroyed), log_error(r));
+    erasure_free(e);
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}
+
+/* Marked as erasing, or with a row that the subject's key opened once: to the end. */
+int erase_resume(struct purge *p)
+{
+    int r = 0;
+    pthread_mutex_lock(&p->lock);
+    uint64_t next = p->resumed ? 0 : mark_next(p, 0, MARK_ERASING);
+    for (; r == 0 && next; next = mark_next(p, next, MARK_ERASING)) {
+        struct erasure *e = calloc(1, sizeof(*e));
+        if (!e) {
+            r = SLUIS_ENOMEM;
+            break;
+        }
+        erasure_init(e, p, next);
+        r = look(e);
+        e->stay_count = 0; /* it was decided as a whole */
+        if (r == 0)
+            r = forget(e);
+        if (r == 0)
+            r = destroy_subject(e);
+        if (r == 0)
+            r = write_record(e);
+        if (r == 0)
+            r = remove_rows(e);
+        LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "erasure_waits" : "erasure_resumed",
+            log_error(r));
+        erasure_free(e);
+    }
+    p->resumed = r == 0;
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}

@@ -1,0 +1,231 @@
+/*
+ * Legal hold: what a person's messages hold is sealed a second time under the hold class, whose
+ * bucket is the number of the hold and ends when the hold is released. Copies are made when the
+ * hold begins, and before every destruction of keys for what came since.
+ */
+#include "room.h"
+
+#include "sluis/base/clock.h"
+#include "sluis/base/log.h"
+
+#define COPIES_OF_JOB 8
+#define ARENA_MAX (8u * 1024 * 1024)
+
+struct hold_job {
+    struct store_job job;
+    struct record_id id[COPIES_OF_JOB];
+    struct buffer sealed[COPIES_OF_JOB];
+    unsigned n;
+    bool removes;
+};
+
+static int run_hold(struct store_txn *txn, struct store_job *job)
+{
+    struct hold_job *j = (struct hold_job *)(void *)job;
+    for (unsigned i = 0; i < j->n; i++) {
+        if (j->removes)
+            store_delete_record(txn, &j->id[i]);
+        else
+            store_put_record(txn, &j->id[i], buffer_span(&j->sealed[i]));
+    }
+    return store_txn_error(txn);
+}
+
+static int flush(struct purge *p, struct hold_job *j)
+{
+    int r = j->n ? store_submit_wait(p->deps.store, &j->job) : 0;
+    for (unsigned i = 0; i < j->n; i++)
+        buffer_free(&j->sealed[i]);
+    j->n = 0;
+    return r;
+}
+
+static int copy_part(struct purge *p, const struct store_item *item, uint8_t part, uint16_t cls,
+                     uint32_t hold, struct arena *arena, struct hold_job *j)
+{
+    const struct record_id copy = {cls, hold, item->subject, item->serial, part};
+    struct record_id where = {0};
+    struct buffer plain;
+    buffer_init(&plain, STORE_RECORD_MAX);
+    int r = person_open(p, item, part, arena, &plain, &where);
+    if (r == 0 && where.cls != cls) { /* not copied yet */
+        j->id[j->n] = copy;
+        buffer_init(&j->sealed[j->n], STORE_RECORD_MAX);
+        r = record_seal(p->cache, 0, &copy, 0, buffer_span(&plain), &j->sealed[j->n]);
+        j->n++;
+    }
+    buffer_free(&plain);
+    arena_reset(arena);
+    if (r == 0 && j->n == COPIES_OF_JOB)
+        r = flush(p, j);
+    return r == SLUIS_ENOENT || r == SLUIS_EEXPIRED ? 0 : r;
+}
+
+static bool is_copied(struct purge *p, const struct record_id *copy, struct arena *arena)
+{
+    struct store_read *read;
+    struct span sealed;
+    if (store_read_begin(p->deps.store, &read) != 0)
+        return false;
+    int r = store_get_record(read, copy, arena, &sealed);
+    store_read_end(read);
+    arena_reset(arena);
+    return r == 0;
+}
+
+/* Everything of the person that is not under the hold yet. */
+static int copy_all(struct purge *p, uint64_t subject, uint32_t hold)
+{
+    struct hold_job j = {.job = {.priority = STORE_PURGE, .run = run_hold}};
+    struct person_items items;
+    struct arena arena;
+    uint16_t cls;
+    int r = retention_hold_class(p->deps.store, &cls);
+    if (r == 0)
+        r = person_items(p, subject, &items);
+    if (r != 0)
+        return r;
+    arena_init(&arena, ARENA_MAX);
+    for (size_t i = 0; r == 0 && i < items.n; i++) {
+        for (unsigned part = 0; r == 0 && part < 2; part++) {
+            struct record_id copy = {cls, hold, subject, items.at[i].serial, part ? 'M' : 'O'};
+            if (!is_copied(p, &copy, &arena))
+                r = copy_part(p, &items.at[i], copy.part, cls, hold, &arena, &j);
+        }
+    }
+    int flushed = flush(p, &j);
+    arena_free(&arena);
+    person_items_free(&items);
+    return r ? r : flushed;
+}
+
+int holds_copy(struct purge *p)
+{
+    struct mark mark;
+    int r = 0;
+    for (uint64_t s = mark_next(p, 0, MARK_HELD); r == 0 && s; s = mark_next(p, s, MARK_HELD))
+        if (mark_get(p, s, &mark))
+            r = copy_all(p, s, mark.hold);
+    if (r != 0)
+        LOG(LOG_ALARM, "purge", "hold_not_copied", log_error(r));
+    return r;
+}
+
+static bool take_text(char *out, size_t size, struct span text)
+{
+    if (text.n == 0 || text.n >= size)
+        return false;
+    memcpy(out, text.p, text.n);
+    out[text.n] = '\0';
+    return true;
+}
+
+int purge_person_hold(struct purge *p, struct span identifier, struct span reason,
+                      struct span author, int64_t until_ms)
+{
+    struct audit_event event;
+    struct mark mark;
+    uint64_t subject;
+    pthread_mutex_lock(&p->lock);
+    int r = person_find(p, identifier, &subject);
+    if (r == 0)
+        r = person_event(p, subject, AUDIT_HOLD, "held", &event);
+    if (r == 0) {
+        mark_get(p, subject, &mark);
+        if (mark.bits & MARK_HELD)
+            r = SLUIS_EEXIST;
+        else if (!take_text(mark.reason, sizeof(mark.reason), reason) ||
+                 !take_text(mark.author, sizeof(mark.author), author) || until_ms < 0)
+            r = SLUIS_EINVAL;
+    }
+    if (r == 0) {
+        mark.bits |= MARK_HELD;
+        mark.hold = (uint32_t)store_next_serial(p->deps.store); /* never used twice */
+        mark.until_ms = until_ms;
+        mark.since_ms = event.at_ms;
+        event.object = mark.hold;
+        r = mark_write(p, &mark, &event);
+    }
+    if (r == 0) /* before anything of it can be destroyed: `lock` is held */
+        r = copy_all(p, subject, mark.hold);
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}
+
+/* ---- release ---- */
+
+struct copies {
+    struct hold_job *j;
+    uint32_t hold;
+    bool more;
+};
+
+static int take_copy(void *ctx, const struct record_id *id)
+{
+    struct copies *c = ctx;
+    if (id->bucket != c->hold)
+        return 1;
+    if (c->j->n == COPIES_OF_JOB) {
+        c->more = true;
+        return 1;
+    }
+    c->j->id[c->j->n++] = *id;
+    return 0;
+}
+
+static int remove_copies(struct purge *p, uint16_t cls, uint32_t hold)
+{
+    struct hold_job j = {.job = {.priority = STORE_PURGE, .run = run_hold}, .removes = true};
+    struct copies c = {.j = &j, .hold = hold, .more = true};
+    int r = 0;
+    while (r == 0 && c.more) {
+        struct store_read *read;
+        c.more = false;
+        j.n = 0;
+        r = store_read_begin(p->deps.store, &read);
+        if (r != 0)
+            break;
+        r = store_each_key(read, cls, hold, 0, take_copy, &c);
+        store_read_end(read);
+        if (r == 0 && j.n)
+            r = store_submit_wait(p->deps.store, &j.job);
+    }
+    return r;
+}
+
+int purge_person_release(struct purge *p, struct span identifier)
+{
+    struct audit_event event;
+    struct mark mark;
+    uint64_t subject;
+    uint16_t cls;
+    pthread_mutex_lock(&p->lock);
+    int r = person_find(p, identifier, &subject);
+    if (r == 0)
+        r = retention_hold_class(p->deps.store, &cls);
+    if (r == 0 && (!mark_get(p, subject, &mark) || !(mark.bits & MARK_HELD)))
+        r = SLUIS_ENOENT;
+    if (r == 0)
+        r = person_event(p, subject, AUDIT_HOLD, "released", &event);
+    if (r == 0) {
+        /* The copies go first: a release that was cut off is released again. */
+        const struct keyring_leaf leaf = {.tree = KEYRING_TIME, .cls = cls, .leaf = mark.hold};
+        event.object = mark.hold;
+        r = destroy_leaves(p, &leaf, 1);
+    }
+    if (r == 0)
+        r = remove_copies(p, cls, mark.hold);
+    if (r == 0) {
+        mark.bits &= (uint8_t)~MARK_HELD;
+        mark.hold = 0;
+        mark.until_ms = mark.since_ms = 0;
+        mark.reason[0] = mark.author[0] = '\0';
+        r = mark_write(p, &mark, &event);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (r == 0) { /* what waited for it */
+        purge_wake(p);
+        wake_round(p);
+    }
+    return r;
+}

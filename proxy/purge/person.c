@@ -1,0 +1,231 @@
+/* One person: found by an identifier, items collected, restricted. */
+#include "room.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "sluis/base/clock.h"
+#include "sluis/subject.h"
+
+#define WALK_ITEMS 20000 /* in one read transaction */
+#define ITEMS_MAX 2000000u
+#define IDENTIFIER_MAX 128
+
+/* "+31 6 1234 5678", "0031612345678" and "0612345678" are 31612345678; what is no number stays. */
+static struct span normalise(struct span given, char out[IDENTIFIER_MAX])
+{
+    size_t n = 2;
+    bool plus = given.n && given.p[0] == '+';
+    if (given.n == 0 || given.n > IDENTIFIER_MAX - 2)
+        return SPAN_EMPTY;
+    for (size_t i = 0; i < given.n; i++) {
+        if (given.p[i] >= '0' && given.p[i] <= '9')
+            out[n++] = given.p[i];
+        else if (!memchr("+ -().", given.p[i], 6) || (given.p[i] == '+' && i > 0))
+            return given; /* a BSUID */
+    }
+    struct span digits = span_of(out + 2, n - 2);
+    if (!plus && span_starts(digits, SPAN("00")))
+        return span_from(digits, 2);
+    if (!plus && span_starts(digits, SPAN("0"))) { /* national: Dutch */
+        out[1] = '3';
+        out[2] = '1';
+        return span_of(out + 1, n - 1);
+    }
+    return digits;
+}
+
+int person_find(struct purge *p, struct span identifier, uint64_t *subject)
+{
+    char text[IDENTIFIER_MAX];
+    uint8_t hash[STORE_HASH_BYTES];
+    struct store_read *read;
+    struct span known = normalise(identifier, text);
+    if (!known.n)
+        return SLUIS_EINVAL;
+    subject_hash(p->deps.keyring, known, hash);
+    sodium_memzero(text, sizeof(text));
+    int r = store_read_begin(p->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = store_get_identifier(read, hash, subject);
+    store_read_end(read);
+    return r;
+}
+
+/* ---- items ---- */
+
+struct collect {
+    struct person_items *out;
+    uint64_t subject, next;
+    unsigned walked;
+    bool more;
+};
+
+static int take_item(void *ctx, const struct store_item *item)
+{
+    struct collect *c = ctx;
+    struct person_items *out = c->out;
+    if (c->walked++ == WALK_ITEMS) {
+        c->more = true;
+        return 1;
+    }
+    c->next = item->order + 1;
+    if (item->subject != c->subject)
+        return 0;
+    if (out->n == ITEMS_MAX)
+        return SLUIS_ELIMIT;
+    if (out->n == out->room) {
+        size_t room = out->room ? out->room * 2 : 64;
+        struct store_item *at = realloc(out->at, room * sizeof(*at));
+        if (!at)
+            return SLUIS_ENOMEM;
+        out->at = at;
+        out->room = room;
+    }
+    out->at[out->n++] = *item;
+    return 0;
+}
+
+int person_items(struct purge *p, uint64_t subject, struct person_items *out)
+{
+    struct collect c = {.out = out, .subject = subject, .next = 1, .more = true};
+    int r = 0;
+    *out = (struct person_items){0};
+    while (r == 0 && c.more) {
+        struct store_read *read;
+        c.more = false;
+        c.walked = 0;
+        r = store_read_begin(p->deps.store, &read);
+        if (r != 0)
+            break;
+        r = store_each_item(read, c.next, take_item, &c);
+        store_read_end(read);
+    }
+    if (r != 0)
+        person_items_free(out);
+    return r;
+}
+
+void person_items_free(struct person_items *items)
+{
+    free(items->at);
+    *items = (struct person_items){0};
+}
+
+/* A part of a message where it is now: at its place, moved, or held. SLUIS_ENOENT, SLUIS_EEXPIRED.
+ */
+int person_open(struct purge *p, const struct store_item *item, uint8_t part, struct arena *arena,
+                struct buffer *plain, struct record_id *where)
+{
+    struct store_read *read;
+    struct mark mark;
+    struct span sealed;
+    struct record_id tries[3];
+    unsigned n = 0;
+    int r = store_read_begin(p->deps.store, &read);
+    if (r != 0)
+        return r;
+    tries[n] = (struct record_id){.subject = item->subject, .serial = item->serial, .part = part};
+    tries[n].cls = part == 'O' ? item->cls_o : item->cls_m;
+    tries[n].bucket = part == 'O' ? item->bucket_o : item->bucket_m;
+    n += tries[n].cls != 0;
+    if (part == 'M' && purge_moved(read, item->serial, item->subject, &tries[n]) == 0)
+        n++;
+    if (mark_get(p, item->subject, &mark) && mark.bits & MARK_HELD) {
+        tries[n] = (struct record_id){0, mark.hold, item->subject, item->serial, part};
+        if (retention_hold_class(p->deps.store, &tries[n].cls) == 0)
+            n++;
+    }
+    r = SLUIS_ENOENT;
+    for (unsigned i = 0; i < n && (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED); i++) {
+        r = store_get_record(read, &tries[i], arena, &sealed);
+        if (r == 0)
+            r = record_open(p->cache, 0, &tries[i], sealed, plain);
+        if (r == 0 && where)
+            *where = tries[i];
+    }
+    store_read_end(read);
+    return r;
+}
+
+int person_event(struct purge *p, uint64_t subject, enum audit_action action, const char *outcome,
+                 struct audit_event *out)
+{
+    *out = (struct audit_event){
+        .at_ms = clock_wall_ms(), .action = action, .actor = "operator", .outcome = outcome};
+    int r = keyring_pseudonym(p->cache, subject, &out->subject);
+    return r == SLUIS_EEXPIRED ? 0 : r;
+}
+
+/* ---- what operators ask ---- */
+
+struct record_event {
+    struct store_job job;
+    const struct audit_event *event;
+};
+
+static int run_event(struct store_txn *txn, struct store_job *job)
+{
+    audit_put(txn, ((struct record_event *)(void *)job)->event);
+    return store_txn_error(txn);
+}
+
+int person_record(struct purge *p, const struct audit_event *event)
+{
+    struct record_event j = {.job = {.priority = STORE_PURGE, .run = run_event}, .event = event};
+    return store_submit_wait(p->deps.store, &j.job);
+}
+
+int purge_person_find(struct purge *p, struct span identifier, struct purge_person *out)
+{
+    struct person_items items = {0};
+    struct audit_event event;
+    struct mark mark;
+    memset(out, 0, sizeof(*out));
+    pthread_mutex_lock(&p->lock);
+    int r = person_find(p, identifier, &out->subject);
+    int looked = r;
+    /* looking somebody up is on record whether or not there is anybody */
+    r = person_event(p, looked == 0 ? out->subject : 0, AUDIT_SUBJECT,
+                     looked == 0 ? "found" : "not_found", &event);
+    if (r == 0)
+        r = person_record(p, &event);
+    if (r == 0 && looked == 0)
+        r = person_items(p, out->subject, &items);
+    if (r == 0 && mark_get(p, out->subject, &mark)) {
+        out->restricted = mark.bits & MARK_RESTRICTED;
+        out->held = mark.bits & MARK_HELD;
+        out->hold = mark.hold;
+        out->held_until_ms = mark.until_ms;
+        memcpy(out->reason, mark.reason, sizeof(out->reason));
+        memcpy(out->author, mark.author, sizeof(out->author));
+    }
+    out->messages = items.n;
+    for (size_t i = 0; i < items.n; i++) {
+        int64_t at = items.at[i].at_ms;
+        out->first_ms = i == 0 || at < out->first_ms ? at : out->first_ms;
+        out->last_ms = at > out->last_ms ? at : out->last_ms;
+    }
+    pthread_mutex_unlock(&p->lock);
+    person_items_free(&items);
+    return r ? r : looked;
+}
+
+int purge_person_restrict(struct purge *p, struct span identifier, bool on)
+{
+    struct audit_event event;
+    struct mark mark;
+    uint64_t subject;
+    pthread_mutex_lock(&p->lock);
+    int r = person_find(p, identifier, &subject);
+    if (r == 0)
+        r = person_event(p, subject, AUDIT_RESTRICT, on ? "restricted" : "lifted", &event);
+    if (r == 0) {
+        mark_get(p, subject, &mark);
+        mark.bits = (uint8_t)(on ? mark.bits | MARK_RESTRICTED : mark.bits & ~MARK_RESTRICTED);
+        r = mark_write(p, &mark, &event);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}

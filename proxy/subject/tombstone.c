@@ -1,0 +1,87 @@
+/* Erased persons: what they sent before may still be on its way. */
+#include "resolver.h"
+
+#include "sluis/base/clock.h"
+#include "sluis/base/encode.h"
+
+#define DAY_MS ((int64_t)24 * 3600 * 1000)
+#define LOOK_BACK_DAYS 9 /* as long as the keys of days live */
+/* A message's time is in whole seconds: one of the same second may be younger. */
+#define SECOND_MS 1000
+
+static const struct span last_key = {"subject.erased", 14};
+
+static void tombstone_hash(struct keyring *keyring, uint32_t day,
+                           const uint8_t identifier[STORE_HASH_BYTES],
+                           uint8_t out[STORE_HASH_BYTES])
+{
+    keyring_hash_day(keyring, day, "erased", span_of(identifier, STORE_HASH_BYTES), out);
+}
+
+void subject_tombstone_put(struct store_txn *txn, struct keyring *keyring,
+                           const uint8_t identifier[STORE_HASH_BYTES], int64_t erased_ms)
+{
+    const struct record_id where = {.serial = (uint64_t)erased_ms, .part = 'E'};
+    uint8_t hash[STORE_HASH_BYTES], text[8];
+    uint32_t day = (uint32_t)(erased_ms / DAY_MS);
+    /* Twice on a day: the first one stands, and the whole of that day is then looked at. */
+    tombstone_hash(keyring, day, identifier, hash);
+    (void)store_dedupe_take(txn, day, hash, &where);
+    be64_put(text, (uint64_t)erased_ms);
+    store_put_row(txn, STORE_TABLE_SETTING, last_key, span_of(text, sizeof(text)));
+}
+
+int tombstone_load(struct subject_resolver *resolver)
+{
+    struct store_read *read;
+    struct arena arena;
+    struct span value;
+    int r = store_read_begin(resolver->store, &read);
+    if (r != 0)
+        return r;
+    arena_init(&arena, 4096);
+    r = store_get_row(read, STORE_TABLE_SETTING, last_key, &arena, &value);
+    if (r == 0 && value.n == 8)
+        resolver->last_erased_ms = (int64_t)be64_get((const uint8_t *)value.p);
+    store_read_end(read);
+    arena_free(&arena);
+    return r == SLUIS_ENOENT ? 0 : r;
+}
+
+static int look(struct subject_resolver *resolver, struct store_read *read, struct span text,
+                int64_t at_ms)
+{
+    uint8_t identifier[STORE_HASH_BYTES], hash[STORE_HASH_BYTES];
+    int64_t today = clock_wall_ms() / DAY_MS, day = at_ms / DAY_MS;
+    if (day < today - LOOK_BACK_DAYS)
+        day = today - LOOK_BACK_DAYS;
+    if (!text.n)
+        return 0;
+    subject_hash(resolver->keyring, text, identifier);
+    for (; day <= today; day++) {
+        struct record_id where;
+        tombstone_hash(resolver->keyring, (uint32_t)day, identifier, hash);
+        int r = store_get_dedupe(read, (uint32_t)day, hash, &where);
+        if (r == 0 && at_ms + SECOND_MS <= (int64_t)where.serial)
+            return SLUIS_EEXPIRED;
+        if (r != 0 && r != SLUIS_ENOENT)
+            return r;
+    }
+    return 0;
+}
+
+int subject_erased(struct subject_resolver *resolver, struct span phone, struct span user_id,
+                   int64_t at_ms)
+{
+    struct store_read *read;
+    if (at_ms + SECOND_MS > resolver->last_erased_ms)
+        return 0;
+    int r = store_read_begin(resolver->store, &read);
+    if (r != 0)
+        return r;
+    r = look(resolver, read, phone, at_ms);
+    if (r == 0)
+        r = look(resolver, read, user_id, at_ms);
+    store_read_end(read);
+    return r;
+}

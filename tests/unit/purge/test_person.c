@@ -1,0 +1,359 @@
+/* One person: erased, in whole and in part; exported; restricted; held and released; late messages.
+ */
+#include "help.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "../store/support.h"
+#include "sluis/audit.h"
+#include "sluis/base/clock.h"
+#include "sluis/base/encode.h"
+
+#define ANNA "31612345678"
+#define BERT "31687654321"
+
+static int setup(void **state)
+{
+    static struct world w;
+    world_open(&w);
+    *state = &w;
+    return 0;
+}
+
+/* The same with a history that nothing demands: erasure is whole. */
+static int setup_free(void **state)
+{
+    static struct world w;
+    world_open_with(&w, false);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_close(*state);
+    return 0;
+}
+
+struct text {
+    char p[16384];
+    int result;
+};
+
+static struct text *erase(struct world *w, const char *identifier, bool dry)
+{
+    static struct text t;
+    struct buffer out;
+    buffer_init(&out, sizeof(t.p) - 1);
+    t.result = purge_person_erase(w->purge, span_str(identifier), dry, &out);
+    memcpy(t.p, out.p ? out.p : "", out.n);
+    t.p[out.n] = '\0';
+    buffer_free(&out);
+    return &t;
+}
+
+static struct text *export(struct world *w, const char *identifier)
+{
+    static struct text t;
+    struct buffer out;
+    buffer_init(&out, sizeof(t.p) - 1);
+    t.result = purge_person_export(w->purge, span_str(identifier), &out);
+    memcpy(t.p, out.p ? out.p : "", out.n);
+    t.p[out.n] = '\0';
+    buffer_free(&out);
+    return &t;
+}
+
+static bool signature_holds(struct world *w, const char *text)
+{
+    uint8_t key[RETENTION_SIGN_PUBLIC], signature[crypto_sign_BYTES];
+    char message[4096];
+    const char *begin = strstr(text, "\"certificate\":") + 14;
+    const char *end = strstr(text, ",\"signature\":\"");
+    purge_public_key(w->purge, key);
+    size_t n = (size_t)(end - begin);
+    size_t head = strlen(PURGE_CERTIFICATE_CONTEXT);
+    memcpy(message, PURGE_CERTIFICATE_CONTEXT, head);
+    memcpy(message + head, begin, n);
+    assert_int_equal(base64_decode(span_of(end + 14, BASE64_LEN(crypto_sign_BYTES)), signature,
+                                   sizeof(signature)),
+                     sizeof(signature));
+    return crypto_sign_verify_detached(signature, (const uint8_t *)message, head + n, key) == 0;
+}
+
+static void copy_sealed(struct world *w, const struct record_id *id, struct arena *arena,
+                        struct span *out)
+{
+    struct store_read *read;
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(store_get_record(read, id, arena, out), 0);
+    store_read_end(read);
+}
+
+static int open_sealed(struct world *w, const struct record_id *id, struct span sealed)
+{
+    struct buffer plain;
+    buffer_init(&plain, 1 << 20);
+    int r = record_open(w->cache, 0, id, sealed, &plain);
+    buffer_free(&plain);
+    return r;
+}
+
+static void test_erase(void **state)
+{
+    struct world *w = *state;
+    struct message a[3], b;
+    struct arena arena;
+    struct span backup;
+    struct subject_resolver *resolver;
+    uint64_t subject;
+    int64_t now = clock_wall_ms();
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(subject_resolver_new(w->store, w->keyring, &resolver), 0);
+    message_put(w, 10, ANNA, now - 5000, &a[0]);
+    message_put(w, 10, "NL.123", now - 4000, &a[1]); /* the same person's BSUID */
+    message_put(w, 11, BERT, now - 3000, &b);
+    message_put(w, 10, NULL, now - 2000, &a[2]);
+    copy_sealed(w, &a[0].o, &arena, &backup);
+    assert_int_equal(open_sealed(w, &a[0].o, backup), 0); /* control */
+
+    assert_int_equal(erase(w, "31600000000", false)->result, SLUIS_ENOENT);
+    struct text *dry = erase(w, "+31 6 1234 5678", true);
+    assert_int_equal(dry->result, 0);
+    assert_non_null(strstr(dry->p, "\"destroyed\":3"));
+    assert_null(strstr(dry->p, "signature"));
+    assert_int_equal(message_open(w, &a[0].o), 0);
+    assert_true(identifier_known(w, ANNA, &subject));
+
+    struct text *t = erase(w, "0612345678", false);
+    assert_int_equal(t->result, 0);
+    assert_true(signature_holds(w, t->p));
+    *strstr(t->p, "\"destroyed\":3") = '\''; /* control: a changed certificate does not hold */
+    assert_false(signature_holds(w, t->p));
+    assert_non_null(strstr(t->p, "\"identifiers\":2"));
+    assert_non_null(strstr(t->p, "\"in_part\":false"));
+    assert_int_equal(w->forgotten, 10);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(message_open(w, &a[i].o), SLUIS_ENOENT);
+        assert_int_equal(message_open(w, &a[i].m), SLUIS_ENOENT);
+    }
+    assert_int_equal(open_sealed(w, &a[0].o, backup), SLUIS_EEXPIRED);
+    assert_false(identifier_known(w, ANNA, &subject));
+    assert_false(identifier_known(w, "NL.123", &subject));
+    assert_true(purge_refused(w->purge, 10));
+    /* the neighbour */
+    assert_int_equal(message_open(w, &b.o), 0);
+    assert_true(identifier_known(w, BERT, &subject));
+    assert_false(purge_refused(w->purge, 11));
+    /* twice: nobody is left */
+    assert_int_equal(erase(w, ANNA, false)->result, SLUIS_ENOENT);
+
+    /* late messages, by either identifier; new ones; another person's */
+    subject_resolver_forget(resolver, 10);
+    assert_int_equal(subject_erased(resolver, SPAN(ANNA), SPAN_EMPTY, now - 2000), SLUIS_EEXPIRED);
+    assert_int_equal(subject_erased(resolver, SPAN("31611111111"), SPAN("NL.123"), now - 2000),
+                     SLUIS_EEXPIRED);
+    assert_int_equal(subject_erased(resolver, SPAN(ANNA), SPAN_EMPTY, clock_wall_ms() + 1), 0);
+    assert_int_equal(subject_erased(resolver, SPAN(BERT), SPAN_EMPTY, now - 2000), 0);
+    subject_resolver_free(resolver);
+    /* also after a restart, and a day later */
+    world_restart(w);
+    world_shift(w, 23 * HOUR_MS);
+    assert_int_equal(subject_resolver_new(w->store, w->keyring, &resolver), 0);
+    assert_int_equal(subject_erased(resolver, SPAN(ANNA), SPAN_EMPTY, now - 2000), SLUIS_EEXPIRED);
+    assert_int_equal(subject_erased(resolver, SPAN(BERT), SPAN_EMPTY, now - 2000), 0);
+    subject_resolver_free(resolver);
+    arena_free(&arena);
+}
+
+/* The selection list demands that the history stays: the originals go, the certificate says why. */
+static void test_erase_in_part(void **state)
+{
+    struct world *w = *state;
+    struct message a;
+    uint64_t subject;
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    struct text *t = erase(w, ANNA, false);
+    assert_int_equal(t->result, 0);
+    assert_non_null(strstr(t->p, "\"in_part\":true"));
+    assert_non_null(strstr(t->p, "Selectielijst 2020"));
+    assert_true(signature_holds(w, t->p));
+    assert_int_equal(message_open(w, &a.o), SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &a.m), SLUIS_ENOENT); /* under its old serial */
+    assert_true(identifier_known(w, ANNA, &subject));
+    struct text *e = export(w, ANNA);
+    assert_int_equal(e->result, 0);
+    assert_non_null(strstr(e->p, "\"original\":null"));
+    assert_non_null(strstr(e->p, a.text)); /* what stayed */
+}
+
+/* A stop behind each step: the next start finishes. */
+static void test_resume(void **state)
+{
+    struct world *w = *state;
+    struct message a, b;
+    uint64_t subject;
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    message_put(w, 11, BERT, clock_wall_ms(), &b);
+    /* the mark of a begun erasure needs the key; restrict makes a row, then the key goes */
+    assert_int_equal(purge_person_restrict(w->purge, SPAN(ANNA), true), 0);
+    const struct keyring_leaf leaf = {.tree = KEYRING_SUBJECT, .leaf = 10};
+    assert_int_equal(keyring_puncture(w->keyring, &leaf, 1), 0);
+    world_restart(w);
+    assert_true(purge_refused(w->purge, 10));
+    assert_int_equal(message_open(w, &a.o), SLUIS_EEXPIRED);
+    assert_int_equal(purge_start(w->purge), 0);
+    for (int i = 0; i < 200 && message_open(w, &a.o) != SLUIS_ENOENT; i++) {
+        const struct timespec pause = {.tv_nsec = 20000000};
+        nanosleep(&pause, NULL);
+    }
+    purge_stop(w->purge);
+    assert_int_equal(message_open(w, &a.o), SLUIS_ENOENT);
+    assert_false(identifier_known(w, ANNA, &subject));
+    assert_int_equal(message_open(w, &b.o), 0);
+    world_restart(w);
+    assert_false(purge_refused(w->purge, 10)); /* nothing is left to be minded */
+}
+
+static int run_leaf(struct store_txn *txn, void *ctx)
+{
+    audit_put(txn, ctx);
+    return store_txn_error(txn);
+}
+
+static void test_export(void **state)
+{
+    struct world *w = *state;
+    struct message a, b;
+    struct audit_event event = {.at_ms = clock_wall_ms(),
+                                .action = AUDIT_DELIVER_INTENT,
+                                .actor = "meta",
+                                .route = "webcare",
+                                .outcome = "accepted"};
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    message_put(w, 11, BERT, clock_wall_ms(), &b);
+    assert_int_equal(keyring_pseudonym(w->cache, 10, &event.subject), 0);
+    event.object = a.item.serial;
+    assert_int_equal(test_run(w->store, run_leaf, &event), 0);
+    assert_int_equal(keyring_pseudonym(w->cache, 11, &event.subject), 0);
+    event.object = b.item.serial;
+    event.route = "elsewhere";
+    assert_int_equal(test_run(w->store, run_leaf, &event), 0);
+    struct text *t = export(w, ANNA);
+    assert_int_equal(t->result, 0);
+    assert_non_null(strstr(t->p, a.text));
+    assert_null(strstr(t->p, b.text)); /* control: nobody else's */
+    assert_non_null(strstr(t->p, "\"route\":\"webcare\""));
+    assert_null(strstr(t->p, "elsewhere"));
+    assert_non_null(strstr(t->p, "\"outcome\":\"exported\"")); /* this very one too */
+    assert_int_equal(export(w, "31600000000")->result, SLUIS_ENOENT);
+    assert_int_equal(export(w, "")->result, SLUIS_EINVAL);
+}
+
+static void test_restrict(void **state)
+{
+    struct world *w = *state;
+    struct message a;
+    struct purge_person person;
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    assert_false(purge_refused(w->purge, 10));
+    assert_int_equal(purge_person_restrict(w->purge, SPAN("31600000000"), true), SLUIS_ENOENT);
+    assert_int_equal(purge_person_restrict(w->purge, SPAN(ANNA), true), 0);
+    assert_true(purge_refused(w->purge, 10));
+    assert_false(purge_refused(w->purge, 11));
+    world_restart(w);
+    assert_true(purge_refused(w->purge, 10));
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
+    assert_true(person.restricted);
+    assert_int_equal(person.messages, 1);
+    assert_int_equal(purge_person_restrict(w->purge, SPAN(ANNA), false), 0);
+    assert_false(purge_refused(w->purge, 10));
+    world_restart(w);
+    assert_false(purge_refused(w->purge, 10));
+}
+
+static void test_hold(void **state)
+{
+    struct world *w = *state;
+    struct message a, b, late;
+    struct purge_person person;
+    char out[4096];
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    message_put(w, 11, BERT, clock_wall_ms(), &b);
+    assert_int_equal(purge_person_hold(w->purge, SPAN(ANNA), SPAN_EMPTY, SPAN("fg"), 0),
+                     SLUIS_EINVAL);
+    assert_int_equal(purge_person_hold(w->purge, SPAN(ANNA), SPAN("bezwaar 2026/1"), SPAN("fg"), 0),
+                     0);
+    assert_int_equal(purge_person_hold(w->purge, SPAN(ANNA), SPAN("x"), SPAN("y"), 0),
+                     SLUIS_EEXIST);
+    message_put(w, 10, NULL, clock_wall_ms(), &late); /* came after the hold */
+    assert_int_equal(erase(w, ANNA, false)->result, SLUIS_EDENIED);
+    assert_int_equal(message_open(w, &a.o), 0);
+    /* the classes end; what is held is still there, what is not is gone */
+    world_shift(w, 6 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(purge_sweep(w->purge), 0);
+    assert_int_equal(message_open(w, &a.o), SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &b.o), SLUIS_ENOENT);
+    struct text *t = export(w, ANNA);
+    assert_int_equal(t->result, 0);
+    assert_non_null(strstr(t->p, a.text));
+    assert_non_null(strstr(t->p, late.text));
+    world_restart(w);
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
+    assert_true(person.held);
+    assert_string_equal(person.reason, "bezwaar 2026/1");
+    const struct record_id copy = {0, person.hold, 10, a.item.serial, 'O'};
+    struct record_id held = copy;
+    assert_int_equal(retention_hold_class(w->store, &held.cls), 0);
+    assert_int_equal(message_open(w, &held), 0);
+    /* a message taken back waits as well */
+    assert_int_equal(purge_person_release(w->purge, SPAN(BERT)), SLUIS_ENOENT);
+    assert_int_equal(purge_person_release(w->purge, SPAN(ANNA)), 0);
+    assert_int_equal(message_open(w, &held), SLUIS_ENOENT);
+    t = export(w, ANNA);
+    assert_int_equal(t->result, 0);
+    assert_null(strstr(t->p, a.text));
+    assert_int_equal(purge_person_release(w->purge, SPAN(ANNA)), SLUIS_ENOENT);
+}
+
+static int run_revoke(struct store_txn *txn, void *ctx)
+{
+    purge_revoke_put(txn, *(uint64_t *)ctx);
+    return store_txn_error(txn);
+}
+
+static void test_hold_and_revoke(void **state)
+{
+    struct world *w = *state;
+    struct message a, b;
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    message_put(w, 11, BERT, clock_wall_ms(), &b);
+    assert_int_equal(purge_person_hold(w->purge, SPAN(ANNA), SPAN("x"), SPAN("fg"), 0), 0);
+    assert_int_equal(test_run(w->store, run_revoke, &a.item.serial), 0);
+    assert_int_equal(test_run(w->store, run_revoke, &b.item.serial), 0);
+    assert_int_equal(purge_revoke(w->purge), 0);
+    assert_int_equal(message_open(w, &a.o), 0); /* waits */
+    assert_int_equal(message_open(w, &b.o), SLUIS_ENOENT);
+    assert_int_equal(purge_person_release(w->purge, SPAN(ANNA)), 0);
+    assert_int_equal(purge_revoke(w->purge), 0);
+    assert_int_equal(message_open(w, &a.o), SLUIS_ENOENT);
+}
+
+int main(void)
+{
+    if (sodium_init() < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_erase, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_erase_in_part, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resume, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_export, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_restrict, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hold_and_revoke, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
