@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -69,25 +70,40 @@ static int settle(struct keyring *keyring, struct store *store, struct backup_re
     return r;
 }
 
-static int restore_data(const struct backup_restore *q, struct keyring *keyring,
-                        const struct manifest *m, struct backup_restored *out, struct diag *diag)
+/* Everything is done to the copy in a folder of its own; it gets its name in the end, so that a
+ * crash before leaves no store that could give serials out again. */
+#define ASIDE "restoring"
+
+static void clear_aside(const char *aside)
 {
+    static const char *const names[] = {BACKUP_DATA, "lock.mdb", "store.lock"};
     char path[BACKUP_PATH_MAX];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (path_join(path, aside, names[i]))
+            unlink(path);
+    rmdir(aside);
+}
+
+static int put_in_place(const struct backup_restore *q, const char *aside, struct diag *diag)
+{
+    char from[BACKUP_PATH_MAX], to[BACKUP_PATH_MAX];
+    if (!path_join(from, aside, BACKUP_DATA) || !path_join(to, q->store_path, BACKUP_DATA))
+        return SLUIS_ELIMIT;
+    if (rename(from, to) != 0)
+        return errno_told(diag, to, "the store cannot be put in place");
+    clear_aside(aside);
+    return folder_sync(q->store_path);
+}
+
+static int prepare(const struct backup_restore *q, struct keyring *keyring, const char *aside,
+                   struct backup_restored *out, struct diag *diag)
+{
     struct keyring_cache *keys;
     struct store *store;
-    if (!path_join(path, q->store_path, BACKUP_DATA))
-        return SLUIS_ELIMIT;
-    int r = data_check(q->data, m, path, NULL, diag);
-    if (r == 0)
-        r = folder_sync(q->store_path);
-    if (r != 0) {
-        unlink(path);
-        return r;
-    }
-    r = keyring_cache_new(keyring, &keys);
+    int r = keyring_cache_new(keyring, &keys);
     if (r != 0)
         return r;
-    const struct store_config config = {.path = q->store_path,
+    const struct store_config config = {.path = aside,
                                         .map_size = q->store_size,
                                         .seal = blocks_seal,
                                         .open = blocks_open,
@@ -102,6 +118,25 @@ static int restore_data(const struct backup_restore *q, struct keyring *keyring,
         store_close(store);
     }
     keyring_cache_free(keys);
+    return r;
+}
+
+static int restore_data(const struct backup_restore *q, struct keyring *keyring,
+                        const struct manifest *m, struct backup_restored *out, struct diag *diag)
+{
+    char aside[BACKUP_PATH_MAX], path[BACKUP_PATH_MAX];
+    if (!path_join(aside, q->store_path, ASIDE) || !path_join(path, aside, BACKUP_DATA))
+        return SLUIS_ELIMIT;
+    int r = folder_empty(aside, diag);
+    if (r != 0)
+        return r;
+    r = data_check(q->data, m, path, NULL, diag);
+    if (r == 0)
+        r = prepare(q, keyring, aside, out, diag);
+    if (r == 0)
+        r = put_in_place(q, aside, diag);
+    if (r != 0)
+        clear_aside(aside);
     return r;
 }
 

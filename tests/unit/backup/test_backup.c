@@ -396,6 +396,13 @@ static void move_away(const char *path)
     assert_int_equal(rename(path, to), 0);
 }
 
+static void move_away_again(const char *path)
+{
+    char to[400];
+    snprintf(to, sizeof(to), "%s.again", path);
+    assert_int_equal(rename(path, to), 0);
+}
+
 static void test_restore(void **state)
 {
     struct fixture *f = *state;
@@ -454,7 +461,21 @@ static void test_restore_both(void **state)
     keyring_recovery_make(wrong, f->secret_key);
     assert_int_equal(restore(f, true, &got, &diag), SLUIS_ECRYPTO);
     memcpy(f->secret_key, right, sizeof(right));
+    char data[350], file[400];
+    data_path(f, data);
+    snprintf(file, sizeof(file), "%s/data.mdb", data);
+    /* a damaged copy: refused, and the folder is as empty as it was, so that it can be tried again
+     */
+    flip(data, buffer_span(&f->messages[9].sealed), 35);
+    assert_int_equal(restore(f, true, &got, &diag), SLUIS_ECRYPTO);
+    struct message *m = &f->messages[9];
+    m->sealed.p[35] = (char)(m->sealed.p[35] ^ 16);
+    flip(data, buffer_span(&m->sealed), 35);
+    assert_int_equal(rmdir(f->store_path), 0);
+    move_away_again(f->keys_path);
     assert_int_equal(restore(f, true, &got, &diag), 0);
+    snprintf(file, sizeof(file), "%s/restoring", f->store_path);
+    assert_int_equal(access(file, F_OK), -1);
     assert_false(got.older);
     assert_int_equal(got.counts.opened, MESSAGES);
     const struct keyring_config keys = keys_of(f);
