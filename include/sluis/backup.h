@@ -36,8 +36,9 @@ struct backup_counts {
     uint64_t opened;   /* records whose tag holds */
     uint64_t past;     /* of these: their bucket has ended, they ought to be destroyed */
     uint64_t expired;  /* records whose key is destroyed: nobody can open them */
-    uint64_t unplaced; /* records that no readable journal block knows: never served */
-    uint64_t rows;     /* sealed rows of the small tables */
+    uint64_t unplaced; /* records that no readable journal block knows: not served by themselves */
+    uint64_t moved; /* of these: what stays of messages taken back, looked at through their rows */
+    uint64_t rows;  /* sealed rows of the small tables */
     uint64_t unsealed; /* rows that have no tag (numbers, times, keyed hashes) */
     uint64_t damaged;  /* values whose tag or hash does not hold */
 };

@@ -9,14 +9,14 @@
 
 void admin_add_counts(struct buffer *out, const struct backup_counts *c)
 {
-    buffer_addf(out,
-                "{\"blocks\":%llu,\"leaves\":%llu,\"opened\":%llu,\"past\":%llu,\"expired\":%llu,"
-                "\"unplaced\":%llu,\"rows\":%llu,\"unsealed\":%llu,\"damaged\":%llu}",
-                (unsigned long long)c->blocks, (unsigned long long)c->leaves,
-                (unsigned long long)c->opened, (unsigned long long)c->past,
-                (unsigned long long)c->expired, (unsigned long long)c->unplaced,
-                (unsigned long long)c->rows, (unsigned long long)c->unsealed,
-                (unsigned long long)c->damaged);
+    buffer_addf(
+        out,
+        "{\"blocks\":%llu,\"leaves\":%llu,\"opened\":%llu,\"past\":%llu,\"expired\":%llu,"
+        "\"unplaced\":%llu,\"moved\":%llu,\"rows\":%llu,\"unsealed\":%llu,\"damaged\":%llu}",
+        (unsigned long long)c->blocks, (unsigned long long)c->leaves, (unsigned long long)c->opened,
+        (unsigned long long)c->past, (unsigned long long)c->expired,
+        (unsigned long long)c->unplaced, (unsigned long long)c->moved, (unsigned long long)c->rows,
+        (unsigned long long)c->unsealed, (unsigned long long)c->damaged);
 }
 
 void admin_add_finding(void *ctx, const struct backup_finding *f)

@@ -32,6 +32,7 @@ int blocks_open(void *ctx, uint8_t table, uint64_t row, struct span sealed, stru
 struct look {
     struct backup_check *check;
     struct keyring_cache *keys;
+    struct store_read *read;
     struct buffer plain;
 };
 
@@ -68,9 +69,31 @@ static bool is_past(struct look *look, const struct record_id *id)
            ends_ms <= look->check->now_ms;
 }
 
-static void look_record(struct look *look, const struct store_value *v)
+static void look_opened(struct look *look, const struct record_id *id, struct span sealed,
+                        bool known)
 {
     struct backup_counts *counts = &look->check->counts;
+    buffer_clear(&look->plain);
+    int r = record_open(look->keys, 0, id, sealed, &look->plain);
+    if (r == 0) {
+        counts->opened++;
+        counts->past += is_past(look, id);
+    } else if (r == SLUIS_EEXPIRED) {
+        counts->expired++;
+    } else if (!known) {
+        counts->unplaced++; /* without its item the subject is unknown, and so is the key */
+    } else {
+        struct backup_finding finding = {
+            .what = "record", .serial = id->serial, .part = (char)id->part, .error = r};
+        char name[256];
+        if (store_id_name(look->check->store, STORE_NAME_CLASS, id->cls, name) == 0)
+            snprintf(finding.name, sizeof(finding.name), "%.63s", name);
+        tell(look, &finding);
+    }
+}
+
+static void look_record(struct look *look, const struct store_value *v)
+{
     struct backup_finding finding = {
         .what = "record", .serial = v->id.serial, .part = (char)v->id.part};
     if (v->error && !v->known && v->bytes.n == 0) {
@@ -78,22 +101,7 @@ static void look_record(struct look *look, const struct store_value *v)
         tell(look, &finding);
         return;
     }
-    buffer_clear(&look->plain);
-    int r = record_open(look->keys, 0, &v->id, v->bytes, &look->plain);
-    if (r == 0) {
-        counts->opened++;
-        counts->past += is_past(look, &v->id);
-    } else if (r == SLUIS_EEXPIRED) {
-        counts->expired++;
-    } else if (!v->known && v->id.part != 'Q') {
-        counts->unplaced++; /* without its item the subject is unknown, and so is the key */
-    } else {
-        char name[256];
-        finding.error = r;
-        if (store_id_name(look->check->store, STORE_NAME_CLASS, v->id.cls, name) == 0)
-            snprintf(finding.name, sizeof(finding.name), "%.63s", name);
-        tell(look, &finding);
-    }
+    look_opened(look, &v->id, v->bytes, v->known || v->id.part == 'Q');
 }
 
 /* Rows of the small tables that are sealed, by table and the beginning of their key: the number at
@@ -129,6 +137,34 @@ static uint64_t row_serial(const uint8_t *at, unsigned bytes)
     }
 }
 
+/* What stays of a message that was taken back stands under a serial of its own, which only this row
+ * knows (proxy/purge/room.h): 'm' and the message's serial -> serial, class, bucket. */
+#define MOVED_KEY_BYTES 9
+#define MOVED_BYTES 14
+#define MOVED_ARENA (2 * STORE_RECORD_MAX)
+
+static void look_moved(struct look *look, const struct store_value *v)
+{
+    static const uint8_t parts[] = {'O', 'M'};
+    const uint8_t *at = (const uint8_t *)v->bytes.p;
+    struct store_item item;
+    struct arena arena;
+    struct span sealed;
+    if (v->key.n != MOVED_KEY_BYTES || v->key.p[0] != 'm' || v->bytes.n != MOVED_BYTES ||
+        store_get_item(look->read, be64_get((const uint8_t *)v->key.p + 1), &item) != 0)
+        return;
+    arena_init(&arena, MOVED_ARENA);
+    for (size_t i = 0; i < sizeof(parts); i++) {
+        const struct record_id id = {be16_get(at + 8), be32_get(at + 10), item.subject,
+                                     be64_get(at), parts[i]};
+        if (store_get_record(look->read, &id, &arena, &sealed) != 0)
+            continue;
+        look->check->counts.moved++;
+        look_opened(look, &id, sealed, true);
+    }
+    arena_free(&arena);
+}
+
 static void look_row(struct look *look, const struct store_value *v)
 {
     for (size_t i = 0; i < sizeof(sealed_rows) / sizeof(sealed_rows[0]); i++) {
@@ -151,6 +187,8 @@ static void look_row(struct look *look, const struct store_value *v)
         return;
     }
     look->check->counts.unsealed++;
+    if (v->table == STORE_TABLE_SUBJECT)
+        look_moved(look, v);
 }
 
 static int look_at(void *ctx, const struct store_value *v)
@@ -175,6 +213,7 @@ int backup_check_some(struct backup_check *check, struct store_place *place, uns
     buffer_init(&look.plain, STORE_RECORD_MAX);
     r = store_read_begin(check->store, &read);
     if (r == 0) {
+        look.read = read;
         r = store_each_value(read, place, max, clock_mono_us() + (int64_t)ms * 1000, look_at,
                              &look);
         store_read_end(read);

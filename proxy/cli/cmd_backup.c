@@ -50,7 +50,8 @@ static void print_counts(const struct control_answer *a, uint32_t counts)
         {"opened", "records open"},
         {"expired", "records whose key is destroyed: nobody can open them"},
         {"past", "records that open although their term has ended"},
-        {"unplaced", "records that no journal block knows: never served"},
+        {"unplaced", "records that no journal block knows: not served by themselves"},
+        {"moved", "of these, what stays of messages taken back: looked at through their rows"},
         {"leaves", "leaves of the access log"},
         {"blocks", "blocks of the journal"},
         {"rows", "sealed rows of small tables"},
@@ -277,9 +278,12 @@ static void tell_restored(const struct backup_restored *got, const struct backup
         return;
     }
     printf("store: %s\n%12llu  records open\n%12llu  records whose key is destroyed: nobody can "
-           "open them\n%12llu  records damaged or unplaced\n%12llu  leaves of the access log\n",
+           "open them\n%12llu  records damaged\n%12llu  leaves of the access log\n",
            q->store_path, (unsigned long long)c->opened, (unsigned long long)c->expired,
-           (unsigned long long)(c->damaged + c->unplaced), (unsigned long long)c->leaves);
+           (unsigned long long)c->damaged, (unsigned long long)c->leaves);
+    fprintf(stderr, "The access log ends at the moment of the backup; where its checkpoints went "
+                    "elsewhere, the\ngateway asks for that to be accepted: sluis serve "
+                    "--accept-log\n");
     if (got->older)
         printf("The keyring (generation %llu) is OLDER than the data know (%llu): of the records "
                "above it opens also those that were destroyed in between; %llu are past their "

@@ -196,9 +196,9 @@ int cmd_keys_recovery(const struct cli_call *call)
 
 /* ---- doctor --store ---- */
 
-#define COUNTS 9
-static const char *const count_names[COUNTS] = {
-    "opened", "expired", "past", "unplaced", "leaves", "blocks", "rows", "unsealed", "damaged"};
+#define COUNTS 10
+static const char *const count_names[COUNTS] = {"opened", "expired", "past", "unplaced", "moved",
+                                                "leaves", "blocks",  "rows", "unsealed", "damaged"};
 
 static void add_counts(const struct control_answer *a, unsigned long long sums[COUNTS])
 {
