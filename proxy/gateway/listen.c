@@ -8,6 +8,13 @@
 static const char *const names[CONFIG_LISTENERS] = {
     [CONFIG_META] = "meta", [CONFIG_TOOLS] = "tools", [CONFIG_ADMIN] = "admin"};
 
+static const uint64_t largest_body[CONFIG_LISTENERS] = {
+    [CONFIG_META] = 4u << 20, [CONFIG_TOOLS] = 20u << 20, [CONFIG_ADMIN] = 1u << 20};
+/* Connections of one address per loop. Meta comes from few addresses with many; a tool needs tens.
+ */
+static const unsigned per_address[CONFIG_LISTENERS] = {
+    [CONFIG_META] = 0, [CONFIG_TOOLS] = 1024, [CONFIG_ADMIN] = 256};
+
 static void unref_all(struct tls_context *contexts[CONFIG_LISTENERS])
 {
     for (unsigned i = 0; i < CONFIG_LISTENERS; i++) {
@@ -69,6 +76,10 @@ static int open_one(struct gateway *gw, const struct config *config, unsigned ki
     c.tls = gw->tls[kind];
     c.limits.connections = l->connections;
     c.limits.memory_max = config->memory_max / (4 * gw->loop_count);
+    /* The largest body that is allowed must fit however small `memory` is, or it never would. */
+    if (c.limits.memory_max < largest_body[kind])
+        c.limits.memory_max = largest_body[kind];
+    c.limits.connections_per_address = per_address[kind];
     return server_new(loop, &c, &gw->servers[kind][index], diag);
 }
 

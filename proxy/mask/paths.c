@@ -50,7 +50,7 @@
 /* ---- shared ---- */
 
 LIST(message_text, CONTENT("body"), STRUCTURE("preview_url"));
-LIST(media, STRUCTURE("mime_type"), STRUCTURE("sha256"), KIND("id", MASK_MEDIA_ID),
+LIST(media, CONTENT("mime_type"), STRUCTURE("sha256"), KIND("id", MASK_MEDIA_ID),
      KIND("url", MASK_MEDIA_URL), CONTENT("caption"), CONTENT("filename"), STRUCTURE("voice"),
      STRUCTURE("animated"), STRUCTURE("file_size"), CONTENT("link"), STRUCTURE("provider"));
 LIST(location, FORCED("latitude", DETECT_LOCATION), FORCED("longitude", DETECT_LOCATION),
@@ -63,12 +63,12 @@ LIST(card_phone, FORCED("phone", DETECT_PHONE), FORCED("wa_id", DETECT_PHONE),
      IDENTIFIER("user_id"), CONTENT("type"));
 LIST(card_email, FORCED("email", DETECT_EMAIL), CONTENT("type"));
 LIST(card_address, NAMED("street"), NAMED("city"), NAMED("state"), NAMED("zip"), NAMED("country"),
-     STRUCTURE("country_code"), CONTENT("type"));
+     CONTENT("country_code"), CONTENT("type"));
 LIST(card_org, NAMED("company"), NAMED("department"), NAMED("title"));
 LIST(card_url, CONTENT("url"), CONTENT("type"));
 LIST(card, MEMBERS("name", card_name), NAMED("birthday"), MEMBERS("phones", card_phone),
      MEMBERS("emails", card_email), MEMBERS("addresses", card_address), MEMBERS("org", card_org),
-     MEMBERS("urls", card_url), FLAGGED("vcard", PATH_VCARD), STRUCTURE("origin"));
+     MEMBERS("urls", card_url), FLAGGED("vcard", PATH_VCARD), CONTENT("origin"));
 
 LIST(error_data, CONTENT("details"), STRUCTURE("messaging_product"));
 LIST(error, STRUCTURE("code"), CONTENT("title"), CONTENT("message"),
@@ -91,7 +91,7 @@ LIST(referral, CONTENT("source_url"), STRUCTURE("source_id"), STRUCTURE("source_
 /* What a tool put in a button comes back from the customer's phone: judged, not trusted. */
 LIST(button_reply, CONTENT("id"), CONTENT("title"));
 LIST(list_reply, CONTENT("id"), CONTENT("title"), CONTENT("description"));
-LIST(nfm_reply, STRUCTURE("name"), CONTENT("body"), KIND("response_json", MASK_CONTENT_JSON));
+LIST(nfm_reply, CONTENT("name"), CONTENT("body"), KIND("response_json", MASK_CONTENT_JSON));
 LIST(call_permission_reply, STRUCTURE("response"), STRUCTURE("is_permanent"),
      STRUCTURE("expiration_timestamp"), STRUCTURE("response_source"));
 LIST(interactive, STRUCTURE("type"), MEMBERS("button_reply", button_reply),

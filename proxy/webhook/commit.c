@@ -59,6 +59,17 @@ static int seal_m(struct item *item, const struct retention_place *place,
     return r;
 }
 
+/* What is in an unjudged message is not known: its original stays (for a person with the right to
+ * reveal it), but for no longer than the shortest term that any rule gives. */
+static struct retention_rule shortest_kept(const struct policy *policy)
+{
+    struct retention_rule rule, shortest = {.never = true, .ground = "", .selection = ""};
+    for (size_t i = 0; policy_retention_at(policy, RETENTION_ORIGINAL, i, &rule) == 0; i++)
+        if (!rule.never && (shortest.never || rule.keep_s < shortest.keep_s))
+            shortest = rule;
+    return shortest;
+}
+
 int item_seal(struct item *item, const struct json_doc *doc, const struct judged *judged,
               bool unjudged, int64_t now)
 {
@@ -68,7 +79,8 @@ int item_seal(struct item *item, const struct json_doc *doc, const struct judged
                                           .media = judged->has_media,
                                           .out = item->unit.kind == STORE_KIND_ECHO,
                                           .channel = item->channel->name};
-    struct retention_rule rule_o = policy_retention(policy, RETENTION_ORIGINAL, &facts);
+    struct retention_rule rule_o =
+        unjudged ? shortest_kept(policy) : policy_retention(policy, RETENTION_ORIGINAL, &facts);
     struct retention_rule rule_m = policy_retention(policy, RETENTION_HISTORY, &facts);
     struct retention_place o, m;
     int r = retention_place(store, &rule_o, RETENTION_ORIGINAL, item->row.at_ms, now, &o);

@@ -42,7 +42,7 @@
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 
 /* Quarantine: what was signed and could not be read, kept for an operator. */
-#define QUARANTINE_ROWS_MAX 1000u
+#define QUARANTINE_ROWS_MAX 1000u /* of each kind */
 #define QUARANTINE_BYTES_MAX (64u * 1024 * 1024)
 #define QUARANTINE_CHUNK (128u * 1024)
 #define QUARANTINE_KEEP_S (7 * 24 * 3600)
@@ -82,8 +82,12 @@ enum webhook_counter {
     C_REVOKED,
     C_REMASKED,
     C_STORAGE_ERRORS,
+    C_STRANGERS_NOT_KEPT,
     C_COUNT
 };
+
+/* Numbers that are not configured must not use up the place of what nobody could read. */
+enum quarantine_kind { QUARANTINE_BODY, QUARANTINE_STRANGER, QUARANTINE_KINDS };
 
 struct signature_cache;
 struct window_table;
@@ -109,7 +113,10 @@ struct webhook {
     struct intake_thread *threads;
     struct counter *counters;
     _Atomic uint64_t batch_bytes;
-    _Atomic uint64_t quarantine_rows, quarantine_bytes;
+    struct {
+        _Atomic uint64_t rows, bytes;
+    } quarantine[QUARANTINE_KINDS];
+    _Atomic int64_t quarantine_tidied_ms;
 };
 
 static inline void count(struct webhook *w, enum webhook_counter c)

@@ -32,6 +32,8 @@ static struct counter counters[C_COUNT] = {
         W_COUNTER("contact_book_dropped", "contact book entries of the phone, dropped"),
     [C_REVOKED] = W_COUNTER("revoked", "originals erased because the customer revoked them"),
     [C_REMASKED] = W_COUNTER("remasked", "earlier messages masked again by a later one"),
+    [C_STRANGERS_NOT_KEPT] = W_COUNTER(
+        "strangers_not_kept", "items for a number not configured, past what quarantine holds"),
     [C_STORAGE_ERRORS] = W_COUNTER("storage_errors", "items that could not be committed"),
 };
 

@@ -1,6 +1,8 @@
 /* What the webhook must refuse, put aside, or take without harm. */
 #include "world.h"
 
+#include "sluis/base/clock.h"
+
 #include "../unit/net/net_help.h"
 
 #include <setjmp.h>
@@ -208,6 +210,11 @@ static void test_size(void **state)
     close_world(&w);
 }
 
+static bool few_quarantined(void *ctx)
+{
+    return quarantined(ctx) < 1000;
+}
+
 static void test_unknown_number(void **state)
 {
     (void)state;
@@ -221,6 +228,49 @@ static void test_unknown_number(void **state)
     assert_int_equal(items(&w), 0);
     assert_int_equal(world_traces(&w, CANARY), 0);
     free(body);
+    close_world(&w);
+}
+
+/* A forgotten number fills what quarantine keeps of strangers, and nobody else is shut out: not
+ * other numbers in the same POST, not what cannot be read, not after a restart. */
+static void test_many_strangers(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 1};
+    enum { BATCH = 100, BATCHES = 11 };
+    struct message m[BATCH];
+    char ids[BATCH][32];
+    open_world(&w);
+    for (unsigned b = 0; b < BATCHES; b++) {
+        for (unsigned i = 0; i < BATCH; i++) {
+            snprintf(ids[i], sizeof(ids[i]), "wamid.s%u-%u", b, i);
+            m[i] = (struct message){PHONE, ids[i], CANARY, 0};
+        }
+        char *body = world_body(m, BATCH);
+        memcpy(strstr(body, WORLD_NUMBER), "999999999999999", 15);
+        assert_int_equal(world_post(&w, body), 200);
+        free(body);
+    }
+    assert_int_equal(quarantined(&w), 1000);
+    assert_int_equal(world_send(&w, PHONE, "wamid.known", "Goedemiddag"), 200);
+    assert_true(tool_has(&w.tools[0], 1, 3000));
+    assert_int_equal(world_post(&w, "{\"object\": [1,}"), 200);
+    assert_int_equal(quarantined(&w), 1001);
+    world_down(&w, false);
+    world_up(&w);
+    m[0] = (struct message){PHONE, "wamid.s-again", CANARY, 0};
+    char *body = world_body(m, 1);
+    memcpy(strstr(body, WORLD_NUMBER), "999999999999999", 15);
+    assert_int_equal(world_post(&w, body), 200);
+    free(body);
+    assert_int_equal(quarantined(&w), 1001);
+    assert_int_equal(world_traces(&w, CANARY), 0);
+    /* eight days on its rows have gone */
+    clock_test_shift((int64_t)8 * 24 * 3600 * 1000);
+    assert_int_equal(world_post(&w, "{\"object\": [2,}"), 200);
+    struct world *later = &w;
+    assert_true(world_until(few_quarantined, later, 5000));
+    clock_test_shift((int64_t)-8 * 24 * 3600 * 1000);
     close_world(&w);
 }
 
@@ -315,8 +365,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signatures),     cmocka_unit_test(test_verification),
         cmocka_unit_test(test_quarantine),     cmocka_unit_test(test_size),
-        cmocka_unit_test(test_unknown_number), cmocka_unit_test(test_surrogates),
-        cmocka_unit_test(test_neighbours),     cmocka_unit_test(test_canary),
+        cmocka_unit_test(test_unknown_number), cmocka_unit_test(test_many_strangers),
+        cmocka_unit_test(test_surrogates),     cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_canary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,6 +62,11 @@ static const struct vector vectors[] = {
      "\"nl\",\"type\":\"$C\"}],\"org\":{\"company\":\"$C\",\"department\":\"$C\",\"title\":\"$C\"},"
      "\"urls\":[{\"url\":\"$C\",\"type\":\"$C\"}],\"vcard\":\"BEGIN:VCARD\\nN:$C\\nEND:VCARD\"}]",
      22, "\"phone\":\"[PHONE]\",\"wa_id\":\"[PHONE]\"", NULL, 0},
+    {"card fields that a phone fills in",
+     "\"type\":\"contacts\",\"contacts\":[{\"name\":{\"formatted_name\":\"$C\"},\"addresses\":[{"
+     "\"country_code\":\"$C\"}],\"origin\":\"$C\"}]",
+     4, NULL, NULL, 0},
+    {"flow reply's name", REPLY("nfm_reply", "\"name\":\"$C\",\"body\":\"$C\""), 3, NULL, NULL, 0},
     {"button reply", CONTEXT REPLY("button_reply", "\"id\":\"$C\",\"title\":\"$C\""), 3,
      "\"type\":\"button_reply\"", NULL, 0},
     {"list reply", REPLY("list_reply", "\"id\":\"$C\",\"title\":\"$C\",\"description\":\"$C\""), 4,
