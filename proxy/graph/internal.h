@@ -115,6 +115,7 @@ struct endpoint {
     uint64_t body_max;
     bool sends_media; /* refused on the head where media is withheld */
     void (*handle)(struct call *call);
+    const char *const *fields; /* what `fields` may name; NULL-terminated, or NULL: nothing */
 };
 
 struct call {

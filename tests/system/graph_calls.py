@@ -239,9 +239,13 @@ for name, method, path, body in [
     ("ids", "GET", f"/v24.0/?ids={PHONE}", None),
     ("ids beside an object", "GET", f"/v24.0/{PHONE}?ids={ZORG}", None),
     ("callback", "GET", f"/v24.0/{PHONE}?callback=x", None),
-    ("fields twice", "GET", f"/v24.0/{PHONE}?fields=id&fields=name", None),
+    ("fields twice", "GET", f"/v24.0/{PHONE}?fields=id&fields=status", None),
     ("fields that walk on", "GET", f"/v24.0/{WABA}?fields=id,assigned_users%7Bname%7D", None),
     ("fields with a dot", "GET", f"/v24.0/{WABA}?fields=phone_numbers.limit(9)", None),
+    ("fields: an edge by its bare name", "GET", f"/v24.0/{WABA}?fields=id,subscribed_apps,message_templates", None),
+    ("fields: people", "GET", f"/v24.0/{WABA}?fields=assigned_users", None),
+    ("fields: an edge of a number", "GET", f"/v24.0/{PHONE}?fields=id,message_history", None),
+    ("fields: a phone number's on an account", "GET", f"/v24.0/{WABA}?fields=certificate", None),
     ("an escaped name", "GET", f"/v24.0/{PHONE}?m%65thod=delete", None),
     ("a query that cannot be read", "GET", f"/v24.0/{PHONE}?fields=%zz", None),
     ("me", "GET", "/v24.0/me", None),
@@ -551,7 +555,7 @@ read = f"/v24.0/{ZORG}"
 answer, seen = zorg("reset", method="GET", path=read)
 verdict((answer.status, answer.code) == (502, 900010), "a read that fails may be repeated by the tool", answer.body)
 long_next = {"data": [], "paging": {"next": f"https://graph.facebook.com/v24.0/{ZORG_WABA}/message_templates?access_token={META}&"
-                                            f"fields={'a' * 900}&after={'Q' * 900}&method=delete"}}
+                                            f"fields={','.join(['name'] * 180)}&after={'Q' * 900}&method=delete"}}
 answer, seen = zorg(wire(200, long_next), method="GET", path=f"/v24.0/{ZORG_WABA}/message_templates")
 verdict(answer.status == 200 and META not in answer.body.decode() and "after=" + "Q" * 900 in answer.json["paging"]["next"] and
         "method" not in answer.json["paging"]["next"] and "localhost" in answer.json["paging"]["next"], "a long link", answer.body)

@@ -87,7 +87,8 @@ static void members_of_marks(void **state)
 static const char *parameters(const char *query)
 {
     static const char *const allowed[] = {"fields", "limit", NULL};
-    static const struct endpoint endpoint = {.parameters = allowed};
+    static const char *const facts[] = {"id", "name", NULL};
+    static const struct endpoint endpoint = {.parameters = allowed, .fields = facts};
     struct http_parameter list[HTTP_PARAMETERS_MAX];
     char decoded[4096];
     unsigned n = 0;
@@ -109,9 +110,17 @@ static void parameters_of_queries(void **state)
                                       "Fields=id",
                                       "fields=id&fields=id",
                                       "access_token=a&access_token=b",
-                                      "fields=a{b}",
-                                      "fields=a.limit(1)",
-                                      "fields=a%7Bb%7D",
+                                      "fields=name{id}",
+                                      "fields=subscribed_apps",
+                                      "fields=id,assigned_users",
+                                      "fields=id,name,",
+                                      "fields=",
+                                      "fields=nam",
+                                      "fields=namee",
+                                      "fields=NAME",
+                                      "fields=i%20d",
+                                      "fields=name.limit(1)",
+                                      "fields=name%7Bid%7D",
                                       "m%65thod=x",
                                       "limit[]=1"};
     (void)state;
