@@ -120,8 +120,10 @@ static int open_services(struct gateway *gw, const struct config *config)
     int r = access_open(gw->store, gw->keyring, &gw->access);
     if (r == 0)
         r = resolver_new(&gw->resolver);
-    for (unsigned i = 0; r == 0 && i < gw->loop_count; i++)
-        r = subject_resolver_new(gw->store, gw->keyring, &gw->subjects[i]);
+    if (r == 0)
+        r = subject_resolver_new(gw->store, gw->keyring, &gw->subjects[0]);
+    for (unsigned i = 1; r == 0 && i < gw->loop_count; i++)
+        gw->subjects[i] = subject_resolver_ref(gw->subjects[0]);
     if (r == 0)
         r = purge_open(gw);
     const struct deliver_deps deliver = {.store = gw->store,

@@ -328,7 +328,7 @@ static void on_owner(struct mail *mail)
     struct send *s = (struct send *)mail;
     struct graph *g = s->owner->graph;
     int64_t now = clock_wall_ms();
-    int r = subject_resolve(s->owner->subjects, s->contact, s->user_id, &s->subject);
+    int r = s->result; /* of resolving */
     s->row = (struct store_item){.serial = store_next_serial(g->deps.store),
                                  .subject = s->subject.serial,
                                  .channel = s->call->channel->id,
@@ -458,7 +458,8 @@ static void send_message(struct call *call)
     }
     s->text = window_text(call);
     struct graph *g = call->thread->graph;
-    s->owner = &g->threads[subject_owner(s->contact, s->user_id, g->deps.loop_count)];
+    s->result = subject_resolve(call->thread->subjects, s->contact, s->user_id, &s->subject);
+    s->owner = &g->threads[subject_owner(s->subject.serial, g->deps.loop_count)];
     loop_post(s->owner->loop, &s->mail, on_owner);
 }
 

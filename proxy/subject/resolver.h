@@ -4,11 +4,16 @@
 
 #include "cache.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 struct subject_resolver {
     struct store *store;
     struct keyring *keyring;
+    _Atomic unsigned refs;
+    pthread_mutex_t lock; /* of the cache */
     struct cache cache;
-    int64_t last_erased_ms; /* nobody was erased after this: most messages need no look */
+    _Atomic int64_t last_erased_ms; /* nobody was erased after this: most messages need no look */
 };
 
 /* tombstone.c */

@@ -14,6 +14,8 @@ int subject_resolver_new(struct store *store, struct keyring *keyring,
         free(resolver);
         return SLUIS_ENOMEM;
     }
+    atomic_init(&resolver->refs, 1);
+    pthread_mutex_init(&resolver->lock, NULL);
     resolver->store = store;
     resolver->keyring = keyring;
     int result = tombstone_load(resolver);
@@ -25,10 +27,17 @@ int subject_resolver_new(struct store *store, struct keyring *keyring,
     return 0;
 }
 
+struct subject_resolver *subject_resolver_ref(struct subject_resolver *resolver)
+{
+    atomic_fetch_add(&resolver->refs, 1);
+    return resolver;
+}
+
 void subject_resolver_free(struct subject_resolver *resolver)
 {
-    if (!resolver)
+    if (!resolver || atomic_fetch_sub(&resolver->refs, 1) != 1)
         return;
+    pthread_mutex_destroy(&resolver->lock);
     cache_free(&resolver->cache);
     free(resolver);
 }
@@ -87,8 +96,23 @@ static int claim(struct subject_resolver *resolver, const struct lookup *lookup,
     return 0;
 }
 
-int subject_resolve(struct subject_resolver *resolver, struct span phone, struct span user_id,
-                    struct subject *out)
+static void settle(struct subject_resolver *resolver, const struct subject *subject, int result)
+{
+    for (unsigned i = 0; i < subject->new_hashes; i++) {
+        struct cache_entry *entry = cache_find(&resolver->cache, subject->hashes[i]);
+        if (!entry || !entry->pending || entry->serial != subject->serial)
+            continue; /* forgotten meanwhile; or settled twice, which must do no harm */
+        entry->pending--;
+        entry->known |= result == 0;
+        /* the identifier turned out to be somebody else's: the store knows better */
+        if (result == SLUIS_EEXIST)
+            entry->known = false;
+        cache_update(&resolver->cache, entry);
+    }
+}
+
+static int resolve(struct subject_resolver *resolver, struct span phone, struct span user_id,
+                   struct subject *out)
 {
     struct lookup lookups[2]; /* the user id first: it decides */
     unsigned n = 0;
@@ -112,29 +136,34 @@ int subject_resolve(struct subject_resolver *resolver, struct span phone, struct
         result = claim(resolver, &lookups[i], out);
     }
     if (result) {
-        subject_settled(resolver, out, result);
+        settle(resolver, out, result);
         memset(out, 0, sizeof(*out));
     }
     return result;
 }
 
+int subject_resolve(struct subject_resolver *resolver, struct span phone, struct span user_id,
+                    struct subject *out)
+{
+    pthread_mutex_lock(&resolver->lock);
+    int result = resolve(resolver, phone, user_id, out);
+    pthread_mutex_unlock(&resolver->lock);
+    return result;
+}
+
 void subject_resolver_forget(struct subject_resolver *resolver, uint64_t subject)
 {
-    resolver->last_erased_ms = clock_wall_ms();
+    atomic_store(&resolver->last_erased_ms, clock_wall_ms());
+    pthread_mutex_lock(&resolver->lock);
     cache_forget(&resolver->cache, subject);
+    pthread_mutex_unlock(&resolver->lock);
 }
 
 void subject_settled(struct subject_resolver *resolver, const struct subject *subject, int result)
 {
-    for (unsigned i = 0; i < subject->new_hashes; i++) {
-        struct cache_entry *entry = cache_find(&resolver->cache, subject->hashes[i]);
-        if (!entry || !entry->pending || entry->serial != subject->serial)
-            continue; /* forgotten meanwhile; or settled twice, which must do no harm */
-        entry->pending--;
-        entry->known |= result == 0;
-        /* the identifier turned out to be somebody else's: the store knows better */
-        if (result == SLUIS_EEXIST)
-            entry->known = false;
-        cache_update(&resolver->cache, entry);
-    }
+    if (subject->new_hashes == 0)
+        return;
+    pthread_mutex_lock(&resolver->lock);
+    settle(resolver, subject, result);
+    pthread_mutex_unlock(&resolver->lock);
 }

@@ -120,12 +120,28 @@ static int add_unit(void *ctx, const struct mask_unit *unit)
     return 0;
 }
 
-/* A contact's messages always go to the same thread, over channels too, so that two threads never
- * make two subjects of one person. */
-static struct intake_thread *owner_of(struct webhook *w, const struct mask_unit *unit)
+/* Whose each item is: before any is handed over, since only then a person's items all go to one
+ * thread, whichever identifiers they bear. Past one that failed the rest is not looked at: Meta
+ * sends the whole POST again. */
+static void resolve_all(struct batch *b)
 {
-    struct span other = unit->user_id.n ? unit->user_id : unit->entry_id;
-    return &w->threads[subject_owner(unit->contact, other, w->deps.loop_count)];
+    bool failed = false;
+    for (unsigned i = 0; i < b->item_count; i++) {
+        struct item *item = b->items[i];
+        item->owner = b->home;
+        item->held_back = failed;
+        if (!failed)
+            item->unresolved = item_resolve(item);
+        failed |= item->unresolved != 0;
+    }
+}
+
+/* A person's messages always go to the same thread, over channels too. */
+static struct intake_thread *owner_of(struct webhook *w, const struct item *item)
+{
+    return item->subject.serial
+               ? &w->threads[subject_owner(item->subject.serial, w->deps.loop_count)]
+               : item->batch->home;
 }
 
 static void on_owner(struct mail *mail)
@@ -140,9 +156,10 @@ static void dispatch(struct batch *b)
     atomic_store(&b->left, b->item_count + 1); /* one for this walk */
     if (b->item_count > 1)
         b->first_serial = store_next_serial(w->deps.store);
+    resolve_all(b);
     for (unsigned i = 0; i < b->item_count; i++) {
         struct item *item = b->items[i];
-        item->owner = owner_of(w, &item->unit);
+        item->owner = owner_of(w, item);
         if (item->owner == b->home)
             item_judge(item);
         else

@@ -2,7 +2,7 @@
  * The webhook room's own shapes.
  *
  *   POST -> batch (webhook.c reads and verifies, batch.c splits) -> item per message, status, event
- *        -> the thread that owns its contact (judge.c) -> one store job -> back -> 200
+ *        -> the thread that owns its subject (judge.c) -> one store job -> back -> 200
  *
  * A batch belongs to the thread that read the POST (home); an item to its owner thread from
  * batch_dispatch until item_settled. Counts are atomic, all else is handed over by mail.
@@ -174,6 +174,7 @@ struct item {
     bool original_gone; /* its O has outlived its keep already: delivered from M */
     bool windowed;      /* its text stands in the window */
     bool held_back;     /* one before it in its conversation failed: not before that one */
+    int unresolved;     /* why there is no subject */
     enum item_outcome outcome;
     int result;
 };
@@ -204,7 +205,9 @@ void batch_begin(struct intake_thread *thread, struct exchange *ex, const struct
 void item_settled(struct item *item, enum item_outcome outcome, int result);
 
 /* ---- judge.c ---- */
-/* On the owner's thread: channel, subject, window, judging, sealing, job. Ends in item_settled. */
+/* On the home thread: channel and subject. An error: try again. */
+int item_resolve(struct item *item);
+/* On the owner's thread: window, judging, sealing, job. Ends in item_settled. */
 void item_judge(struct item *item);
 /* (app, number, kind, id), for statuses also status, recipient and timestamp (whatsapp 0.17). */
 int item_dedupe_hash(struct item *item, uint32_t day);

@@ -29,9 +29,14 @@ static const struct config_channel *find_channel(const struct item *item)
     return config_channel_by_waba(config, app, item->unit.entry_id);
 }
 
+static bool is_contact_book(const struct item *item)
+{
+    return strcmp(item->unit.field, "smb_app_state_sync") == 0;
+}
+
 static int resolve_subject(struct item *item)
 {
-    struct intake_thread *t = item->owner;
+    struct intake_thread *t = item->batch->home;
     const struct mask_unit *u = &item->unit;
     if (u->contact.n || u->user_id.n)
         return subject_resolve(t->subjects, u->contact, u->user_id, &item->subject);
@@ -39,6 +44,13 @@ static int resolve_subject(struct item *item)
     char name[CONFIG_NAME_MAX + 16];
     int n = snprintf(name, sizeof(name), "channel:%s", item->channel->name);
     return subject_resolve(t->subjects, SPAN_EMPTY, span_of(name, (size_t)n), &item->subject);
+}
+
+int item_resolve(struct item *item)
+{
+    item->channel = find_channel(item);
+    int r = item->channel && !is_contact_book(item) ? resolve_subject(item) : 0;
+    return r == SLUIS_ELIMIT ? SLUIS_EAGAIN : r; /* too many new people at once, that is */
 }
 
 /* Events without an id are told apart by their whole text. */
@@ -307,8 +319,6 @@ static int identify(struct item *item, int64_t now)
     int r = item_dedupe_hash(item, item->dedupe_day);
     if (row->at_ms > now + WEBHOOK_SKEW_MS)
         row->at_ms = now; /* a clock that is ahead must not lengthen retention */
-    if (r == 0)
-        r = resolve_subject(item);
     row->subject = item->subject.serial;
     if (r == 0) /* late, of a person who was erased since: not stored */
         r = subject_erased(item->owner->subjects, item->unit.contact, item->unit.user_id,
@@ -349,15 +359,14 @@ static int prepare(struct item *item)
 }
 
 /* Meta sends the whole POST again: what follows in the same conversation waits for this one, or it
- * would be judged and delivered before it. Same contact, same thread. */
+ * would be judged and delivered before it. Same subject, same thread. */
 static void hold_back(struct item *item)
 {
     struct batch *b = item->batch;
     bool after = false;
     for (unsigned i = 0; i < b->item_count; i++) {
         struct item *other = b->items[i];
-        if (after && span_eq(other->unit.contact, item->unit.contact) &&
-            span_eq(other->unit.user_id, item->unit.user_id))
+        if (after && other->subject.serial == item->subject.serial)
             other->held_back = true;
         after |= other == item;
     }
@@ -385,9 +394,9 @@ static void give_up(struct item *item, int result)
 void item_judge(struct item *item)
 {
     struct webhook *w = webhook_of(item);
-    item->channel = find_channel(item);
-    if (item->held_back) {
-        item_settled(item, ITEM_STORED, SLUIS_EAGAIN);
+    if (item->held_back || item->unresolved) {
+        subject_settled(item->owner->subjects, &item->subject, SLUIS_EAGAIN);
+        item_settled(item, ITEM_STORED, item->unresolved ? item->unresolved : SLUIS_EAGAIN);
         return;
     }
     if (!item->channel) {
@@ -395,7 +404,7 @@ void item_judge(struct item *item)
         drop_to_quarantine(item, "unknown_channel");
         return;
     }
-    if (strcmp(item->unit.field, "smb_app_state_sync") == 0) {
+    if (is_contact_book(item)) {
         count(w, C_DROPPED_CONTACT_BOOK);
         item_settled(item, ITEM_DROPPED, 0);
         return;

@@ -254,7 +254,10 @@ static void open_rooms(struct world *w)
     struct diag diag = {0};
     for (unsigned i = 0; i < w->loop_count; i++) {
         CHECK(loop_new(&w->loops[i], i) == 0);
-        CHECK(subject_resolver_new(w->store, w->keyring, &w->subjects[i]) == 0);
+        if (i == 0)
+            CHECK(subject_resolver_new(w->store, w->keyring, &w->subjects[i]) == 0);
+        else
+            w->subjects[i] = subject_resolver_ref(w->subjects[0]);
     }
     const struct deliver_deps deliver = {.store = w->store,
                                          .keyring = w->keyring,
