@@ -14,6 +14,10 @@ SLUIS_MUST_CHECK int upstream_new(struct loop *loop, struct resolver *resolver,
                                   struct upstream **out);
 void upstream_free(struct upstream *upstream);
 
+/* A request that has begun to wait for a connection takes no longer than this to connect, to be
+ * written and to be answered, unless it waits in the queue or trickles: `due_ms` ends those. */
+#define UPSTREAM_BUDGET_MS 40000
+
 enum upstream_outcome {
     UPSTREAM_ANSWERED,    /* any HTTP status: see `status` */
     UPSTREAM_NOT_SENT,    /* no byte left: nothing happened there */
@@ -33,6 +37,7 @@ struct upstream_request {
     struct span content_type; /* empty: none */
     struct span body;
     uint64_t answer_max;
+    int64_t due_ms;           /* clock_mono_ms() of its end, however far it has come; 0: none */
     bool repeatable;          /* GET: sent again once on a stale connection */
     void (*done)(const struct upstream_answer *answer, void *ctx);
     void *ctx;
@@ -40,7 +45,7 @@ struct upstream_request {
 SLUIS_MUST_CHECK int upstream_send(struct upstream *upstream, const struct upstream_request *request);
 /* GET of a media URL that Meta gave: only https and hosts of Meta's (table inside). */
 SLUIS_MUST_CHECK int upstream_media(struct upstream *upstream, const struct config_channel *channel,
-                                    struct span url, uint64_t answer_max,
+                                    struct span url, uint64_t answer_max, int64_t due_ms,
                                     void (*done)(const struct upstream_answer *, void *), void *ctx);
 
 /* True when the text is an address whose host is Meta's (Graph or media). */

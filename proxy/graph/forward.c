@@ -29,6 +29,7 @@ void forward(struct call *call, enum http_method method, struct span target, str
                                              .content_type = type,
                                              .body = body,
                                              .answer_max = answer_max,
+                                             .due_ms = call->started_ms + GRAPH_META_MS,
                                              .repeatable = method == HTTP_GET,
                                              .done = done,
                                              .ctx = call};

@@ -152,6 +152,12 @@ struct exchange *call_exchange(struct call *call)
     return server_exchange(call->server, call->exchange);
 }
 
+bool call_may_leave(struct call *call)
+{
+    int64_t left_ms = call->started_ms + GRAPH_META_MS - clock_mono_ms();
+    return call_exchange(call) && left_ms >= UPSTREAM_BUDGET_MS;
+}
+
 struct span call_parameter(const struct call *call, const char *name)
 {
     return find_parameter(call->parameters, call->parameter_count, name);
@@ -189,7 +195,6 @@ static struct call *call_new(struct graph_thread *t, struct exchange *ex, struct
     if (!call)
         return NULL;
     t->calls++;
-    call->started_ms = clock_mono_ms();
     call->unreadable = E_REPLY;
     call->thread = t;
     call->server = exchange_server(ex);
@@ -312,6 +317,7 @@ void graph_on_request(struct exchange *ex, void *ctx)
         exchange_abort(ex, "no_call");
         return;
     }
+    call->started_ms = clock_mono_ms();
     graph_count(t->graph, G_CALLS);
     exchange_take_body(ex, &call->body);
     if (call->body.n && call->endpoint->body_max == 0) {

@@ -30,10 +30,11 @@
 /* Media bytes on their way through one thread, whole in memory in this version (twice while an
  * answer is written): what would go above it is told to come back. One of the largest fits. */
 #define GRAPH_MEDIA_BYTES (128u * 1024 * 1024)
-/* The tools listener gives a call this long (gateway): longer than waiting for a connection,
- * connecting and Meta's answer can take together, so that the tool hears of an unknown outcome from
- * us. A message that could not leave by then does not leave at all: its tool was told 503. */
-#define GRAPH_CALL_MS GRAPH_ANSWER_MS
+/* The tools listener gives a call GRAPH_ANSWER_MS and then answers 503. What is asked of Meta ends
+ * before that, wherever it stands, so that the tool hears of an unknown outcome from us. What would
+ * leave without its whole time with Meta does not leave at all. */
+#define GRAPH_META_MS (GRAPH_ANSWER_MS - 5000)
+_Static_assert(GRAPH_META_MS > UPSTREAM_BUDGET_MS, "a call must find time with Meta");
 #define GRAPH_ARENA_MAX (48u * 1024 * 1024)
 #define GRAPH_VERSION_DEFAULT "v24.0" /* for calls without a version */
 #define GRAPH_ACTOR_MAX 64            /* X-Sluis-Actor */
@@ -143,7 +144,7 @@ struct call {
     struct json_doc doc;
     struct judged judged;
     struct send *send; /* send.c */
-    int64_t started_ms;
+    int64_t started_ms; /* when the request was whole: the listener counts from there */
     uint64_t media_bytes;        /* of the thread's, given back with the call */
     enum graph_error unreadable; /* told when Meta's answer cannot be read: E_REPLY unless said */
 };
@@ -166,6 +167,8 @@ const char *endpoint_bad_parameter(const struct endpoint *endpoint,
 /* ---- graph.c ---- */
 void call_free(struct call *call);
 struct exchange *call_exchange(struct call *call); /* NULL: the tool has gone */
+/* True while what a tool asked may still go out: it waits, and would hear what came of it. */
+bool call_may_leave(struct call *call);
 /* One leaf about this call, not waited for. */
 void call_record(struct call *call, enum audit_action action, const char *outcome, uint32_t code,
                  uint64_t object, uint64_t subject, uint64_t masked);

@@ -170,7 +170,8 @@ static void on_recorded(struct mail *mail)
     struct upstream *upstream = call->thread->upstream; /* NULL: stopping */
     int r = i->job.result ? SLUIS_EFULL : upstream ? 0 : SLUIS_ECLOSED;
     if (r == 0)
-        r = upstream_media(upstream, call->channel, i->url, call->media_bytes, on_bytes, call);
+        r = upstream_media(upstream, call->channel, i->url, call->media_bytes,
+                           call->started_ms + GRAPH_META_MS, on_bytes, call);
     if (r != 0)
         call_refuse(call, r == SLUIS_EFULL ? E_STORE : E_UNREACHABLE, NULL);
     intent_free(i);
@@ -406,7 +407,7 @@ static void on_upload_intent(struct mail *mail)
     struct call *call = i->call;
     char target[64 + GRAPH_ID_MAX];
     int n = snprintf(target, sizeof(target), "/%s/%s/media", call->version, call->id);
-    if (i->job.result != 0)
+    if (i->job.result != 0 || !call_may_leave(call))
         call_refuse(call, E_STORE, NULL);
     else
         forward(call, HTTP_POST, span_of(target, (size_t)n), i->type, buffer_span(&call->rebuilt),

@@ -219,8 +219,8 @@ static void on_back(struct mail *mail)
         send_refuse(call, E_STORE, NULL);
         return;
     }
-    if (clock_mono_ms() - call->started_ms >= GRAPH_ANSWER_MS) {
-        /* The listener has told the tool 503: it will come again. */
+    if (!call_may_leave(call)) {
+        /* The tool has left, or could not be told in time: it will come again. */
         call_record(call, AUDIT_SEND, "not_sent", graph_code_of(E_STORE), s->row.serial,
                     s->pseudonym, s->masked_types);
         send_refuse(call, E_STORE, NULL);

@@ -126,6 +126,16 @@ static void call_fired(struct deadline *deadline)
         call_fail(call, SLUIS_ETIMEOUT, CLIENT_FAIL_TIMEOUT, false, false);
 }
 
+void call_deadline(struct call *call, int64_t in_ms)
+{
+    if (call->due_ms) {
+        int64_t left_ms = call->due_ms - clock_mono_ms();
+        if (left_ms < in_ms)
+            in_ms = left_ms;
+    }
+    deadline_set(call->client->wheel, &call->deadline, in_ms);
+}
+
 static struct origin *find_origin(struct client *client, const struct client_url *url)
 {
     for (struct origin *o = client->origins; o; o = o->next)
@@ -227,6 +237,7 @@ static struct call *make_call(struct client *client, const struct client_request
     call->status_only = request->status_only;
     call->fresh = request->fresh_connection;
     call->answer_ms = request->answer_ms > 0 ? request->answer_ms : client->config.answer_ms;
+    call->due_ms = request->due_ms;
     call->done = request->done;
     call->ctx = request->ctx;
     call->start_us = clock_mono_us();
@@ -243,6 +254,8 @@ int client_send(struct client *client, const struct client_request *request, uin
         return SLUIS_ECLOSED;
     if (request->url->https && !client->config.tls)
         return SLUIS_EINVAL;
+    if (request->due_ms && clock_mono_ms() >= request->due_ms)
+        return SLUIS_ETIMEOUT;
     struct origin *origin = find_origin(client, request->url);
     if (origin && origin->waiting_count >= client->config.waiting)
         return SLUIS_ELIMIT;
@@ -271,7 +284,7 @@ int client_send(struct client *client, const struct client_request *request, uin
     origin->waiting_count++;
     if (id)
         *id = call->id;
-    deadline_set(client->wheel, &call->deadline, call->answer_ms);
+    call_deadline(call, call->answer_ms);
     origin_pump(origin);
     return 0;
 }

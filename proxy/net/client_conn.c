@@ -203,7 +203,7 @@ static int start_write(struct client_conn *cc)
     cc->phase = CC_WRITE;
     cc->any_answer = false;
     http_answer_machine_init(&call->head, call->method == HTTP_HEAD, call->status_only);
-    deadline_set(cc->client->wheel, &call->deadline, call->answer_ms);
+    call_deadline(call, call->answer_ms);
     int r = conn_write(cc->conn, buffer_span(&call->out));
     if (r == 0 && conn_unsent(cc->conn) == 0)
         cc->phase = CC_ANSWER;
@@ -248,7 +248,7 @@ static void on_drained(void *ctx)
     if (cc->phase != CC_WRITE)
         return;
     cc->phase = CC_ANSWER;
-    deadline_set(cc->client->wheel, &cc->call->deadline, cc->call->answer_ms);
+    call_deadline(cc->call, cc->call->answer_ms);
 }
 
 static int connect_next(struct client_conn *cc);
@@ -328,8 +328,7 @@ static int connect_next(struct client_conn *cc)
         set_port(&cc->addresses[cc->address_at], origin->port);
         if (conn_connect(cc->client->loop, &cc->addresses[cc->address_at], tls, origin->host,
                          &events, cc, &cc->conn) == 0) {
-            deadline_set(cc->client->wheel, &cc->call->deadline,
-                         left_ms / (cc->address_count - cc->address_at));
+            call_deadline(cc->call, left_ms / (cc->address_count - cc->address_at));
             return 0;
         }
     }
@@ -346,7 +345,7 @@ static int resolve(struct client_conn *cc, enum client_failure *failure)
     else
         n = resolver_numeric(cc->origin->host, &cc->addresses[0]) ? 1 : SLUIS_ENOENT;
     if (n == SLUIS_EAGAIN) {
-        deadline_set(cc->client->wheel, &cc->call->deadline, CLIENT_RESOLVE_POLL_MS);
+        call_deadline(cc->call, CLIENT_RESOLVE_POLL_MS);
         return 0;
     }
     *failure = CLIENT_FAIL_RESOLVE;
@@ -379,7 +378,8 @@ void client_conn_open(struct call *call)
 
 void client_conn_timeout(struct client_conn *cc)
 {
-    bool late = clock_mono_ms() >= cc->connect_due_ms;
+    int64_t now = clock_mono_ms(), due_ms = cc->call->due_ms;
+    bool late = now >= cc->connect_due_ms || (due_ms && now >= due_ms);
     enum client_failure failure = CLIENT_FAIL_RESOLVE;
     if (cc->phase == CC_RESOLVE && !late) {
         int r = resolve(cc, &failure);

@@ -46,6 +46,7 @@ struct call {
     uint64_t answer_max;
     bool status_only, fresh;
     int answer_ms;
+    int64_t due_ms; /* the request's own end; 0: none */
     void (*done)(const struct client_answer *answer, void *ctx);
     void *ctx;
     int64_t start_us;
@@ -108,6 +109,8 @@ void call_succeed(struct call *call);
 void call_fail(struct call *call, int error, enum client_failure failure, bool stale, bool sent);
 /* The same at the end of the turn; nothing was sent. */
 void call_fail_later(struct call *call, int error, enum client_failure failure);
+/* The next step may take so long, and never longer than the request has. */
+void call_deadline(struct call *call, int64_t in_ms);
 /* Starts what waits, as far as connections allow; forgets an origin that nobody uses. */
 void origin_pump(struct origin *origin);
 

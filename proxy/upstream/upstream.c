@@ -14,6 +14,8 @@
 #define UPSTREAM_CLIENTS_MAX 64        /* distinct CA files; each client pools per origin */
 #define UPSTREAM_ANSWER_MAX (1u << 20) /* unless the request says otherwise */
 #define UPSTREAM_ANSWER_MS 30000
+#define UPSTREAM_CONNECT_MS 5000
+_Static_assert(UPSTREAM_CONNECT_MS + UPSTREAM_ANSWER_MS < UPSTREAM_BUDGET_MS, "see upstream.h");
 /* lookaside refuses user agents it does not know; this one is accepted (whatsapp section 4). */
 #define UPSTREAM_USER_AGENT "node"
 
@@ -42,6 +44,7 @@ struct call {
     struct buffer target, authorization, content_type, body;
     enum http_method method;
     uint64_t answer_max;
+    int64_t due_ms;
     bool repeatable, repeated;
     void (*done)(const struct upstream_answer *answer, void *ctx);
     void *ctx;
@@ -103,6 +106,7 @@ static int open_client(struct upstream *u, struct upstream_client *c, const char
     const struct client_config config = {.tls = c->tls,
                                          .resolver = u->resolver,
                                          .user_agent = UPSTREAM_USER_AGENT,
+                                         .connect_ms = UPSTREAM_CONNECT_MS,
                                          .answer_ms = UPSTREAM_ANSWER_MS};
     if (r == 0)
         r = client_new(u->loop, &config, &c->client);
@@ -194,6 +198,7 @@ static int send_call(struct call *c, bool fresh)
                                            .field_count = n,
                                            .body = buffer_span(&c->body),
                                            .answer_max = c->answer_max,
+                                           .due_ms = c->due_ms,
                                            .fresh_connection = fresh,
                                            .done = on_answer,
                                            .ctx = c};
@@ -233,6 +238,7 @@ int upstream_send(struct upstream *u, const struct upstream_request *request)
         return SLUIS_ENOMEM;
     c->method = request->method;
     c->answer_max = request->answer_max ? request->answer_max : UPSTREAM_ANSWER_MAX;
+    c->due_ms = request->due_ms;
     c->repeatable = request->repeatable;
     c->done = request->done;
     c->ctx = request->ctx;
@@ -247,8 +253,8 @@ int upstream_send(struct upstream *u, const struct upstream_request *request)
 }
 
 int upstream_media(struct upstream *u, const struct config_channel *channel, struct span url,
-                   uint64_t answer_max, void (*done)(const struct upstream_answer *, void *),
-                   void *ctx)
+                   uint64_t answer_max, int64_t due_ms,
+                   void (*done)(const struct upstream_answer *, void *), void *ctx)
 {
     const struct config_upstream *facts = &channel->upstream;
     struct client_url parsed, base;
@@ -268,6 +274,7 @@ int upstream_media(struct upstream *u, const struct config_channel *channel, str
     c->url = parsed;
     c->method = HTTP_GET;
     c->answer_max = answer_max;
+    c->due_ms = due_ms;
     c->repeatable = true;
     c->done = done;
     c->ctx = ctx;

@@ -582,6 +582,21 @@ refused("deeper than is read", call("POST", SEND, '{"messaging_product":"whatsap
         + '{"a":' * 100 + "1" + "}" * 100 + "}"), 900005)
 nothing_left("nothing left", before)
 
+print("a tool that leaves before its message does")
+peer.answer = wire(200, ACCEPTED)
+before, recorded = len(peer.requests), len(leaves())
+for k in range(10):
+    made = json.dumps(text(f"Weg {k}"))
+    tool = trust.wrap_socket(socket.create_connection(("127.0.0.1", int(env["PORT_TOOLS"]))), server_hostname="localhost")
+    raw = f"POST /v24.0/{ZORG}/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN_ZORG}\r\n" \
+          f"Content-Type: application/json\r\nContent-Length: {len(made)}\r\n\r\n{made}"
+    tool.sendall(raw.encode())
+    tool.close()
+time.sleep(1)
+left = [l["outcome"] for l in leaves()[recorded:] if l["action"] == "send"]
+gone = 10 - (len(peer.requests) - before)
+verdict(gone >= 5 and left.count("not_sent") >= gone - 1, "nearly none of ten is sent; each is recorded as not sent", (gone, left))
+
 print("many large files at once")
 big, results = os.urandom(14 * 1024 * 1024), []
 ident = upload([product, ("file", as_file, big)]).json["id"]

@@ -76,6 +76,8 @@ struct client_request {
     bool status_only;      /* a close-delimited body is accepted and drained to 64 KiB (deliveries) */
     bool fresh_connection; /* do not reuse one */
     int answer_ms;         /* 0: the client's */
+    int64_t due_ms;        /* clock_mono_ms() at which it ends whatever it waits for, its place in
+                              the queue included; 0: no such time */
     void (*done)(const struct client_answer *answer, void *ctx);
     void *ctx;
 };

@@ -1,5 +1,6 @@
 /* The client against our own server and against servers that misbehave, on real sockets. */
 #include "net_help.h"
+#include "sluis/base/clock.h"
 #include "sluis/net/client.h"
 #include "sluis/net/server.h"
 
@@ -406,6 +407,36 @@ static void slow_answer(void **state)
     assert_in_range(o.answer.elapsed_us, 200000, 700000);
 }
 
+/* One end for the whole of a request: in the queue nothing was sent, later it may have been. */
+static void due(void **state)
+{
+    (void)state;
+    struct outcome first, queued, o;
+    struct script s = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", .wait_ms = 1500};
+    const struct client_config tune = {.connections = 1, .connect_ms = 5000, .answer_ms = 5000};
+    struct raw raw;
+    struct bed *bed = bed_new(&tune);
+    raw_start(&raw, &s, 1);
+    struct client_url url = url_of(false, "127.0.0.1", raw.port, "/");
+    struct client_request r = {.method = HTTP_POST, .url = &url, .due_ms = clock_mono_ms() + 700};
+    start(bed, &first, &r);
+    r.due_ms = clock_mono_ms() + 300;
+    run(bed, &queued, &r);
+    assert_int_equal(queued.answer.error, SLUIS_ETIMEOUT);
+    assert_false(queued.answer.sent);
+    assert_in_range(queued.answer.elapsed_us, 250000, 650000);
+    finish(&first);
+    assert_int_equal(first.answer.error, SLUIS_ETIMEOUT);
+    assert_true(first.answer.sent);
+    assert_in_range(first.answer.elapsed_us, 650000, 1400000);
+    r.due_ms = clock_mono_ms() - 1;
+    run(bed, &o, &r);
+    assert_int_equal(o.refused, SLUIS_ETIMEOUT);
+    bed_free(bed);
+    raw_stop(&raw);
+    assert_int_equal(atomic_load(&raw.requests), 1);
+}
+
 static void reset_after_request(void **state)
 {
     (void)state;
@@ -690,6 +721,7 @@ int main(void)
         cmocka_unit_test(status_only),
         cmocka_unit_test(answer_too_large),
         cmocka_unit_test(slow_answer),
+        cmocka_unit_test(due),
         cmocka_unit_test(reset_after_request),
         cmocka_unit_test(stale_connection),
         cmocka_unit_test(unsolicited),

@@ -70,22 +70,22 @@ static void media(void **state)
     assert_int_equal(loop_new(&loop, 0), 0);
     assert_int_equal(upstream_new(loop, NULL, &upstream), 0);
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        if (upstream_media(upstream, &channel, span_str(others[i]), 1000, on_answer, NULL) == 0)
+        if (upstream_media(upstream, &channel, span_str(others[i]), 1000, 0, on_answer, NULL) == 0)
             fail_msg("would be asked: %s", others[i]);
     /* Without TLS the token would be read on the way. */
-    assert_int_equal(upstream_media(upstream, &channel, SPAN("http://graph.facebook.com/"), 1000,
+    assert_int_equal(upstream_media(upstream, &channel, SPAN("http://graph.facebook.com/"), 1000, 0,
                                     on_answer, NULL),
                      SLUIS_EDENIED);
     assert_int_equal(
-        upstream_media(upstream, &channel, SPAN("http://127.0.0.1:9/"), 1000, on_answer, NULL),
+        upstream_media(upstream, &channel, SPAN("http://127.0.0.1:9/"), 1000, 0, on_answer, NULL),
         SLUIS_EDENIED);
     /* Another port is another service. */
     assert_int_equal(
-        upstream_media(upstream, &channel, SPAN("https://127.0.0.1:10/"), 1000, on_answer, NULL),
+        upstream_media(upstream, &channel, SPAN("https://127.0.0.1:10/"), 1000, 0, on_answer, NULL),
         SLUIS_EDENIED);
     assert_int_equal(answers, 0);
     assert_int_equal(
-        upstream_media(upstream, &channel, SPAN("https://127.0.0.1:9/x"), 1000, on_answer, NULL),
+        upstream_media(upstream, &channel, SPAN("https://127.0.0.1:9/x"), 1000, 0, on_answer, NULL),
         0);
     upstream_free(upstream); /* what is under way ends, told */
     assert_int_equal(answers, 1);
@@ -107,8 +107,8 @@ static void many_hosts(void **state)
     for (unsigned i = 0; i < 200; i++) {
         char url[64];
         snprintf(url, sizeof(url), "https://h%u.xx.fbcdn.net/x", i);
-        assert_int_equal(upstream_media(upstream, &channel, span_str(url), 1000, on_answer, NULL),
-                         0);
+        assert_int_equal(
+            upstream_media(upstream, &channel, span_str(url), 1000, 0, on_answer, NULL), 0);
     }
     upstream_free(upstream);
     assert_int_equal(answers, 200);
