@@ -100,6 +100,7 @@ void audit_put(struct store_txn *txn, const struct audit_event *event);
  * threads.
  */
 #define AUDIT_CHECKPOINT_S 30 /* so that a leaf is under a pushed checkpoint within a minute */
+#define AUDIT_HASH_AT_OPEN 1000000 /* leaves: 0.2 s */
 #define AUDIT_KEY_LABEL "audit-log-key" /* keyring_derive: the seed of the log's key */
 #define AUDIT_ORIGIN_MAX 64
 
@@ -109,6 +110,10 @@ struct audit_log_config {
     const uint8_t *seed; /* NOTE_SEED bytes, copied */
     const char *origin;  /* audit_log_origin */
     const char *file;    /* pushed checkpoints, or NULL: none leave the machine */
+    /* A log of more leaves than this is not hashed at opening when the store has the range of the last
+     * pushed checkpoint, which that proves; the thread hashes it then, and when it differs that is an
+     * alarm and no checkpoint is signed any more (SLUIS_ECRYPTO). 0: AUDIT_HASH_AT_OPEN. */
+    uint64_t hash_at_open;
     bool accept;         /* go on with a log that is not the one of the last pushed checkpoint */
 };
 /* "sluis/" and the installation in hex: a log begun anew has another name and another key. */

@@ -82,6 +82,26 @@ static int denied(struct audit_log *log, const struct audit_log_config *config, 
     return SLUIS_EDENIED;
 }
 
+/* Begins at the range of the last pushed checkpoint when the log is long and the range is its. */
+static void skip_hashed(struct audit_log *log, const struct audit_log_config *config,
+                        const struct checkpoint *last)
+{
+    struct store_status status;
+    struct merkle_range saved;
+    uint8_t root[MERKLE_HASH];
+    store_status(log->store, &status);
+    uint64_t most = config->hash_at_open ? config->hash_at_open : AUDIT_HASH_AT_OPEN;
+    if (status.log_size <= most || last->size == 0 || last->size > status.log_size ||
+        range_load(log->store, &saved) != 0 || saved.size != last->size)
+        return;
+    merkle_range_root(&saved, root);
+    if (memcmp(root, last->root, MERKLE_HASH) != 0)
+        return;
+    log->range = saved;
+    log->unchecked = saved.size;
+    memcpy(log->unchecked_root, root, MERKLE_HASH);
+}
+
 /* The log in the store against the checkpoint that left the machine last. */
 static int compare_last(struct audit_log *log, const struct audit_log_config *config,
                         struct diag *diag)
@@ -94,8 +114,10 @@ static int compare_last(struct audit_log *log, const struct audit_log_config *co
                  strerror(errno));
         return SLUIS_ESYS;
     }
-    if (known == 0)
+    if (known == 0) {
         walk.at = last.size;
+        skip_hashed(log, config, &last);
+    }
     int r = follow(log, &walk);
     if (r != 0) {
         diag_set(diag, NULL, 0, 0, "the access log cannot be read: %s", error_word(r));
@@ -106,7 +128,8 @@ static int compare_last(struct audit_log *log, const struct audit_log_config *co
     if (known == 0 && last.size > log->range.size)
         return denied(log, config, diag,
                       "the access log is shorter than its last pushed checkpoint");
-    if (known == 0 && last.size && (!walk.seen || memcmp(walk.root, last.root, MERKLE_HASH) != 0))
+    if (known == 0 && last.size && !log->unchecked &&
+        (!walk.seen || memcmp(walk.root, last.root, MERKLE_HASH) != 0))
         return denied(log, config, diag,
                       "the access log is not the one of its last pushed checkpoint");
     if (log->file && known == SLUIS_ENOENT && log->range.size)
@@ -186,13 +209,15 @@ static void push(struct audit_log *log)
     else if (r == 0 && log->failing)
         LOG(LOG_WARN, "audit", "checkpoint_pushed_again", log_u64("leaves", log->note_size));
     log->failing = r != 0;
+    if (r == 0 && (r = range_save(log->store, &log->range)) != 0)
+        LOG(LOG_WARN, "audit", "range_not_saved", log_error(r));
 }
 
 int audit_log_checkpoint(struct audit_log *log, struct buffer *note)
 {
     struct walk walk = {.at = UINT64_MAX};
     pthread_mutex_lock(&log->lock);
-    int r = follow(log, &walk);
+    int r = log->changed ? SLUIS_ECRYPTO : follow(log, &walk);
     if (r == 0 && (log->note.n == 0 || log->note_size != log->range.size))
         r = make_note(log);
     if (r == 0)
@@ -203,12 +228,40 @@ int audit_log_checkpoint(struct audit_log *log, struct buffer *note)
     return r ? r : note ? note->error : 0;
 }
 
+static bool stopping(void *ctx)
+{
+    struct audit_log *log = ctx;
+    pthread_mutex_lock(&log->lock);
+    bool stop = log->stop;
+    pthread_mutex_unlock(&log->lock);
+    return stop;
+}
+
+/* What the start took on the checkpoint's word. */
+static void check_rest(struct audit_log *log)
+{
+    if (!log->unchecked)
+        return;
+    int r = range_check(log->store, log->unchecked, log->unchecked_root, stopping, log);
+    if (r == SLUIS_ECRYPTO) {
+        LOG(LOG_ALARM, "audit", "log_changed", log_u64("leaves", log->unchecked));
+        pthread_mutex_lock(&log->lock);
+        log->changed = true;
+        pthread_mutex_unlock(&log->lock);
+    } else if (r != 0 && r != SLUIS_ECLOSED) {
+        LOG(LOG_ERROR, "audit", "log_not_checked", log_error(r));
+        return; /* tried again in the next turn */
+    }
+    log->unchecked = 0;
+}
+
 static void *run(void *ctx)
 {
     struct audit_log *log = ctx;
     bool stop = false;
     while (!stop) {
         struct timespec until;
+        check_rest(log);
         int r = audit_log_checkpoint(log, NULL);
         if (r != 0)
             LOG(LOG_ERROR, "audit", "no_checkpoint", log_error(r));

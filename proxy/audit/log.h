@@ -20,7 +20,20 @@ struct audit_log {
     pthread_cond_t wake;
     pthread_t thread;
     bool started, stop, accepted;
+    bool changed;       /* the log is not what was signed: nothing is signed any more */
+    uint64_t unchecked; /* leaves that the start took on the word of the checkpoint */
+    uint8_t unchecked_root[MERKLE_HASH];
 };
+
+/* range.c */
+SLUIS_MUST_CHECK int range_save(struct store *store, const struct merkle_range *range);
+/* SLUIS_ENOENT, SLUIS_EINVAL (not a range): then the whole log is hashed. */
+SLUIS_MUST_CHECK int range_load(struct store *store, struct merkle_range *range);
+/* Hashes the first `size` leaves, some at a time, and compares. SLUIS_ECRYPTO: another root;
+ * SLUIS_ECLOSED: `stop` said so. */
+SLUIS_MUST_CHECK int range_check(struct store *store, uint64_t size,
+                                 const uint8_t root[MERKLE_HASH], bool (*stop)(void *ctx),
+                                 void *ctx);
 
 /* push.c */
 /* The newest checkpoint of this log in the file. SLUIS_ENOENT: no file, or an empty one;

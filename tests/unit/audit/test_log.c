@@ -219,6 +219,83 @@ static void test_push_fails(void **state)
     store_close(store);
 }
 
+/* ---- long logs ---- */
+
+static int open_long(struct store *store, struct audit_log **log, struct diag *diag)
+{
+    const struct audit_log_config config = {
+        .store = store, .seed = seed, .origin = ORIGIN, .file = file, .hash_at_open = 1};
+    *diag = (struct diag){.text = ""};
+    return audit_log_open(&config, log, diag);
+}
+
+static struct buffer row;
+
+static int copy_row(struct store_txn *txn, struct store_job *job)
+{
+    (void)job;
+    store_put_row(txn, STORE_TABLE_SETTING, SPAN("audit-range"), buffer_span(&row));
+    return store_txn_error(txn);
+}
+
+/* The checkpoint's word is taken at the start and looked into afterwards. */
+static void test_long(void **state)
+{
+    (void)state;
+    struct store *store = test_store(folder);
+    struct audit_log *log;
+    struct diag diag;
+    struct store_read *read;
+    struct arena arena;
+    struct span value;
+    put(store, 0, 130, "gateway");
+    assert_int_equal(open_long(store, &log, &diag), 0);
+    assert_int_equal(audit_log_checkpoint(log, NULL), 0);
+    audit_log_close(log);
+    put(store, 130, 7, "gateway");
+    assert_int_equal(open_long(store, &log, &diag), 0);
+    assert_int_equal(audit_log_start(log), 0);
+    audit_log_close(log);
+    assert_int_equal(open_log(store, false, &log, &diag), 0); /* all of it hashed: the same */
+    audit_log_close(log);
+    buffer_init(&row, 4096);
+    arena_init(&arena, 8192);
+    assert_int_equal(store_read_begin(store, &read), 0);
+    assert_int_equal(store_get_row(read, STORE_TABLE_SETTING, SPAN("audit-range"), &arena, &value),
+                     0);
+    buffer_add(&row, value);
+    store_read_end(read);
+    arena_free(&arena);
+    store_close(store);
+    test_folder_remove(folder);
+    /* Other leaves under the same range: the start believes it, the thread does not. */
+    store = test_store(folder);
+    put(store, 0, 137, "gateway");
+    struct store_job job = {.priority = STORE_NORMAL, .run = copy_row};
+    assert_int_equal(store_submit_wait(store, &job), 0);
+    assert_int_equal(open_log(store, false, &log, &diag), SLUIS_EDENIED);
+    assert_int_equal(open_long(store, &log, &diag), 0);
+    unsigned before = checkpoints();
+    assert_int_equal(audit_log_start(log), 0);
+    int r = 0;
+    for (int i = 0; r == 0 && i < 500; i++) {
+        usleep(10000);
+        r = audit_log_checkpoint(log, NULL);
+    }
+    assert_int_equal(r, SLUIS_ECRYPTO);
+    audit_log_close(log);
+    assert_true(checkpoints() <= before + 1);
+    /* A range that is not the checkpoint's is not believed: the log is hashed, and refused. */
+    row.p[20] ^= 1;
+    assert_int_equal(store_submit_wait(store, &job), 0);
+    assert_int_equal(open_long(store, &log, &diag), SLUIS_EDENIED);
+    row.p[7] ^= 1;
+    assert_int_equal(store_submit_wait(store, &job), 0);
+    assert_int_equal(open_long(store, &log, &diag), SLUIS_EDENIED);
+    buffer_free(&row);
+    store_close(store);
+}
+
 /* ---- exports ---- */
 
 static void export_log(struct audit_log *log, const struct audit_filter *filter, uint64_t size,
@@ -318,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_push_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long, setup, teardown),
         cmocka_unit_test_setup_teardown(test_export, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
