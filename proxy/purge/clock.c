@@ -84,16 +84,20 @@ bool clock_check(struct purge *p, int64_t now_ms)
             log_i64("off_s", (now_ms - p->clock_last_ms) / 1000));
     }
     bool trusted = near || ran_evenly(p, now_ms);
-    if (trusted) {
+    if (trusted)
         p->clock_off_mono_ms = 0;
-        if (p->clock_last_ms == 0 || apart(now_ms, p->clock_last_ms) >= WRITE_EVERY_MS) {
-            int r = clock_write(p, now_ms, NULL);
-            if (r != 0) /* destroying goes on: the minute before still stands */
-                LOG(LOG_ERROR, "purge", "clock_not_written", log_error(r));
-        }
-    }
     atomic_store(&p->clock_trusted, trusted);
     return trusted;
+}
+
+void clock_note(struct purge *p, int64_t now_ms)
+{
+    if (!atomic_load(&p->clock_trusted) ||
+        (p->clock_last_ms && apart(now_ms, p->clock_last_ms) < WRITE_EVERY_MS))
+        return;
+    int r = clock_write(p, now_ms, NULL);
+    if (r != 0) /* destroying goes on: the minute before still stands */
+        LOG(LOG_ERROR, "purge", "clock_not_written", log_error(r));
 }
 
 int purge_clock_accept(struct purge *p)

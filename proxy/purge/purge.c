@@ -41,7 +41,8 @@ int purge_new(const struct purge_deps *deps, struct purge **out)
         purge_free(p);
         return r;
     }
-    (void)clock_check(p, clock_wall_ms());
+    if (clock_check(p, clock_wall_ms()))
+        clock_note(p, clock_wall_ms());
     *out = p;
     return 0;
 }
@@ -205,6 +206,7 @@ static int run_locked(struct purge *p, bool dry_run, struct purge_plan *plan, in
         r = holds_copy(p); /* else the puncture waits */
     if (r == 0 && !dry_run)
         r = destroy_keys(p, plan, now_ms);
+    clock_note(p, now_ms);
     if (r == 0) /* after the keys: what is counted cannot be read any more, however long it takes */
         r = count_all(p, plan);
     for (unsigned i = 0; r == 0 && !dry_run && i < plan->count; i++)

@@ -86,8 +86,10 @@ int destroy_leaves(struct purge *p, const struct keyring_leaf *leaves, size_t n)
 
 /* clock.c */
 int clock_load(struct purge *p);
-/* Under `lock`: is the time trusted? Writes the minute down when it is. */
+/* Under `lock`: is the time trusted? */
 bool clock_check(struct purge *p, int64_t now_ms);
+/* Writes the minute down when it is: after keys were destroyed, which must not wait for it. */
+void clock_note(struct purge *p, int64_t now_ms);
 
 /* classes.c: what of each class has ended, and how far we got */
 struct class_state {

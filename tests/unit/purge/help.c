@@ -49,7 +49,11 @@ static void open_all(struct world *w)
         .path = w->keys, .root_file = w->root, .make = true, .any_file_system = true};
     struct diag diag = {0};
     uint16_t id;
-    w->store = test_store(w->folder);
+    struct store_config config;
+    test_config(&config, w->folder);
+    if (w->map_size)
+        config.map_size = w->map_size;
+    assert_int_equal(store_open(&config, &w->store, &diag), 0);
     assert_int_equal(keyring_open(&keys, &w->keyring, &diag), 0);
     assert_int_equal(keyring_cache_new(w->keyring, &w->cache), 0);
     assert_int_equal(retention_prepare(w->store, w->policy), 0);
@@ -63,10 +67,9 @@ void world_open(struct world *w)
     world_open_with(w, true);
 }
 
-void world_open_with(struct world *w, bool selection)
+static void open_new(struct world *w, bool selection)
 {
     struct diag diag = {0};
-    memset(w, 0, sizeof(*w));
     test_folder(w->folder);
     snprintf(w->keys, sizeof(w->keys), "%.200s-keys", w->folder);
     snprintf(w->root, sizeof(w->root), "%.200s-root", w->folder);
@@ -75,6 +78,19 @@ void world_open_with(struct world *w, bool selection)
                                  &w->policy, &diag),
                      0);
     open_all(w);
+}
+
+void world_open_with(struct world *w, bool selection)
+{
+    memset(w, 0, sizeof(*w));
+    open_new(w, selection);
+}
+
+void world_open_sized(struct world *w, size_t map_size)
+{
+    memset(w, 0, sizeof(*w));
+    w->map_size = map_size;
+    open_new(w, false);
 }
 
 static void close_all(struct world *w)

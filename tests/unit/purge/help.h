@@ -26,12 +26,14 @@ struct world {
     uint64_t forgotten; /* the last subject */
     unsigned forgets;
     int64_t shift_ms; /* to be taken back */
+    size_t map_size;  /* of the store; 0: the tests' */
 };
 
 /* originals 2h (a maximum), history 4h as a minimum ("selection"), pan never. */
 void world_open(struct world *w);
 /* Without a selection list: the history is a maximum as well. */
 void world_open_with(struct world *w, bool selection);
+void world_open_sized(struct world *w, size_t map_size); /* likewise, for benchmarks */
 void world_close(struct world *w);
 /* Store, keyring and purge closed and opened again: a restart. */
 void world_restart(struct world *w);
