@@ -18,17 +18,19 @@
 #define STOP_LOOK_MS 20
 #define STOP_DELIVER_LEAST_MS 200 /* to write outcomes, however late it is */
 
-/* No core dumps, no reading by other processes of the same user, as many descriptors as allowed. */
-static void harden(void)
+/* No core dumps, no reading by other processes of the same user, as many descriptors as allowed.
+ * False when keys and messages could come to stand in a core file. */
+static bool harden(void)
 {
     struct rlimit none = {0, 0}, files;
-    prctl(PR_SET_DUMPABLE, 0);
-    setrlimit(RLIMIT_CORE, &none);
+    if (prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+        return false;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_WANTED) {
         files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
         setrlimit(RLIMIT_NOFILE, &files);
     }
     signal(SIGPIPE, SIG_IGN);
+    return true;
 }
 
 static void block_signals(sigset_t *set)
@@ -249,16 +251,17 @@ static int start(struct gateway *gw, struct diag *diag)
 
 static void join_loops(struct gateway *gw)
 {
+    /* Admin's first: a handler of its may stand and wait for what another loop tells it. */
+    if (gw->admin_loop) {
+        loop_stop(gw->admin_loop);
+        loop_join(gw->admin_loop);
+    }
     for (unsigned i = 0; i < gw->loop_count; i++)
         if (gw->loops[i])
             loop_stop(gw->loops[i]);
-    if (gw->admin_loop)
-        loop_stop(gw->admin_loop);
     for (unsigned i = 0; i < gw->loop_count; i++)
         if (gw->loops[i])
             loop_join(gw->loops[i]);
-    if (gw->admin_loop)
-        loop_join(gw->admin_loop);
 }
 
 static int nothing(struct store_txn *txn, struct store_job *job)
@@ -391,7 +394,10 @@ int gateway_run(const struct gateway_options *options)
     struct diag diag = {.text = ""};
     sigset_t signals;
     int code = 1;
-    harden();
+    if (!harden()) {
+        fprintf(stderr, "sluis: core dumps cannot be switched off: not started\n");
+        return 1;
+    }
     block_signals(&signals);
     if (sodium_init() < 0)
         return 1;

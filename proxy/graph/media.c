@@ -68,11 +68,12 @@ static void on_answer(const struct upstream_answer *answer, void *ctx)
     reply_forward(ctx, answer);
 }
 
-/* Memory for media of one thread, given back with the call. */
+/* Memory for media of one thread, given back with the call. From then on an answer is the server's,
+ * until its tool has taken it: calls that were let in before may not add to that without end. */
 static bool reserve(struct call *call, uint64_t bytes)
 {
     struct graph_thread *t = call->thread;
-    if (t->media_bytes + bytes > GRAPH_MEDIA_BYTES)
+    if (t->media_bytes + bytes > GRAPH_MEDIA_BYTES || server_full(call->server))
         return false;
     t->media_bytes += bytes;
     call->media_bytes += bytes;
@@ -80,6 +81,23 @@ static bool reserve(struct call *call, uint64_t bytes)
 }
 
 /* ---- bytes ---- */
+
+/* "image/jpeg" of "image/jpeg; name=...": parameters may say anything. */
+static struct span plain_type(struct span type)
+{
+    struct span plain = span_sub(type, 0, span_find(type, ';'));
+    unsigned slashes = 0;
+    while (plain.n && plain.p[plain.n - 1] == ' ')
+        plain.n--;
+    for (size_t i = 0; i < plain.n; i++) {
+        char c = plain.p[i];
+        bool token = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '.' || c == '-' || c == '+' || c == '_';
+        if (!token && (c != '/' || i == 0 || i + 1 == plain.n || slashes++))
+            return SPAN("application/octet-stream");
+    }
+    return slashes == 1 && plain.n < 128 ? plain : SPAN("application/octet-stream");
+}
 
 static void on_bytes(const struct upstream_answer *answer, void *ctx)
 {
@@ -94,8 +112,7 @@ static void on_bytes(const struct upstream_answer *answer, void *ctx)
     call_record(call, AUDIT_MEDIA, "passed", 0, 0, 0, 0);
     if (ex) {
         exchange_answer_begin(ex, 200);
-        if (answer->content_type.n)
-            exchange_answer_field(ex, SPAN("Content-Type"), answer->content_type);
+        exchange_answer_field(ex, SPAN("Content-Type"), plain_type(answer->content_type));
         exchange_answer_field(ex, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
         exchange_answer_field(ex, SPAN("Content-Disposition"), SPAN("attachment"));
         exchange_answer_end(ex, answer->body);

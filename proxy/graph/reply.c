@@ -13,6 +13,25 @@
 static const char *const passed_fields[] = {"Retry-After", "X-App-Usage",
                                             "X-Business-Use-Case-Usage"};
 
+/* Retry-After: digits. Limits: JSON of numbers, booleans and Meta's own words. Nothing that
+ * somebody wrote can stand in them: no spaces, signs or dots within a string. */
+#define PASSED_FIELD_MAX 4096
+static bool good_field(struct span value)
+{
+    static const char between[] = {'{', '}', '[', ']', ':', ',', '.', '-', ' '};
+    bool quoted = false;
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        if (c == '"')
+            quoted = !quoted;
+        else if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   c == '_') &&
+                 (quoted || !memchr(between, c, sizeof(between))))
+            return false;
+    }
+    return value.n > 0 && value.n <= PASSED_FIELD_MAX && !quoted;
+}
+
 /* The Host that was asked for, with its port, when this listener answers to it: a foreign one must
  * not come back in links. Then the listener's first name, or its address. */
 static void own_host(const struct call *call, struct buffer *out)
@@ -229,7 +248,7 @@ void reply_forward(struct call *call, const struct upstream_answer *answer)
             for (size_t i = 0; i < sizeof(passed_fields) / sizeof(passed_fields[0]); i++) {
                 struct span name = span_str(passed_fields[i]);
                 struct span value = http_field(answer->head, name);
-                if (value.n)
+                if (good_field(value))
                     exchange_answer_field(ex, name, value);
             }
             exchange_answer_end(ex, buffer_span(&out));

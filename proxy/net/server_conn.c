@@ -215,12 +215,11 @@ static bool head_done(struct server_conn *sc)
     server->busy++;
     ex->in_used = ex->head.head_len + (whole ? (size_t)head->length : 0);
     ex->refused = has_body && !whole;
-    if (has_body) {
-        uint64_t wanted = !sized ? 0 : head->length < body_max ? head->length : body_max;
-        if (server->memory + wanted > limits->memory_max) {
-            shed(sc);
-            return true;
-        }
+    /* Answers that peers have not taken count against every request: each brings another. */
+    uint64_t wanted = !sized ? 0 : head->length < body_max ? head->length : body_max;
+    if (server->memory + wanted > limits->memory_max) {
+        shed(sc);
+        return true;
     }
     if (server->config.on_head) {
         ex->known = true;

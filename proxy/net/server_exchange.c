@@ -174,6 +174,11 @@ struct server *exchange_server(const struct exchange *ex)
     return ex->server;
 }
 
+bool server_full(const struct server *server)
+{
+    return server->memory > server->config.limits.memory_max;
+}
+
 const struct http_head *exchange_head(const struct exchange *ex)
 {
     return &ex->head.head;

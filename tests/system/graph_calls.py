@@ -535,6 +535,13 @@ verdict(answer.head["X-App-Usage"] and not any(answer.head[n] for n in ("X-Hub-S
         answer.head["Server"] != "proxygen", "of its head only the limits pass", answer.head.items())
 head = seen[0][0]
 verdict(f"Authorization: Bearer {META}" in head and "x-sluis" not in head.lower() and TOKEN_ZORG not in head, "what Meta sees", head)
+for name in ("X-App-Usage", "X-Business-Use-Case-Usage", "Retry-After"):
+    for value in ('{"text":"Jan de Vries"}', "jan@voorbeeld.nl", '{"x":"a.b-c"}', "<b>", '"'):
+        answer, seen = zorg(wire(200, ACCEPTED, f"{name}: {value}"))
+        verdict(answer.status == 200 and not answer.head[name], f"{name}: {value} does not pass", answer.head.items())
+usage = '{"102290129340398":[{"type":"messaging","call_count":1,"total_time": 0.5,"estimated_time_to_regain_access":0}]}'
+answer, seen = zorg(wire(200, ACCEPTED, f"X-Business-Use-Case-Usage: {usage}", "Retry-After: 7"))
+verdict(answer.head["X-Business-Use-Case-Usage"] == usage and answer.head["Retry-After"] == "7", "limits do", answer.head.items())
 for name, made, status, code in [
     ("redirect", wire(302, b"", "Location: https://evil.example/"), 502, 900018),
     ("moved, kept method", wire(307, {"a": 1}, f"Location: https://localhost:{env['PORT_GRAPH']}/"), 502, 900018),

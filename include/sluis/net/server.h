@@ -34,8 +34,9 @@ struct server_limits { /* 0 takes the default in brackets */
     unsigned connections_per_address; /* per peer address and loop [0: none; meta comes from few] */
     uint64_t body_max;                /* bytes of a request body in memory [3 MiB] */
     uint64_t memory_max;              /* bytes of request bodies in flight and of answers that peers
-                                         have not taken, on this server; a body above it: 503 with
-                                         Retry-After before it is read [64 MiB] */
+                                         have not taken, on this server; a body that would go
+                                         above it, and any request while it is above: 503 with
+                                         Retry-After before its handler hears of it [64 MiB] */
     int handshake_ms;                 /* [10000] */
     int head_ms;                      /* from a head's first byte to its end, and from a new
                                          connection to its first byte [10000] */
@@ -82,6 +83,8 @@ uint16_t server_port(const struct server *server);
 struct exchange *server_exchange(struct server *server, uint64_t id);
 uint64_t exchange_id(const struct exchange *ex); /* unique per server, never reused */
 struct server *exchange_server(const struct exchange *ex);
+/* True above memory_max: a handler that has yet to make a large answer refuses instead. */
+bool server_full(const struct server *server);
 const struct http_head *exchange_head(const struct exchange *ex);
 struct span exchange_body(const struct exchange *ex); /* valid until answered */
 /* Takes the body out of the exchange (for owners that outlive it); *out is freed by the caller

@@ -776,6 +776,30 @@ static void connection_cap(void **state)
     }
 }
 
+/* What a peer does not take counts against everybody, also against requests without a body. */
+static void answers_not_taken(void **state)
+{
+    (void)state;
+    struct server_limits limits = {.memory_max = 100000};
+    struct bed *bed = bed_new(SERVER_PLAIN, &limits, NULL);
+    struct peer *slow = open_peer(bed), *other = open_peer(bed), *third;
+    peer_send(slow, "GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    sleep_ms(200);
+    int before = atomic_load(&bed->requests);
+    peer_send(other, GET("/echo"));
+    expect_end(other, "HTTP/1.1 503", "Retry-After: ");
+    assert_int_equal(atomic_load(&bed->requests), before);
+    assert_true(peer_read_end(slow, text, sizeof(text)));
+    sleep_ms(100);
+    third = open_peer(bed);
+    peer_send(third, GET("/echo"));
+    expect(third, "HTTP/1.1 200", NULL);
+    peer_close(slow);
+    peer_close(other);
+    peer_close(third);
+    bed_free(bed);
+}
+
 static void memory_cap(void **state)
 {
     (void)state;
@@ -1092,13 +1116,13 @@ int main(void)
         cmocka_unit_test(handshake_timeout),  cmocka_unit_test(idle_timeout),
         cmocka_unit_test(body_timeout),       cmocka_unit_test(slow_body),
         cmocka_unit_test(answer_timeout),     cmocka_unit_test(write_timeout),
-        cmocka_unit_test(slow_reader),        cmocka_unit_test(big_answer),
-        cmocka_unit_test(connection_cap),     cmocka_unit_test(memory_cap),
-        cmocka_unit_test(peer_gone),          cmocka_unit_test(half_close),
-        cmocka_unit_test(abort_closes),       cmocka_unit_test(out_of_descriptors),
-        cmocka_unit_test(new_certificate),    cmocka_unit_test(answered_too_late),
-        cmocka_unit_test(draining),           cmocka_unit_test(unix_socket),
-        cmocka_unit_test(stop_while_busy),
+        cmocka_unit_test(slow_reader),        cmocka_unit_test(answers_not_taken),
+        cmocka_unit_test(big_answer),         cmocka_unit_test(connection_cap),
+        cmocka_unit_test(memory_cap),         cmocka_unit_test(peer_gone),
+        cmocka_unit_test(half_close),         cmocka_unit_test(abort_closes),
+        cmocka_unit_test(out_of_descriptors), cmocka_unit_test(new_certificate),
+        cmocka_unit_test(answered_too_late),  cmocka_unit_test(draining),
+        cmocka_unit_test(unix_socket),        cmocka_unit_test(stop_while_busy),
     };
     cmocka_set_test_filter(getenv("SLUIS_TEST"));
     return cmocka_run_group_tests_name("net_server", tests, setup, teardown);
