@@ -44,8 +44,11 @@ void deliver_reload(struct deliver *deliver);
 
 /* A committed item and its packed part O (mask_pack), copied when it fits in memory. From the job's
  * `done` only, on the writer thread: that is what makes offers come in commit order. */
-/* Empty `packed`: content is read from the store. */
-void deliver_offer(struct deliver *deliver, const struct store_item *item, struct span packed);
+/* Empty `packed`: content is read from the store. `judged_by`: policy_hash of the policy that made its
+ * findings. Content judged by another policy than the one in force when it goes out, and all that is
+ * read from the store, is judged again then; what both found is masked. */
+void deliver_offer(struct deliver *deliver, const struct store_item *item, struct span packed,
+                   const char *judged_by);
 /* The item's parts were changed or deleted in the store (a later message showed what they hold, the
  * customer revoked it): a copy in memory is not used any more. Any thread; cannot fail. */
 void deliver_forget(struct deliver *deliver, uint64_t serial);

@@ -9,6 +9,7 @@ struct form {
     struct judged judged;
     struct span json;
     bool expired;
+    bool current; /* judged by the policy in force now */
 };
 
 static int unseal(struct route *r, const struct record_id *id, struct store_read *read,
@@ -59,6 +60,7 @@ static int fetch(struct route *r, struct entry *e, struct form *form)
     struct span packed;
     if (content_holds(r, e)) {
         packed = span_of(e->content->bytes, e->content->n);
+        form->current = strcmp(e->content->judged_by, policy_hash(r->channel->policy)) == 0;
         return mask_unpack(packed, &r->arena, &form->judged, &form->json);
     }
     content_unref(e->content);
@@ -86,8 +88,25 @@ static int fetch(struct route *r, struct entry *e, struct form *form)
     return result == 0 ? mask_unpack(packed, &r->arena, &form->judged, &form->json) : result;
 }
 
+/* Judged by the policy of now; when that cannot be done the content goes behind the replacement
+ * text. */
+static int judge_now(struct route *r, struct entry *e, const struct json_doc *doc,
+                     struct form *form, bool *unjudged)
+{
+    *unjudged = (e->item.flags & STORE_ITEM_UNJUDGED) != 0;
+    if (*unjudged || form->current)
+        return 0;
+    int result = rejudge(r, e, doc, &form->judged);
+    if (result == 0 || result == SLUIS_ENOMEM)
+        return result;
+    *unjudged = true;
+    LOG(LOG_ALARM, "deliver", "unjudged", log_u64("serial", e->item.serial), log_error(result));
+    return 0;
+}
+
 static int render(struct route *r, struct entry *e, struct buffer *out)
 {
+    bool unjudged = false;
     struct form form = {.expired = false};
     struct json_doc doc;
     const struct deliver_deps *deps = &r->deliver->deps;
@@ -96,6 +115,8 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
     int result = fetch(r, e, &form);
     if (result == 0)
         result = json_scan(&doc, form.json, &r->arena, NULL);
+    if (result == 0)
+        result = judge_now(r, e, &doc, &form, &unjudged);
     if (result != 0)
         return result;
     const struct policy_route *policy = r->facts->policy;
@@ -109,7 +130,7 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
         .alias_key = r->alias_key,
         /* it goes back only to the tool that set it: the one there is */
         .keeps_tool_data = r->channel->route_count == 1,
-        .unjudged = (e->item.flags & STORE_ITEM_UNJUDGED) != 0,
+        .unjudged = unjudged,
         .expired = form.expired,
         .after_gap = e->after_gap,
     };
@@ -141,6 +162,7 @@ static int merge(struct route *r, struct lane *lane, unsigned units, struct buff
     for (unsigned i = 0; result == 0 && i < units; i++, e = e->lane_next) {
         struct span elements;
         buffer_clear(&unit);
+        arena_reset(&r->arena);
         result = render(r, e, &unit);
         if (result == 0)
             result = entry_elements(r, buffer_span(&unit), &elements);

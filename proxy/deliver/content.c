@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct content **bucket(struct deliver *d, uint64_t serial)
@@ -9,7 +10,8 @@ static struct content **bucket(struct deliver *d, uint64_t serial)
     return &d->contents[(serial * 0x9e3779b97f4a7c15ull >> 40) & (CONTENT_BUCKETS - 1)];
 }
 
-struct content *content_new(struct deliver *d, uint64_t serial, struct span packed)
+struct content *content_new(struct deliver *d, uint64_t serial, struct span packed,
+                            const char *judged_by)
 {
     if (packed.n == 0)
         return NULL;
@@ -26,6 +28,7 @@ struct content *content_new(struct deliver *d, uint64_t serial, struct span pack
     atomic_init(&c->forgotten, false);
     c->deliver = d;
     c->serial = serial;
+    snprintf(c->judged_by, sizeof(c->judged_by), "%s", judged_by);
     c->n = packed.n;
     memcpy(c->bytes, packed.p, packed.n);
     struct content **at = bucket(d, serial);

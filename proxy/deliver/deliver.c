@@ -244,9 +244,10 @@ static void on_offer(struct mail *mail)
     route_advance(r);
 }
 
-void deliver_offer(struct deliver *d, const struct store_item *item, struct span packed)
+void deliver_offer(struct deliver *d, const struct store_item *item, struct span packed,
+                   const char *judged_by)
 {
-    struct content *content = content_new(d, item->serial, packed);
+    struct content *content = content_new(d, item->serial, packed, judged_by);
     for (unsigned i = 0; i < item->route_count && i < STORE_ROUTES_MAX; i++) {
         struct route *r = find(d, item->routes[i]);
         struct offer *o = r ? malloc(sizeof(*o)) : NULL;

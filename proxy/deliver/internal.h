@@ -74,6 +74,7 @@ struct content {
     struct deliver *deliver;
     struct content *next; /* in its bucket of deliver->contents */
     uint64_t serial;
+    char judged_by[POLICY_HASH_HEX];
     size_t n;
     char bytes[];
 };
@@ -144,6 +145,7 @@ struct route {
     bool more;         /* the journal has more for the next turn */
     bool one_per_post; /* as the lanes are keyed; follows the configuration when nothing waits */
     struct arena arena;
+    struct detect_scratch *scratch;
 
     struct entry *queue_first, **queue_end;
     unsigned queue_count, pended_count, waiting_count;
@@ -234,7 +236,8 @@ void entry_drop(struct deliver *deliver, struct entry *entry);
 
 /* ---- content.c ---- */
 /* NULL: no memory, or the cap. */
-struct content *content_new(struct deliver *deliver, uint64_t serial, struct span packed);
+struct content *content_new(struct deliver *deliver, uint64_t serial, struct span packed,
+                            const char *judged_by);
 void content_unref(struct content *content);
 
 /* ---- lane.c ---- */
@@ -266,6 +269,12 @@ void refill_more(struct route *route);
 int64_t part_ends(struct route *route, struct entry *entry, uint8_t part);
 /* The body for `units` entries from the lane's first; SLUIS_EEXPIRED when the content is gone. */
 int compose_body(struct route *route, struct lane *lane, unsigned units, struct buffer *out);
+
+/* ---- rejudge.c ---- */
+/* Adds what the channel's policy of now finds in the text to what was found at intake. The messages
+ * before it are not looked at again: what only they explain stays as intake found it. */
+SLUIS_MUST_CHECK int rejudge(struct route *route, const struct entry *entry,
+                             const struct json_doc *doc, struct judged *judged);
 
 /* ---- attempt.c ---- */
 void attempt_next(struct route *route); /* starts what may start */

@@ -215,6 +215,8 @@ int route_new(struct deliver *d, uint16_t id, struct loop *loop, struct route **
     arena_init(&r->arena, 64u * 1024 * 1024);
     r->outcomes = calloc(OUTCOMES_MAX, sizeof(*r->outcomes));
     int result = r->outcomes ? keyring_cache_new(d->deps.keyring, &r->keys) : SLUIS_ENOMEM;
+    if (result == 0)
+        result = detect_scratch_new(&r->scratch);
     if (result != 0) {
         route_free(r);
         return result;
@@ -268,6 +270,7 @@ void route_free(struct route *r)
     sodium_memzero(r->alias_key, sizeof(r->alias_key));
     sodium_memzero(r->hash_key, sizeof(r->hash_key));
     sodium_memzero(r->id_key, sizeof(r->id_key));
+    detect_scratch_free(r->scratch);
     arena_free(&r->arena);
     free(r->outcomes);
     free(r->backoffs);

@@ -252,7 +252,8 @@ static void job_done(struct store_job *job)
             deliver_forget(deliver, m->row.serial);
         if (item->row.route_count > 0)
             deliver_offer(deliver, &item->written,
-                          item->original_gone ? SPAN_EMPTY : buffer_span(&item->packed));
+                          item->original_gone ? SPAN_EMPTY : buffer_span(&item->packed),
+                          policy_hash(item->channel->policy));
     }
     loop_post(item->owner->loop, &item->mail, on_committed);
 }

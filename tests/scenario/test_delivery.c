@@ -458,6 +458,50 @@ static void test_reload(void **state)
     close_world(&w);
 }
 
+/* The policy becomes stricter while messages wait, in memory or on disk: they go out by the new
+ * one, and keep what the old one found. */
+#define POLICY_WITH(detectors)                                                                     \
+    "policy: 1\nname: p\nactivity: proef\n" detectors                                              \
+    "profiles: {w: {default: redact, phone: keep}}\n"                                              \
+    "originals: [{keep: 24h, ground: AVG 6.1.e}]\nhistory: [{keep: 1y, ground: AVG 6.1.e}]\n"      \
+    "routes: {r0: {profile: w}, r1: {profile: w}, r2: {profile: w}}\n"
+
+static void test_stricter(void **state)
+{
+    (void)state;
+    for (unsigned restart = 0; restart < 2; restart++) {
+        struct world w = {.policy = POLICY_WITH("detect: {bsn: {from: 1}}\n")};
+        int status = 503;
+        open_world(&w, 1);
+        tool_set(&w.tools[0], tool_status, &status);
+        assert_int_equal(
+            world_send(&w, "31600000001", "wamid.a", "mijn bsn: 123456782 en NL91ABNA0417164300"),
+            200);
+        for (unsigned i = 0; tool_count(&w.tools[0]) == 0 && i < 500; i++)
+            world_sleep(10); /* it was tried once, by the policy of then */
+        assert_true(tool_saw(&w.tools[0], "123456782"));
+        if (restart)
+            world_down(&w, true);
+        w.policy = POLICY_WITH("detect: {bsn: {from: 0.5}, iban: off}\n");
+        if (restart)
+            world_up(&w);
+        else
+            world_reload(&w);
+        world_sleep(50); /* attempts under way with the old body */
+        unsigned before = tool_count(&w.tools[0]);
+        tool_set(&w.tools[0], NULL, NULL);
+        assert_true(tool_has(&w.tools[0], 1, 5000));
+        pthread_mutex_lock(&w.tools[0].lock);
+        for (unsigned i = before; i < w.tools[0].count; i++) {
+            assert_null(strstr(w.tools[0].got[i].body, "123456782"));
+            assert_null(strstr(w.tools[0].got[i].body, "NL91ABNA"));
+            assert_non_null(strstr(w.tools[0].got[i].body, "[BSN]"));
+        }
+        pthread_mutex_unlock(&w.tools[0].lock);
+        close_world(&w);
+    }
+}
+
 /* The customer takes a message back while it waits: what is delivered is what M may show. */
 static void test_revoke_waiting(void **state)
 {
@@ -496,7 +540,7 @@ int main(void)
         cmocka_unit_test(test_retry_after),    cmocka_unit_test(test_as_received),
         cmocka_unit_test(test_behind),         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_restart_parked), cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_revoke_waiting),
+        cmocka_unit_test(test_revoke_waiting), cmocka_unit_test(test_stricter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
