@@ -228,6 +228,9 @@ void item_submit(struct item *item);
 /* ---- past.c ---- */
 /* The message that a revoke means, when it is this person's own; SLUIS_ENOENT. */
 int past_target(struct item *item, struct store_item *target);
+/* For an item whose dedupe row may stand under any day: SLUIS_EEXIST when it does. SLUIS_EAGAIN: it
+ * is on its way to the store. */
+SLUIS_MUST_CHECK int past_seen(struct item *item);
 /* Part O or else M of a stored item, opened; *part says which. In the thread's arena. */
 int past_open(struct intake_thread *thread, struct store_read *read, const struct store_item *row,
               uint8_t *part, struct judged *judged, struct span *json);

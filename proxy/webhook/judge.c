@@ -315,10 +315,19 @@ static int identify(struct item *item, int64_t now)
     row->kind = item->unit.kind;
     row->taken_ms = now;
     row->at_ms = item->unit.at_ms > 0 ? item->unit.at_ms : now;
-    item->dedupe_day = (uint32_t)(row->at_ms / DAY_MS);
-    int r = item_dedupe_hash(item, item->dedupe_day);
-    if (row->at_ms > now + WEBHOOK_SKEW_MS)
+    bool ahead = row->at_ms > now + WEBHOOK_SKEW_MS;
+    if (ahead)
         row->at_ms = now; /* a clock that is ahead must not lengthen retention */
+    /* Its own day's key, so that a repetition finds it without a search. The key of a day long ago
+     * is destroyed, or will be before the repetitions end: then today's, after a search. */
+    uint32_t today = (uint32_t)(now / DAY_MS);
+    item->dedupe_day = (uint32_t)(row->at_ms / DAY_MS);
+    bool late = item->dedupe_day + 1 < today;
+    if (late)
+        item->dedupe_day = today;
+    int r = late || ahead ? past_seen(item) : 0;
+    if (r == 0)
+        r = item_dedupe_hash(item, item->dedupe_day);
     row->subject = item->subject.serial;
     if (r == 0) /* late, of a person who was erased since: not stored */
         r = subject_erased(item->owner->subjects, item->unit.contact, item->unit.user_id,
@@ -378,11 +387,14 @@ static void give_up(struct item *item, int result)
     struct intake_thread *t = item->owner;
     bool aside = is_permanent(result);
     if (item->subject.serial)
-        subject_settled(t->subjects, &item->subject, result);
+        subject_settled(t->subjects, &item->subject,
+                        result == SLUIS_EEXIST ? SLUIS_ENOENT : result);
     if (item->windowed && !aside)
         window_remove(t->windows, item->row.channel, item->row.subject, item->row.serial);
     if (result == SLUIS_EEXPIRED) {
         item_settled(item, ITEM_EXPIRED, 0);
+    } else if (result == SLUIS_EEXIST) { /* past_seen */
+        item_settled(item, ITEM_DUPLICATE, 0);
     } else if (aside) {
         drop_to_quarantine(item, "not_storable");
     } else {

@@ -28,7 +28,7 @@ int past_target(struct item *item, struct store_item *target)
     if (r != 0)
         return r;
     r = SLUIS_ENOENT;
-    uint32_t today = (uint32_t)(item->row.at_ms / DAY_MS);
+    uint32_t today = (uint32_t)(item->row.taken_ms / DAY_MS);
     for (uint32_t back = 0; r == SLUIS_ENOENT && back <= WEBHOOK_DEDUPE_DAYS && back <= today;
          back++) {
         struct record_id where;
@@ -44,6 +44,30 @@ int past_target(struct item *item, struct store_item *target)
     if (r == 0 && target->subject != item->subject.serial)
         r = SLUIS_ENOENT; /* somebody else's message: not this person's to take back */
     return r;
+}
+
+int past_seen(struct item *item)
+{
+    struct store_read *read;
+    struct store_item first;
+    struct record_id where;
+    int r = store_read_begin(item->owner->webhook->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = SLUIS_ENOENT;
+    for (uint32_t back = 0;
+         r == SLUIS_ENOENT && back <= WEBHOOK_DEDUPE_DAYS && back <= item->dedupe_day; back++) {
+        uint32_t day = item->dedupe_day - back;
+        r = item_dedupe_hash(item, day);
+        if (r == 0 && target_under_way(item, item->dedupe, day, &first))
+            r = SLUIS_EAGAIN;
+        if (r == 0)
+            r = store_get_dedupe(read, day, item->dedupe, &where);
+        if (r == 0)
+            r = SLUIS_EEXIST;
+    }
+    store_read_end(read);
+    return r == SLUIS_ENOENT ? 0 : r;
 }
 
 int past_open(struct intake_thread *t, struct store_read *read, const struct store_item *row,

@@ -418,6 +418,28 @@ static void test_late(void **state)
     close_world(&w);
 }
 
+/* Messages of long ago, by Meta's history or a clock that is off: once, however often they come. */
+static void test_old_once(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 1};
+    long long now = time(NULL);
+    open_world(&w);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(send_at(&w, PHONE, "wamid.o", "een maand oud", now - 30 * 86400), 200);
+        assert_int_equal(send_at(&w, PHONE, "wamid.w", "drie dagen oud", now - 3 * 86400), 200);
+        assert_int_equal(send_at(&w, PHONE, "wamid.f", "van morgen", now + 30 * 86400 + i), 200);
+    }
+    /* one that stands under another day's key than today's is searched for */
+    assert_int_equal(send_at(&w, PHONE, "wamid.y", "van gisteren", now - 86400), 200);
+    assert_int_equal(send_at(&w, PHONE, "wamid.y", "van gisteren", now - 4 * 86400), 200);
+    assert_true(tool_has(&w.tools[0], 4, 5000));
+    world_sleep(100);
+    assert_int_equal(tool_accepted(&w.tools[0]), 4);
+    assert_int_equal(leaves_with(&w, "deliver_intent"), 4);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_revoke_then_half),
         cmocka_unit_test(test_media),
         cmocka_unit_test(test_late),
+        cmocka_unit_test(test_old_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
