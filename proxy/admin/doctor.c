@@ -133,6 +133,7 @@ static int open_probe(struct admin_request *r, struct probe *p, const struct con
         result = tls_client_new(&tls, &p->tls, &diag);
     const struct client_config config = {.tls = p->tls,
                                          .resolver = r->admin->deps.resolver,
+                                         .private_allowed = route->private_allowed,
                                          .user_agent = "sluis/" SLUIS_VERSION " (doctor)",
                                          .connections = 1,
                                          .answer_ms = 10000};

@@ -290,10 +290,11 @@ static int open_client(struct route *r, const struct config_route *facts)
         result = tls_client_new(&config, &tls, &diag);
     }
     if (result == 0 && r->deliver->deps.resolver)
-        result = resolver_add(r->deliver->deps.resolver, url.host, facts->private_allowed);
+        result = resolver_add(r->deliver->deps.resolver, url.host);
     const struct client_config config = {
         .tls = tls,
         .resolver = r->deliver->deps.resolver,
+        .private_allowed = facts->private_allowed,
         .user_agent = "sluis/" SLUIS_VERSION,
         .connections = IN_FLIGHT_MAX,
         .waiting = IN_FLIGHT_MAX * 2,

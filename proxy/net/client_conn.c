@@ -341,7 +341,8 @@ static int resolve(struct client_conn *cc, enum client_failure *failure)
     struct resolver *resolver = cc->client->config.resolver;
     int n;
     if (resolver)
-        n = resolver_get(resolver, cc->origin->host, cc->addresses, RESOLVER_ADDRESSES_MAX);
+        n = resolver_get(resolver, cc->origin->host, cc->client->config.private_allowed,
+                         cc->addresses, RESOLVER_ADDRESSES_MAX);
     else
         n = resolver_numeric(cc->origin->host, &cc->addresses[0]) ? 1 : SLUIS_ENOENT;
     if (n == SLUIS_EAGAIN) {

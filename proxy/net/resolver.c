@@ -21,10 +21,9 @@
 
 struct host {
     char name[RESOLVER_HOST_SIZE];
-    bool private_allowed;
     bool in_flight;
-    int result; /* SLUIS_EAGAIN before the first look-up ended; 0 when there are addresses */
-    unsigned count;
+    int result;     /* SLUIS_EAGAIN before the first look-up ended; 0 when there are addresses */
+    unsigned count; /* of all that came, private ones too: who asks decides */
     struct sockaddr_storage addresses[RESOLVER_ADDRESSES_MAX];
     int64_t good_ms; /* of the last good answer */
     int64_t next_ms; /* when to look up again */
@@ -137,26 +136,22 @@ static int lookup_system(const char *host, struct sockaddr_storage *out, unsigne
 }
 
 /* Takes in what a look-up gave. Under the lock. */
-static void settle(struct host *host, struct sockaddr_storage *found, int n)
+static void settle(struct host *host, const struct sockaddr_storage *found, int n)
 {
     int64_t now = clock_mono_ms();
-    unsigned kept = 0;
     host->in_flight = false;
     if (n < 0) {
         host->next_ms = now + RESOLVER_RETRY_MS;
-        if (host->count == 0 && host->result != SLUIS_EDENIED)
+        if (host->count == 0)
             host->result = SLUIS_ENOENT;
         return;
     }
-    for (int i = 0; i < n; i++)
-        if (host->private_allowed || !resolver_is_private(&found[i]))
-            found[kept++] = found[i];
-    memcpy(host->addresses, found, kept * sizeof(*found));
-    host->count = kept;
-    /* A host that moved to a refused address is refused: its last good one no longer holds. */
-    host->result = kept ? 0 : SLUIS_EDENIED;
+    /* Also those of a host that moved to a private address: its last good one no longer holds. */
+    memcpy(host->addresses, found, (size_t)n * sizeof(*found));
+    host->count = (unsigned)n;
+    host->result = 0;
     host->good_ms = now;
-    host->next_ms = now + (kept ? RESOLVER_REFRESH_MS : RESOLVER_RETRY_MS);
+    host->next_ms = now + RESOLVER_REFRESH_MS;
 }
 
 static struct host *next_due(struct resolver *r, int64_t now, int64_t *wait_ms)
@@ -294,7 +289,7 @@ static struct host *find(struct resolver *r, const char *name)
 }
 
 /* Under the lock. */
-static int add(struct resolver *r, const char *name, bool private_allowed)
+static int add(struct resolver *r, const char *name)
 {
     size_t n = strlen(name);
     if (n == 0 || n >= RESOLVER_HOST_SIZE)
@@ -305,69 +300,59 @@ static int add(struct resolver *r, const char *name, bool private_allowed)
     if (!host)
         return SLUIS_ENOMEM;
     memcpy(host->name, name, n);
-    host->private_allowed = private_allowed;
     host->result = SLUIS_EAGAIN;
-    if (resolver_numeric(name, &host->addresses[0])) {
-        host->count = 1;
-        host->next_ms = INT64_MAX; /* never looked up */
-    }
     r->hosts[r->host_count++] = host;
     pthread_cond_signal(&r->work);
     return 0;
 }
 
-int resolver_add(struct resolver *r, const char *name, bool private_allowed)
+int resolver_add(struct resolver *r, const char *name)
 {
+    struct sockaddr_storage unused;
     int result = 0;
+    if (resolver_numeric(name, &unused))
+        return 0; /* never looked up */
     pthread_mutex_lock(&r->lock);
-    struct host *host = find(r, name);
-    if (!host) {
-        result = add(r, name, private_allowed);
-    } else {
-        if (host->private_allowed != private_allowed) {
-            host->private_allowed = private_allowed;
-            if (host->next_ms != INT64_MAX) {
-                host->result = SLUIS_EAGAIN; /* judged anew */
-                host->count = 0;
-                host->next_ms = 0;
-            }
-        }
+    if (find(r, name))
         pthread_cond_signal(&r->work);
-    }
+    else
+        result = add(r, name);
     pthread_mutex_unlock(&r->lock);
     return result;
 }
 
-static int known(const struct host *host, struct sockaddr_storage *out, unsigned most)
+/* Copies what this caller may use. */
+static int give(const struct sockaddr_storage *all, unsigned count, bool private_allowed,
+                struct sockaddr_storage *out, unsigned most)
 {
-    if (host->next_ms == INT64_MAX) {
-        if (!host->private_allowed && resolver_is_private(&host->addresses[0]))
-            return SLUIS_EDENIED;
-    } else if (host->result) {
-        return host->result;
-    } else if (clock_mono_ms() - host->good_ms > RESOLVER_LAST_GOOD_MS) {
-        return SLUIS_ENOENT;
-    }
-    unsigned n = host->count < most ? host->count : most;
-    memcpy(out, host->addresses, n * sizeof(*out));
-    return (int)n;
+    unsigned n = 0;
+    for (unsigned i = 0; i < count && n < most; i++)
+        if (private_allowed || !resolver_is_private(&all[i]))
+            out[n++] = all[i];
+    return n ? (int)n : SLUIS_EDENIED;
 }
 
-int resolver_get(struct resolver *r, const char *name, struct sockaddr_storage *out, unsigned most)
+int resolver_get(struct resolver *r, const char *name, bool private_allowed,
+                 struct sockaddr_storage *out, unsigned most)
 {
+    struct sockaddr_storage numeric;
     int result;
     if (most == 0)
         return SLUIS_EINVAL;
+    if (resolver_numeric(name, &numeric))
+        return give(&numeric, 1, private_allowed, out, most);
     pthread_mutex_lock(&r->lock);
-    struct host *host = find(r, name);
-    if (host) {
-        result = known(host, out, most);
-    } else if (resolver_numeric(name, out)) {
-        result = 1;
-    } else {
-        result = add(r, name, false);
+    const struct host *host = find(r, name);
+    if (!host) {
+        result = add(r, name);
         if (result == 0)
             result = SLUIS_EAGAIN;
+    } else if (host->result) {
+        result = host->result;
+    } else if (clock_mono_ms() - host->good_ms > RESOLVER_LAST_GOOD_MS) {
+        result = SLUIS_ENOENT;
+    } else {
+        result = give(host->addresses, host->count, private_allowed, out, most);
     }
     pthread_mutex_unlock(&r->lock);
     return result;

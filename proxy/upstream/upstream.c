@@ -26,6 +26,7 @@ static const char *const meta_hosts[] = {".facebook.com", ".fbsbx.com", ".fbcdn.
 /* Plain http has no context and shares the client of the system's CAs. */
 struct upstream_client {
     char *ca_file; /* NULL: the system's */
+    bool private_allowed;
     struct tls_context *tls;
     struct client *client;
 };
@@ -96,8 +97,10 @@ static bool same_ca(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static int open_client(struct upstream *u, struct upstream_client *c, const char *ca_file)
+static int open_client(struct upstream *u, struct upstream_client *c,
+                       const struct config_upstream *facts)
 {
+    const char *ca_file = facts->ca_file;
     struct diag diag = {.text = ""};
     const struct tls_client_config tls = {.ca_file = ca_file};
     int r = tls_client_new(&tls, &c->tls, &diag);
@@ -105,6 +108,7 @@ static int open_client(struct upstream *u, struct upstream_client *c, const char
         LOG(LOG_ERROR, "upstream", "tls", log_error(r));
     const struct client_config config = {.tls = c->tls,
                                          .resolver = u->resolver,
+                                         .private_allowed = facts->private_allowed,
                                          .user_agent = UPSTREAM_USER_AGENT,
                                          .connect_ms = UPSTREAM_CONNECT_MS,
                                          .answer_ms = UPSTREAM_ANSWER_MS};
@@ -112,19 +116,21 @@ static int open_client(struct upstream *u, struct upstream_client *c, const char
         r = client_new(u->loop, &config, &c->client);
     if (r == 0 && ca_file && !(c->ca_file = strdup(ca_file)))
         r = SLUIS_ENOMEM;
+    c->private_allowed = facts->private_allowed;
     return r;
 }
 
-/* One client per CA. Media come from many hosts: origins are the client's own matter, and it
- * forgets those it has no connection to. */
+/* One client per CA and leave to go to private addresses. Media come from many hosts: origins are
+ * the client's own matter, and it forgets those it has no connection to. */
 static int client_for(struct upstream *u, const struct config_upstream *facts,
                       const struct client_url *url, struct client **out)
 {
-    int r = u->resolver ? resolver_add(u->resolver, url->host, facts->private_allowed) : 0;
+    int r = u->resolver ? resolver_add(u->resolver, url->host) : 0;
     if (r != 0)
         return r;
     for (unsigned i = 0; i < u->count; i++) {
-        if (same_ca(u->clients[i].ca_file, facts->ca_file)) {
+        if (same_ca(u->clients[i].ca_file, facts->ca_file) &&
+            u->clients[i].private_allowed == facts->private_allowed) {
             *out = u->clients[i].client;
             return 0;
         }
@@ -133,7 +139,7 @@ static int client_for(struct upstream *u, const struct config_upstream *facts,
         return SLUIS_ELIMIT;
     struct upstream_client *c = &u->clients[u->count];
     memset(c, 0, sizeof(*c));
-    r = open_client(u, c, facts->ca_file);
+    r = open_client(u, c, facts);
     if (r != 0) {
         if (c->client)
             client_free(c->client);

@@ -18,7 +18,8 @@ struct client;
 
 struct client_config {
     struct tls_context *tls;     /* for https */
-    struct resolver *resolver;   /* shared, or NULL: numeric hosts only */
+    struct resolver *resolver;   /* shared, or NULL: numeric hosts only, private ones too */
+    bool private_allowed;        /* its requests may go to private addresses */
     const char *user_agent;      /* sent with every request */
     unsigned connections;        /* per origin [32]; more requests wait in order */
     unsigned waiting;            /* requests waiting per origin before SLUIS_ELIMIT [1024] */

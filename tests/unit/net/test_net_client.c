@@ -104,9 +104,10 @@ static struct bed *bed_new(const struct client_config *tune)
         config = *tune;
     assert_int_equal(tls_client_new(&tls, &bed->tls, &diag), 0);
     assert_int_equal(resolver_new(&bed->resolver), 0);
-    assert_int_equal(resolver_add(bed->resolver, "localhost", true), 0);
+    assert_int_equal(resolver_add(bed->resolver, "localhost"), 0);
     config.tls = bed->tls;
     config.resolver = bed->resolver;
+    config.private_allowed = true;
     assert_int_equal(loop_new(&bed->loop, 1), 0);
     assert_int_equal(client_new(bed->loop, &config, &bed->client), 0);
     assert_int_equal(loop_start(bed->loop), 0);

@@ -44,7 +44,7 @@ static int lookup(const char *host, struct sockaddr_storage *out, unsigned most,
 static int settled(struct resolver *r, const char *host, struct sockaddr_storage *out)
 {
     for (int i = 0; i < 500; i++) {
-        int n = resolver_get(r, host, out, RESOLVER_ADDRESSES_MAX);
+        int n = resolver_get(r, host, false, out, RESOLVER_ADDRESSES_MAX);
         if (n != SLUIS_EAGAIN)
             return n;
         sleep_ms(5);
@@ -130,23 +130,30 @@ static void private_needs_leave(void **state)
     struct sockaddr_storage a[RESOLVER_ADDRESSES_MAX];
     struct resolver *r;
     assert_int_equal(resolver_new_with(lookup, &fake, &r), 0);
-    assert_int_equal(resolver_add(r, "intern", false), 0);
+    assert_int_equal(resolver_add(r, "intern"), 0);
     assert_int_equal(settled(r, "intern", a), SLUIS_EDENIED);
-    assert_int_equal(resolver_add(r, "intern", true), 0);
-    assert_int_equal(settled(r, "intern", a), 2);
-    assert_string_equal(text_of(&a[0]), "10.0.0.5");
-    assert_int_equal(resolver_add(r, "intern", false), 0);
-    assert_int_equal(settled(r, "intern", a), SLUIS_EDENIED);
+    /* The leave of one caller is not another's, in whatever order they ask. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(resolver_get(r, "intern", true, a, RESOLVER_ADDRESSES_MAX), 2);
+        assert_string_equal(text_of(&a[0]), "10.0.0.5");
+        assert_int_equal(resolver_add(r, "intern"), 0);
+        assert_int_equal(resolver_get(r, "intern", false, a, 1), SLUIS_EDENIED);
+    }
+    assert_int_equal(atomic_load(&fake.calls), 1);
     /* Mixed: only what may be used is given. */
     atomic_store(&fake.answer, "127.0.0.1 157.240.1.1 ::1");
     assert_int_equal(settled(r, "mixed", a), 1); /* nobody added it */
     assert_string_equal(text_of(&a[0]), "157.240.1.1");
-    /* Numeric hosts. */
-    assert_int_equal(resolver_get(r, "127.0.0.1", a, 1), 1);
-    assert_int_equal(resolver_add(r, "127.0.0.2", false), 0);
-    assert_int_equal(resolver_get(r, "127.0.0.2", a, 1), SLUIS_EDENIED);
-    assert_int_equal(resolver_add(r, "127.0.0.2", true), 0);
-    assert_int_equal(resolver_get(r, "127.0.0.2", a, 1), 1);
+    assert_int_equal(resolver_get(r, "mixed", true, a, RESOLVER_ADDRESSES_MAX), 3);
+    /* Numeric hosts, added or not. */
+    static const char *const inside[] = {"127.0.0.1", "169.254.169.254", "::1", "fe80::1"};
+    for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+        assert_int_equal(resolver_get(r, inside[i], false, a, 1), SLUIS_EDENIED);
+        assert_int_equal(resolver_add(r, inside[i]), 0);
+        assert_int_equal(resolver_get(r, inside[i], false, a, 1), SLUIS_EDENIED);
+        assert_int_equal(resolver_get(r, inside[i], true, a, 1), 1);
+    }
+    assert_int_equal(resolver_get(r, "157.240.1.1", false, a, 1), 1);
     resolver_free(r);
     sleep_ms(50);
 }
@@ -156,7 +163,7 @@ static void turn(struct resolver *r, struct fake *fake, int64_t shift_ms)
 {
     int before = atomic_load(&fake->calls);
     clock_test_shift(shift_ms);
-    assert_int_equal(resolver_add(r, "host", false), 0);
+    assert_int_equal(resolver_add(r, "host"), 0);
     for (int i = 0; i < 400 && atomic_load(&fake->calls) == before; i++)
         sleep_ms(5);
     assert_int_not_equal(atomic_load(&fake->calls), before);
@@ -170,34 +177,34 @@ static void refreshed_and_last_good(void **state)
     struct sockaddr_storage a[RESOLVER_ADDRESSES_MAX];
     struct resolver *r;
     assert_int_equal(resolver_new_with(lookup, &fake, &r), 0);
-    assert_int_equal(resolver_add(r, "host", false), 0);
+    assert_int_equal(resolver_add(r, "host"), 0);
     assert_int_equal(settled(r, "host", a), 1);
     assert_int_equal(atomic_load(&fake.calls), 1);
     /* Asking does not look up. */
     for (int i = 0; i < 100; i++)
-        assert_int_equal(resolver_get(r, "host", a, 1), 1);
+        assert_int_equal(resolver_get(r, "host", false, a, 1), 1);
     assert_int_equal(atomic_load(&fake.calls), 1);
     /* A minute later it is looked up ahead of need, and a change is seen. */
     atomic_store(&fake.answer, "157.240.1.2");
     turn(r, &fake, 61 * 1000);
-    assert_int_equal(resolver_get(r, "host", a, 1), 1);
+    assert_int_equal(resolver_get(r, "host", false, a, 1), 1);
     assert_string_equal(text_of(&a[0]), "157.240.1.2");
     /* Look-ups fail: the last good answer serves for an hour, no longer. */
     atomic_store(&fake.answer, NULL);
     turn(r, &fake, 61 * 1000);
-    assert_int_equal(resolver_get(r, "host", a, 1), 1);
+    assert_int_equal(resolver_get(r, "host", false, a, 1), 1);
     turn(r, &fake, 55 * 60 * 1000);
-    assert_int_equal(resolver_get(r, "host", a, 1), 1);
+    assert_int_equal(resolver_get(r, "host", false, a, 1), 1);
     turn(r, &fake, 6 * 60 * 1000);
-    assert_int_equal(resolver_get(r, "host", a, 1), SLUIS_ENOENT);
+    assert_int_equal(resolver_get(r, "host", false, a, 1), SLUIS_ENOENT);
     /* And back. */
     atomic_store(&fake.answer, "157.240.1.3");
     turn(r, &fake, 10 * 1000);
-    assert_int_equal(resolver_get(r, "host", a, 1), 1);
+    assert_int_equal(resolver_get(r, "host", false, a, 1), 1);
     /* It moves to an inside address: refused at once, last good or not. */
     atomic_store(&fake.answer, "127.0.0.1");
     turn(r, &fake, 61 * 1000);
-    assert_int_equal(resolver_get(r, "host", a, 1), SLUIS_EDENIED);
+    assert_int_equal(resolver_get(r, "host", false, a, 1), SLUIS_EDENIED);
     resolver_free(r);
     sleep_ms(50);
 }
@@ -211,19 +218,19 @@ static void failing_and_bounded(void **state)
     char name[16];
     assert_int_equal(resolver_new_with(lookup, &fake, &r), 0);
     int64_t start = now_ms();
-    assert_int_equal(resolver_get(r, "slow", a, 1), SLUIS_EAGAIN); /* never blocks */
+    assert_int_equal(resolver_get(r, "slow", false, a, 1), SLUIS_EAGAIN); /* never blocks */
     assert_true(now_ms() - start < 25);
     /* The same host is asked for once at a time, however often it is wanted. */
     for (int i = 0; i < 10; i++)
-        assert_int_equal(resolver_add(r, "slow", false), 0);
+        assert_int_equal(resolver_add(r, "slow"), 0);
     assert_int_equal(settled(r, "slow", a), SLUIS_ENOENT);
     assert_int_equal(atomic_load(&fake.most_running), 1);
     for (unsigned i = 1; i < RESOLVER_HOSTS_MAX; i++) {
         snprintf(name, sizeof(name), "h%u", i);
-        assert_int_equal(resolver_add(r, name, false), 0);
+        assert_int_equal(resolver_add(r, name), 0);
     }
-    assert_int_equal(resolver_add(r, "one-more", false), SLUIS_ELIMIT);
-    assert_int_equal(resolver_get(r, "one-more", a, 1), SLUIS_ELIMIT);
+    assert_int_equal(resolver_add(r, "one-more"), SLUIS_ELIMIT);
+    assert_int_equal(resolver_get(r, "one-more", false, a, 1), SLUIS_ELIMIT);
     /* Freed while look-ups run: the threads see to the rest. */
     resolver_free(r);
     sleep_ms(200);
@@ -236,10 +243,9 @@ static void of_the_system(void **state)
     struct sockaddr_storage a[RESOLVER_ADDRESSES_MAX];
     struct resolver *r;
     assert_int_equal(resolver_new(&r), 0);
-    assert_int_equal(resolver_add(r, "localhost", false), 0);
+    assert_int_equal(resolver_add(r, "localhost"), 0);
     assert_int_equal(settled(r, "localhost", a), SLUIS_EDENIED);
-    assert_int_equal(resolver_add(r, "localhost", true), 0);
-    assert_true(settled(r, "localhost", a) >= 1);
+    assert_true(resolver_get(r, "localhost", true, a, 1) == 1);
     resolver_free(r);
     sleep_ms(50);
 }
