@@ -93,7 +93,7 @@ static void run(struct bed *bed, struct outcome *o, const struct client_request 
     finish(o);
 }
 
-static struct bed *bed_new(const struct client_config *tune)
+static struct bed *bed_make(const struct client_config *tune, bool private_allowed)
 {
     struct bed *bed = calloc(1, sizeof(*bed));
     struct client_config config = {
@@ -107,11 +107,16 @@ static struct bed *bed_new(const struct client_config *tune)
     assert_int_equal(resolver_add(bed->resolver, "localhost"), 0);
     config.tls = bed->tls;
     config.resolver = bed->resolver;
-    config.private_allowed = true;
+    config.private_allowed = private_allowed;
     assert_int_equal(loop_new(&bed->loop, 1), 0);
     assert_int_equal(client_new(bed->loop, &config, &bed->client), 0);
     assert_int_equal(loop_start(bed->loop), 0);
     return bed;
+}
+
+static struct bed *bed_new(const struct client_config *tune)
+{
+    return bed_make(tune, true);
 }
 
 static void bed_free(struct bed *bed)
@@ -539,6 +544,29 @@ static void tls_failures(void **state)
     raw_stop(&raw);
 }
 
+/* Without leave for private addresses nothing is connected to, by name or by number. */
+static void private_addresses(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"localhost", "127.0.0.1"};
+    struct raw raw;
+    struct outcome o;
+    struct bed *bed = bed_make(NULL, false);
+    struct script s = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"};
+    raw_start(&raw, &s, 1);
+    for (int i = 0; i < 2; i++) {
+        struct client_url url = url_of(false, hosts[i], raw.port, "/");
+        struct client_request r = {.method = HTTP_GET, .url = &url};
+        run(bed, &o, &r);
+        assert_int_equal(o.answer.error, SLUIS_EDENIED);
+        assert_int_equal(o.answer.failure, CLIENT_FAIL_RESOLVE);
+        assert_false(o.answer.sent);
+    }
+    bed_free(bed);
+    raw_stop(&raw);
+    assert_int_equal(atomic_load(&raw.requests), 0);
+}
+
 static void not_reachable(void **state)
 {
     (void)state;
@@ -727,6 +755,7 @@ int main(void)
         cmocka_unit_test(stale_connection),
         cmocka_unit_test(unsolicited),
         cmocka_unit_test(tls_failures),
+        cmocka_unit_test(private_addresses),
         cmocka_unit_test(not_reachable),
         cmocka_unit_test(line_breaks_are_refused),
         cmocka_unit_test(own_server),
