@@ -142,6 +142,7 @@ struct remask {
     struct store_item row;
     bool has_o, has_m; /* what is written; an O that may not be kept any more is deleted */
     struct record_id record_o, record_m;
+    bool gone; /* it could not be masked anew: both parts are deleted */
     struct buffer packed; /* the new part O, for whoever masks it once more */
     struct buffer sealed_o, sealed_m;
 };

@@ -116,7 +116,7 @@ static int mask_back(struct item *item, const struct before *before, const struc
             if (back[i].back == k && n < MASK_FINDINGS_MAX)
                 found[n++] = back[i];
         int r = n ? remask_add(item, before->from[k - 1], found, n) : 0;
-        if (r == SLUIS_ECRYPTO) /* damaged: nobody will ever read it */
+        if (r == SLUIS_ECRYPTO) /* its journal block is damaged: nobody will ever find its parts */
             LOG(LOG_ALARM, "webhook", "not_remasked",
                 log_u64("serial", before->from[k - 1]->serial), log_error(r));
         else if (r != 0)

@@ -28,7 +28,9 @@ void remask_run(struct store_txn *txn, const struct remask *list)
             store_put_record(txn, &m->record_o, buffer_span(&m->sealed_o));
         else if (m->row.cls_o)
             store_delete_record(txn, &m->record_o);
-        if (m->has_m)
+        if (m->gone && m->row.cls_m)
+            store_delete_record(txn, &m->record_m);
+        else if (m->has_m)
             store_put_record(txn, &m->record_m, buffer_span(&m->sealed_m));
     }
 }
@@ -61,6 +63,8 @@ static int find_earlier(struct item *item, uint64_t serial, struct earlier *out)
             packed = buffer_span(&i->packed);
         }
     }
+    if (m && m->gone)
+        return SLUIS_ENOENT;
     if (m) {
         out->row = m->row;
         packed = buffer_span(&m->packed);
@@ -200,7 +204,22 @@ static int put_on_record(struct item *item, const struct earlier *e)
 
 static bool is_permanent(int error)
 {
-    return error == SLUIS_EINVAL || error == SLUIS_ELIMIT || error == SLUIS_EJUDGE;
+    return error == SLUIS_EINVAL || error == SLUIS_ELIMIT || error == SLUIS_EJUDGE ||
+           error == SLUIS_ECRYPTO;
+}
+
+/* It holds half of a value and cannot be masked: nobody may read it any more. */
+static void remove_both(const struct earlier *e, struct remask *m, int why)
+{
+    const struct store_item *row = &e->row;
+    m->row = *row;
+    m->record_o = (struct record_id){row->cls_o, row->bucket_o, row->subject, row->serial, 'O'};
+    m->record_m = (struct record_id){row->cls_m, row->bucket_m, row->subject, row->serial, 'M'};
+    m->has_o = m->has_m = false;
+    m->gone = true;
+    buffer_clear(&m->packed);
+    LOG(LOG_ALARM, "webhook", "not_remasked", log_u64("serial", row->serial),
+        log_word("action", "deleted"), log_error(why));
 }
 
 int remask_add(struct item *item, const struct window_message *message,
@@ -211,11 +230,12 @@ int remask_add(struct item *item, const struct window_message *message,
     if (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED)
         return 0; /* nothing of it is left to mask */
     bool hidden = false;
+    int unreadable = is_permanent(r) && e.row.serial ? r : 0;
     if (r == 0) {
         r = place_findings(item, &e, message, findings, n);
         hidden = is_permanent(r);
     }
-    if (r != 0 && !hidden)
+    if (r != 0 && !hidden && !unreadable)
         return r;
     struct remask *m = (struct remask *)find_in(item->remasks, message->serial);
     bool again = m != NULL;
@@ -229,9 +249,13 @@ int remask_add(struct item *item, const struct window_message *message,
         m->next = item->remasks;
         item->remasks = m;
     }
-    r = make(item, &e, m, hidden);
-    if (!hidden && is_permanent(r))
+    r = unreadable ? unreadable : make(item, &e, m, hidden);
+    if (!hidden && !unreadable && is_permanent(r))
         r = make(item, &e, m, true);
+    if (is_permanent(r)) {
+        remove_both(&e, m, r);
+        r = 0;
+    }
     if (r == 0 && !again) {
         LOG(LOG_INFO, "webhook", "remasked", log_u64("serial", message->serial),
             log_u64("by", item->row.serial));

@@ -4,6 +4,8 @@
 #include "sluis/base/encode.h"
 #include "sluis/mask.h"
 
+#include "../unit/store/support.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -223,6 +225,36 @@ static void test_repeated_half(void **state)
         assert_null(strstr(json, "643 00"));
     }
     assert_int_equal(leaves_with(&w, "deliver_intent"), 2);
+    close_world(&w);
+}
+
+static int damage(struct store_txn *txn, void *ctx)
+{
+    store_put_record(txn, ctx, SPAN("this is no sealed record"));
+    return store_txn_error(txn);
+}
+
+/* The first half cannot be opened, so not masked anew: no part of it stays. */
+static void test_half_damaged(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 1};
+    char json[4096];
+    long long now = time(NULL);
+    open_world(&w);
+    assert_int_equal(send_at(&w, PHONE, "wamid.a", HALF_A, now), 200);
+    struct store_read *read;
+    struct find_item f = {.nth = 0};
+    assert_int_equal(store_read_begin(w.store, &read), 0);
+    assert_int_equal(store_each_item(read, 1, nth_item, &f), 0);
+    store_read_end(read);
+    struct record_id id = {f.item.cls_o, f.item.bucket_o, f.item.subject, f.item.serial, 'O'};
+    assert_int_equal(test_run(w.store, damage, &id), 0);
+    assert_int_equal(send_at(&w, PHONE, "wamid.b", HALF_B, now + 1), 200);
+    assert_int_equal(stored(&w, 0, 'M', json, sizeof(json), NULL), -1);
+    assert_int_equal(stored(&w, 0, 'O', json, sizeof(json), NULL), -1);
+    assert_int_equal(stored(&w, 1, 'M', json, sizeof(json), NULL), 0);
+    assert_null(strstr(json, "643 00"));
     close_world(&w);
 }
 
@@ -448,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_halves_restart),
         cmocka_unit_test(test_halves_one_post),
         cmocka_unit_test(test_repeated_half),
+        cmocka_unit_test(test_half_damaged),
         cmocka_unit_test(test_never),
         cmocka_unit_test(test_sent),
         cmocka_unit_test(test_revoke),
