@@ -1,6 +1,8 @@
 /* What was judged is sealed, put on record, committed in one job, and offered to delivery. */
 #include "internal.h"
 
+#include "sluis/base/log.h"
+
 #define ITEM_OF_JOB(j) ((struct item *)((char *)(j)-offsetof(struct item, job)))
 
 static struct webhook *webhook_of(const struct item *item)
@@ -16,7 +18,15 @@ static int seal_part(struct item *item, uint8_t part, const struct retention_pla
     *id =
         (struct record_id){place->cls, place->bucket, item->subject.serial, item->row.serial, part};
     buffer_clear(out);
-    return record_seal(item->owner->keys, 0, id, 0, plain, out);
+    int r = record_seal(item->owner->keys, 0, id, 0, plain, out);
+    if (r == SLUIS_EEXPIRED) {
+        /* The bucket lies ahead and yet its key is gone: a clock that ran ahead was believed. Not
+         * this message's end: Meta keeps it (503) until a person has looked. */
+        LOG(LOG_ALARM, "webhook", "no_key_for_living_bucket", log_u64("class", place->cls),
+            log_u64("bucket", place->bucket));
+        r = SLUIS_ESEALED;
+    }
+    return r;
 }
 
 int render_storage(struct intake_thread *t, const struct config_channel *channel,

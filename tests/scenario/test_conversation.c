@@ -450,6 +450,25 @@ static void test_late(void **state)
     close_world(&w);
 }
 
+/* A clock that ran ahead was believed and buckets that still lie ahead lost their keys: nothing is
+ * answered 200 and dropped; Meta keeps it until somebody has looked. */
+static void test_no_key(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 1};
+    open_world(&w);
+    assert_int_equal(world_send(&w, PHONE, "wamid.a", "eerst"), 200);
+    assert_true(tool_has(&w.tools[0], 1, 3000));
+    for (uint16_t cls = 1; cls < STORE_CLASSES_MAX; cls++) {
+        const struct keyring_leaf leaf = {KEYRING_TIME, true, cls, 60000000};
+        assert_int_equal(keyring_puncture(w.keyring, &leaf, 1), 0);
+    }
+    assert_int_equal(world_send(&w, PHONE, "wamid.b", "daarna"), 503);
+    world_sleep(100);
+    assert_int_equal(tool_accepted(&w.tools[0]), 1);
+    close_world(&w);
+}
+
 /* Messages of long ago, by Meta's history or a clock that is off: once, however often they come. */
 static void test_old_once(void **state)
 {
@@ -488,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_revoke_then_half),
         cmocka_unit_test(test_media),
         cmocka_unit_test(test_late),
+        cmocka_unit_test(test_no_key),
         cmocka_unit_test(test_old_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
