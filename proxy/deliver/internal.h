@@ -224,6 +224,8 @@ bool route_has_room(const struct route *route);
 /* Outcomes can be noted for `n` more. */
 bool route_can_settle(const struct route *route, unsigned n);
 void route_settle(struct route *route, struct entry *entry, enum outcome outcome);
+/* A pending row that waits for an item which the journal has no more: expired. */
+void route_settle_lost(struct route *route, const struct store_pending *pending);
 void route_advance(struct route *route); /* cursor, pending rows, flush, refill, attempts */
 void route_wake(struct route *route);    /* a tick is due */
 void route_pause(struct route *route, int how, const char *why);

@@ -8,6 +8,7 @@ struct walk {
     struct store_read *read;
     unsigned taken, walked;
     bool more; /* the journal has more than was taken */
+    bool lost; /* a waiting row without an item */
     int error;
 };
 
@@ -56,8 +57,10 @@ static int take_pending(void *ctx, const struct store_pending *p)
     r->parked += p->state == STORE_PENDING_PARKED;
     r->expired += p->state == STORE_PENDING_EXPIRED;
     int result = store_get_item(w->read, p->serial, &item);
-    if (result == SLUIS_ENOENT)
-        return 0; /* its journal block was purged: nothing is left to deliver */
+    if (result == SLUIS_ENOENT) { /* its journal block was purged: nothing is left to deliver */
+        w->lost |= p->state == STORE_PENDING_WAITING;
+        return 0;
+    }
     if (result == 0 && item.order > r->cursor) {
         if (item.order > r->pended_to)
             r->pended_to = item.order;
@@ -68,6 +71,17 @@ static int take_pending(void *ctx, const struct store_pending *p)
     }
     w->error = result;
     return result != 0;
+}
+
+/* After the rest has succeeded: a start that is tried again must not count them twice. */
+static int take_lost(void *ctx, const struct store_pending *p)
+{
+    struct walk *w = ctx;
+    struct store_item item;
+    if (p->state == STORE_PENDING_WAITING &&
+        store_get_item(w->read, p->serial, &item) == SLUIS_ENOENT)
+        route_settle_lost(w->route, p);
+    return 0;
 }
 
 static int find_row(void *ctx, const struct store_pending *p)
@@ -131,9 +145,11 @@ int refill_start(struct route *r)
     r->pended_to = r->parked = r->expired = 0;
     if (result == 0)
         result = store_each_pending(w.read, r->id, 0, take_pending, &w);
+    result = result < 0 ? result : w.error;
+    if (result == 0 && w.lost)
+        result = store_each_pending(w.read, r->id, 0, take_lost, &w);
     store_read_end(w.read);
     r->behind = r->more = true;
-    result = result < 0 ? result : w.error;
     if (result != 0)
         route_drop_entries(r); /* a later try starts afresh */
     return result;

@@ -113,6 +113,20 @@ void route_settle(struct route *r, struct entry *e, enum outcome outcome)
     entry_drop(r->deliver, e);
 }
 
+void route_settle_lost(struct route *r, const struct store_pending *p)
+{
+    if (!route_can_settle(r, 1))
+        return; /* the row stays for the next start */
+    const struct entry e = {.item = {.serial = p->serial, .order = r->cursor},
+                            .outcome = OUTCOME_EXPIRED,
+                            .pended = true,
+                            .attempts = p->attempts,
+                            .last_status = p->last_status};
+    deliver_count(r->deliver, D_EXPIRED, 1);
+    r->expired++;
+    note_outcome(r, &e);
+}
+
 /* Settled heads leave; a head that holds up many followers is pended. */
 static void advance_queue(struct route *r)
 {

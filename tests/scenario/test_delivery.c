@@ -1,6 +1,8 @@
 /* Delivery to tools that misbehave, over the real rooms and sockets; back-offs are milliseconds. */
 #include "world.h"
 
+#include "../unit/store/support.h"
+
 #include "sluis/base/clock.h"
 
 #include <setjmp.h>
@@ -458,6 +460,42 @@ static void test_reload(void **state)
     close_world(&w);
 }
 
+static int put_waiting(struct store_txn *txn, void *ctx)
+{
+    const struct store_pending row = {
+        .route = *(uint16_t *)ctx, .serial = 999999, .state = STORE_PENDING_WAITING, .attempts = 7};
+    store_put_pending(txn, &row);
+    return store_txn_error(txn);
+}
+static int count_expired(void *ctx, const struct store_pending *p)
+{
+    *(unsigned *)ctx += p->serial == 999999 && p->state == STORE_PENDING_EXPIRED;
+    return 0;
+}
+
+/* Its journal block was purged while it waited: it ends as expired, once, in sight. */
+static void test_lost(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 0};
+    struct store_read *read;
+    open_world(&w, 1);
+    uint16_t route = world_status(&w, 0).route;
+    assert_int_equal(test_run(w.store, put_waiting, &route), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned rows = 0;
+        world_down(&w, true);
+        world_up(&w);
+        world_sleep(600); /* the flush */
+        assert_int_equal(world_status(&w, 0).expired, 1);
+        assert_int_equal(store_read_begin(w.store, &read), 0);
+        assert_int_equal(store_each_pending(read, route, 0, count_expired, &rows), 0);
+        store_read_end(read);
+        assert_int_equal(rows, 1);
+    }
+    close_world(&w);
+}
+
 /* The policy becomes stricter while messages wait, in memory or on disk: they go out by the new
  * one, and keep what the old one found. */
 #define POLICY_WITH(detectors)                                                                     \
@@ -541,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_behind),         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_restart_parked), cmocka_unit_test(test_reload),
         cmocka_unit_test(test_revoke_waiting), cmocka_unit_test(test_stricter),
+        cmocka_unit_test(test_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
