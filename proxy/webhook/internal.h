@@ -169,6 +169,9 @@ struct item {
     } leaf[ITEM_LEAVES_MAX];
     unsigned leaf_count;
     struct record_id revoked; /* the message that a revoke takes back; class 0: it has no part O */
+    bool awaits; /* a revoke whose message is not there yet */
+    uint32_t await_day;
+    uint8_t awaited[2][STORE_HASH_BYTES]; /* by the keys of that day and of the day before */
     struct remask *remasks;
     uint8_t media[ITEM_MEDIA_MAX][MEDIA_KEY_BYTES];
     unsigned media_count;
@@ -227,8 +230,11 @@ int item_log_intents(struct item *item, const struct judged *judged, bool unjudg
 void item_submit(struct item *item);
 
 /* ---- past.c ---- */
-/* The message that a revoke means, when it is this person's own; SLUIS_ENOENT. */
+/* The message or echo that a revoke means. SLUIS_EDENIED: it is not this person's; SLUIS_ENOENT. */
 int past_target(struct item *item, struct store_item *target);
+/* A revoke that came before its message: it will take the message's place in dedupe, so that the
+ * message counts as a repetition and is not stored. */
+SLUIS_MUST_CHECK int past_await(struct item *item);
 /* For an item whose dedupe row may stand under any day: SLUIS_EEXIST when it does. SLUIS_EAGAIN: it
  * is on its way to the store. */
 SLUIS_MUST_CHECK int past_seen(struct item *item);

@@ -335,6 +335,20 @@ static int identify(struct item *item, int64_t now)
     return r;
 }
 
+static int take_back(struct item *item)
+{
+    struct store_item target;
+    int r = past_target(item, &target);
+    if (r == 0)
+        item->revoked =
+            (struct record_id){target.cls_o, target.bucket_o, target.subject, target.serial, 'O'};
+    else if (r == SLUIS_ENOENT)
+        r = past_await(item);
+    else if (r == SLUIS_EDENIED || r == SLUIS_ECRYPTO) /* nothing that could be taken back */
+        r = 0;
+    return r;
+}
+
 static int prepare(struct item *item)
 {
     struct intake_thread *t = item->owner;
@@ -358,12 +372,9 @@ static int prepare(struct item *item)
         r = seal_or_hide(item, doc, &judged, &unjudged, now);
     if (r == 0)
         r = item_log_intents(item, &judged, unjudged);
-    struct store_item target;
     if (r == 0 && span_is(item->unit.type, "revoke") && item->unit.target_id.n &&
-        policy_on_revoke(item->channel->policy) == ON_REVOKE_ERASE &&
-        past_target(item, &target) == 0)
-        item->revoked =
-            (struct record_id){target.cls_o, target.bucket_o, target.subject, target.serial, 'O'};
+        policy_on_revoke(item->channel->policy) == ON_REVOKE_ERASE)
+        r = take_back(item);
     return r;
 }
 

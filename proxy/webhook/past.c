@@ -17,18 +17,22 @@ static bool target_under_way(struct item *item, const uint8_t hash[STORE_HASH_BY
     return false;
 }
 
-/* The same hash as intake made of it, day by day backwards. */
-int past_target(struct item *item, struct store_item *target)
+/* What the item's target would have been, for hashing. */
+static struct item probe_of(const struct item *item, uint8_t kind)
 {
     struct item probe = {.batch = item->batch, .owner = item->owner, .unit = item->unit};
     probe.unit.id = item->unit.target_id;
-    probe.unit.kind = STORE_KIND_MESSAGE;
-    struct store_read *read;
-    int r = store_read_begin(item->owner->webhook->deps.store, &read);
-    if (r != 0)
-        return r;
-    r = SLUIS_ENOENT;
+    probe.unit.kind = kind;
+    return probe;
+}
+
+/* The same hash as intake made of it, day by day backwards. */
+static int find_target(struct item *item, struct store_read *read, uint8_t kind,
+                       struct store_item *target)
+{
+    struct item probe = probe_of(item, kind);
     uint32_t today = (uint32_t)(item->row.taken_ms / DAY_MS);
+    int r = SLUIS_ENOENT;
     for (uint32_t back = 0; r == SLUIS_ENOENT && back <= WEBHOOK_DEDUPE_DAYS && back <= today;
          back++) {
         struct record_id where;
@@ -40,9 +44,35 @@ int past_target(struct item *item, struct store_item *target)
         if (r == 0)
             r = store_get_item(read, where.serial, target);
     }
+    return r;
+}
+
+int past_target(struct item *item, struct store_item *target)
+{
+    struct store_read *read;
+    int r = store_read_begin(item->owner->webhook->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = find_target(item, read, STORE_KIND_MESSAGE, target);
+    if (r == SLUIS_ENOENT)
+        r = find_target(item, read, STORE_KIND_ECHO, target);
     store_read_end(read);
     if (r == 0 && target->subject != item->subject.serial)
-        r = SLUIS_ENOENT; /* somebody else's message: not this person's to take back */
+        r = SLUIS_EDENIED; /* somebody else's message: not this person's to take back */
+    return r;
+}
+
+/* A message of two days ago or more looks through all live days (past_seen), this one's too. */
+int past_await(struct item *item)
+{
+    struct item probe = probe_of(item, item->unit.kind);
+    int r = 0;
+    item->await_day = (uint32_t)(item->row.taken_ms / DAY_MS);
+    for (unsigned i = 0; r == 0 && i < 2; i++) {
+        r = item_dedupe_hash(&probe, item->await_day - i);
+        memcpy(item->awaited[i], probe.dedupe, STORE_HASH_BYTES);
+    }
+    item->awaits = r == 0;
     return r;
 }
 

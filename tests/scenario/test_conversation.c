@@ -348,6 +348,52 @@ static void test_revoke(void **state)
     close_world(&w);
 }
 
+/* The revoke came first: its message is answered 200 and not stored. */
+static void test_revoke_first(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 1};
+    open_world(&w);
+    assert_int_equal(take_back(&w, PHONE, "wamid.r", "wamid.a"), 200);
+    assert_int_equal(take_back(&w, PHONE, "wamid.q", "wamid.a"), 200);
+    assert_int_equal(world_send(&w, PHONE, "wamid.a", "spijt vooraf"), 200);
+    assert_int_equal(world_send(&w, PHONE, "wamid.b", "hallo"), 200);
+    assert_true(tool_has(&w.tools[0], 3, 5000));
+    assert_false(tool_saw(&w.tools[0], "spijt vooraf"));
+    assert_int_equal(leaves_with(&w, "deliver_intent"), 3);
+    close_world(&w);
+}
+
+static int echo(struct world *w, const char *id, const char *rest)
+{
+    char body[1024];
+    snprintf(body, sizeof(body),
+             "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"id\":\"102290129340398\","
+             "\"changes\":[{\"field\":\"smb_message_echoes\",\"value\":{\"messaging_product\":"
+             "\"whatsapp\",\"metadata\":{\"phone_number_id\":\"" WORLD_NUMBER "\"},"
+             "\"message_echoes\":[{\"from\":\"31850000000\",\"to\":\"" PHONE "\",\"id\":\"%s\","
+             "\"timestamp\":\"%lld\",%s}]}}]}]}",
+             id, (long long)time(NULL), rest);
+    return world_post(w, body);
+}
+
+/* Staff takes its own message back. */
+static void test_revoke_echo(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 1};
+    char json[4096];
+    open_world(&w);
+    assert_int_equal(echo(&w, "wamid.e", "\"type\":\"text\",\"text\":{\"body\":\"fout\"}"), 200);
+    assert_int_equal(stored(&w, 0, 'O', json, sizeof(json), NULL), 0);
+    assert_int_equal(echo(&w, "wamid.f",
+                          "\"type\":\"revoke\",\"revoke\":{\"original_message_id\":"
+                          "\"wamid.e\"}"),
+                     200);
+    assert_int_equal(stored(&w, 0, 'O', json, sizeof(json), NULL), -1);
+    close_world(&w);
+}
+
 /* Message and revoke in one POST: the message is not committed yet when the revoke is read. */
 static void test_revoke_one_post(void **state)
 {
@@ -504,6 +550,8 @@ int main(void)
         cmocka_unit_test(test_sent),
         cmocka_unit_test(test_revoke),
         cmocka_unit_test(test_revoke_one_post),
+        cmocka_unit_test(test_revoke_first),
+        cmocka_unit_test(test_revoke_echo),
         cmocka_unit_test(test_revoke_then_half),
         cmocka_unit_test(test_media),
         cmocka_unit_test(test_late),
