@@ -194,15 +194,21 @@ void batch_begin(struct intake_thread *thread, struct exchange *ex, const struct
 {
     struct webhook *w = thread->webhook;
     uint64_t size = exchange_body(ex).n;
+    uint64_t need = size * WEBHOOK_BATCH_FACTOR, most = config->memory_max / 2;
     struct batch *b = NULL;
-    if (atomic_load(&w->batch_bytes) + size <= WEBHOOK_BATCHES_MAX)
+    if (most < WEBHOOK_BATCHES_LEAST)
+        most = WEBHOOK_BATCHES_LEAST;
+    atomic_store(&w->batches_max, most);
+    if (atomic_fetch_add(&w->batch_bytes, need) + need <= most)
         b = calloc(1, sizeof(*b));
     if (!b) {
+        atomic_fetch_sub(&w->batch_bytes, need);
         count(w, C_SHED);
         answer_unavailable(ex);
         return;
     }
     b->home = thread;
+    b->charged = need;
     b->app = app;
     b->config = config_ref(config);
     b->server = exchange_server(ex);
@@ -222,8 +228,11 @@ void batch_begin(struct intake_thread *thread, struct exchange *ex, const struct
         if (r != 0)
             reason = r == SLUIS_EINVAL ? "envelope" : error_word(r);
     }
-    b->charged = size + b->arena.used + b->item_count * sizeof(struct item);
-    atomic_fetch_add(&w->batch_bytes, b->charged);
+    uint64_t used = size + b->arena.used + b->item_count * sizeof(struct item);
+    if (used > need) {
+        atomic_fetch_add(&w->batch_bytes, used - need);
+        b->charged = used;
+    }
     if (r == SLUIS_ENOMEM && b->arena.used > WEBHOOK_ARENA_MAX / 2) {
         r = SLUIS_ELIMIT; /* its own size is to blame: it would never fit */
         reason = "too_large";

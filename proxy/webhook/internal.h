@@ -31,8 +31,12 @@
 #define WEBHOOK_UNITS_MAX 4000u
 /* Memory of one batch beside its body: nodes, units, findings. */
 #define WEBHOOK_ARENA_MAX (48u * 1024 * 1024)
-/* Memory of all batches at once (bodies and arenas as used); above it 503. */
-#define WEBHOOK_BATCHES_MAX (256u * 1024 * 1024)
+/* Memory of all batches at once: half of the configuration's `memory`, and never less than the
+ * largest POST with all that is made of it. Above it 503. */
+#define WEBHOOK_BATCHES_LEAST (32u * 1024 * 1024)
+/* What a body becomes while it is under way, in bodies: itself, units, packed, two sealed parts and
+ * what the renderer holds. */
+#define WEBHOOK_BATCH_FACTOR 6
 /* Answers to Meta are due in seconds; a store that has not committed by then says 503. */
 #define WEBHOOK_RETRY_AFTER "5"
 /* Dedupe rows live nine days, whatever the retention (whatsapp 0.17). */
@@ -112,7 +116,7 @@ struct webhook {
     struct webhook_deps deps;
     struct intake_thread *threads;
     struct counter *counters;
-    _Atomic uint64_t batch_bytes;
+    _Atomic uint64_t batch_bytes, batches_max;
     struct {
         _Atomic uint64_t rows, bytes;
     } quarantine[QUARANTINE_KINDS];

@@ -63,6 +63,7 @@ int webhook_new(const struct webhook_deps *deps, struct webhook **out)
         return SLUIS_ENOMEM;
     w->deps = *deps;
     w->counters = counters;
+    atomic_store(&w->batches_max, WEBHOOK_BATCHES_LEAST); /* until the first POST */
     w->threads = calloc(deps->loop_count, sizeof(*w->threads));
     int r = w->threads ? counters_register(counters, C_COUNT) : SLUIS_ENOMEM;
     for (unsigned i = 0; r == 0 && i < deps->loop_count; i++)
@@ -129,7 +130,7 @@ static bool shedding(struct intake_thread *t)
         t->refusing = !status.intake_allowed || status.state != STORE_READY;
         t->looked_us = now;
     }
-    return t->refusing || atomic_load(&w->batch_bytes) > WEBHOOK_BATCHES_MAX;
+    return t->refusing || atomic_load(&w->batch_bytes) > atomic_load(&w->batches_max);
 }
 
 /* Everything that can be refused before the body is read is refused here. */
