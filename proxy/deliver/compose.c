@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include "sluis/base/clock.h"
+#include "sluis/read.h"
 
 #include <sodium.h>
 
@@ -11,22 +12,6 @@ struct form {
     bool expired;
     bool current; /* judged by the policy in force now */
 };
-
-static int unseal(struct route *r, const struct record_id *id, struct store_read *read,
-                  struct span *packed)
-{
-    struct span sealed;
-    int result = store_get_record(read, id, &r->arena, &sealed);
-    if (result != 0)
-        return result;
-    struct buffer plain;
-    buffer_init(&plain, STORE_RECORD_MAX);
-    result = record_open(r->keys, 0, id, sealed, &plain);
-    if (result == 0)
-        result = arena_try_copy(&r->arena, buffer_span(&plain), packed);
-    buffer_free(&plain);
-    return result;
-}
 
 static bool gone(int result)
 {
@@ -73,11 +58,11 @@ static int fetch(struct route *r, struct entry *e, struct form *form)
     result = SLUIS_EEXPIRED;
     if (item->cls_o) {
         const struct record_id id = {item->cls_o, item->bucket_o, item->subject, item->serial, 'O'};
-        result = unseal(r, &id, read, &packed);
+        result = read_record(r->keys, read, &id, &r->arena, &packed);
     }
     if (gone(result) && item->cls_m && !r->facts->needs_original) {
         const struct record_id id = {item->cls_m, item->bucket_m, item->subject, item->serial, 'M'};
-        result = unseal(r, &id, read, &packed);
+        result = read_record(r->keys, read, &id, &r->arena, &packed);
         form->expired = result == 0;
         if (result == 0)
             deliver_count(r->deliver, D_FROM_M, 1);
@@ -96,7 +81,14 @@ static int judge_now(struct route *r, struct entry *e, const struct json_doc *do
     *unjudged = (e->item.flags & STORE_ITEM_UNJUDGED) != 0;
     if (*unjudged || form->current)
         return 0;
-    int result = rejudge(r, e, doc, &form->judged);
+    const struct read_judge judge = {.doc = doc,
+                                     .table = MASK_TABLE_WEBHOOK,
+                                     .policy = r->channel->policy,
+                                     .profile = r->facts->policy->profile,
+                                     .scratch = r->scratch,
+                                     .from_customer = e->item.kind == STORE_KIND_MESSAGE,
+                                     .at_ms = e->item.at_ms};
+    int result = read_rejudge(&judge, &r->arena, &form->judged);
     if (result == 0 || result == SLUIS_ENOMEM)
         return result;
     *unjudged = true;

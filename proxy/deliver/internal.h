@@ -272,12 +272,6 @@ int64_t part_ends(struct route *route, struct entry *entry, uint8_t part);
 /* The body for `units` entries from the lane's first; SLUIS_EEXPIRED when the content is gone. */
 int compose_body(struct route *route, struct lane *lane, unsigned units, struct buffer *out);
 
-/* ---- rejudge.c ---- */
-/* Adds what the channel's policy of now finds in the text to what was found at intake. The messages
- * before it are not looked at again: what only they explain stays as intake found it. */
-SLUIS_MUST_CHECK int rejudge(struct route *route, const struct entry *entry,
-                             const struct json_doc *doc, struct judged *judged);
-
 /* ---- attempt.c ---- */
 void attempt_next(struct route *route); /* starts what may start */
 void attempt_cancel_all(struct route *route);

@@ -1,5 +1,6 @@
-/* What waits is judged by the policy in force when it goes out, not only by that of its arrival. */
-#include "internal.h"
+/* What is shown is judged by the policy in force at that moment, not only by that of its arrival.
+ */
+#include "sluis/read.h"
 
 /* Which of two rules shows less. */
 static unsigned rank(const struct profile *profile, unsigned type)
@@ -55,18 +56,17 @@ static int unite(const struct judged *now, const struct profile *profile, struct
     return 0;
 }
 
-int rejudge(struct route *r, const struct entry *e, const struct json_doc *doc,
-            struct judged *judged)
+int read_rejudge(const struct read_judge *judge, struct arena *arena, struct judged *judged)
 {
     struct judged now;
     const struct judge_input input = {
-        .doc = doc,
-        .table = MASK_TABLE_WEBHOOK,
-        .policy = r->channel->policy,
-        .scratch = r->scratch,
-        .from_customer = e->item.kind == STORE_KIND_MESSAGE,
-        .at_ms = e->item.at_ms,
+        .doc = judge->doc,
+        .table = judge->table,
+        .policy = judge->policy,
+        .scratch = judge->scratch,
+        .from_customer = judge->from_customer,
+        .at_ms = judge->at_ms,
     };
-    int result = mask_judge(&input, &r->arena, &now);
-    return result ? result : unite(&now, r->facts->policy->profile, &r->arena, judged);
+    int result = mask_judge(&input, arena, &now);
+    return result ? result : unite(&now, judge->profile, arena, judged);
 }

@@ -1,0 +1,37 @@
+/*
+ * Reading what is stored, for whoever shows it: a part is opened, and judged again by the policy in
+ * force now, so that no reader gets less masking than intake found needful nor less than policy
+ * asks today. Shared by delivery and history.
+ *
+ * Threads: any; cache, scratch and arena are the caller's.
+ */
+#ifndef SLUIS_READ_H
+#define SLUIS_READ_H
+
+#include "sluis/keyring.h"
+#include "sluis/mask.h"
+#include "sluis/store.h"
+
+/* The opened record (mask_pack's form) in the arena. SLUIS_ENOENT, SLUIS_EEXPIRED, SLUIS_ECRYPTO,
+ * SLUIS_ENOMEM, or the store's error. */
+SLUIS_MUST_CHECK int read_record(struct keyring_cache *keys, struct store_read *read,
+                                 const struct record_id *id, struct arena *arena,
+                                 struct span *packed);
+
+struct read_judge {
+    const struct json_doc *doc;
+    enum mask_table table;
+    const struct policy *policy;
+    const struct profile *profile; /* the reader's: of two findings that overlap its stricter rule
+                                      holds */
+    struct detect_scratch *scratch;
+    bool from_customer;
+    int64_t at_ms;
+};
+/* Adds what `policy` finds in the text to what was found at intake. The messages before it are not
+ * looked at again: what only they explain stays as intake found it. mask_judge's errors: show
+ * nothing. */
+SLUIS_MUST_CHECK int read_rejudge(const struct read_judge *judge, struct arena *arena,
+                                  struct judged *judged);
+
+#endif
