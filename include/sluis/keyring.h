@@ -178,6 +178,11 @@ SLUIS_MUST_CHECK int record_open(struct keyring_cache *cache, uint8_t table,
                                  const struct record_id *id, struct span sealed,
                                  struct buffer *out);
 
+/* A key for another use under the same leaves as the record `id`: gone when they are. The part is
+ * its own ('T' tokens); no record is sealed under it. Wipe it. SLUIS_EEXPIRED, SLUIS_ELIMIT. */
+SLUIS_MUST_CHECK int record_subkey(struct keyring_cache *cache, const struct record_id *id,
+                                   uint8_t out[KEYRING_KEY_BYTES]);
+
 /* The pseudonym of a subject in the access log: a number that cannot be computed any more once the
  * subject's leaf is destroyed (SLUIS_EEXPIRED); 0 for subject 0. SLUIS_ELIMIT beyond 32 bits. */
 SLUIS_MUST_CHECK int keyring_pseudonym(struct keyring_cache *cache, uint64_t subject,

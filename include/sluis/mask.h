@@ -14,7 +14,9 @@
  *
  * What a reader sees instead:
  *   a finding            by the profile: [IBAN], \u2022\u2022\u2022\u2022\u2022\u20224300, [IBAN:3f9a0c52], or with block
- *                        the whole string as [geblokkeerd]; a token is a redaction in this version
+ *                        the whole string as [geblokkeerd]; a token as [IBAN#...], while the original
+ *                        of the message is kept, else as a redaction
+ *   a forged token       what a customer typed in a token's form has its # made a full-width one
  *   a number             the same as a string: "latitude":"[LOCATION]"
  *   a member name        [IBAN 3]: type and place in its object; beside it, unknown names that start
  *                        with a bracket become [veld 3], so that names stay different
@@ -93,6 +95,29 @@ SLUIS_MUST_CHECK int mask_window_add(const struct json_doc *doc, uint32_t unit_r
                                      const struct finding *findings, size_t n, struct arena *arena,
                                      struct judged *judged);
 
+/* Tokens (proxy/mask/token.c): 64 bits under the message's own keys, and its serial, hidden. They
+ * are not stored: a token holds as long as the original of its message. */
+#define MASK_TOKEN_TAG 8
+struct mask_token_keys {
+    uint8_t value[32];   /* record_subkey of the original, part 'T' */
+    uint8_t channel[32]; /* keyring_derive "token/<channel>" */
+    uint32_t serial;     /* of the message */
+};
+struct mask_token {
+    size_t start, sign, end; /* in the text: "[", "#", past "]" */
+    uint32_t serial;         /* hidden: mask_token_serial */
+    uint8_t tag[MASK_TOKEN_TAG];
+};
+/* The next text in a token's form from `from` on; whether it is one shows when it is looked up. */
+bool mask_token_next(struct span text, size_t from, struct mask_token *out);
+/* The serial of the message that a token would belong to: any number, when it is none of ours. */
+uint32_t mask_token_serial(const uint8_t channel[32], const struct mask_token *token);
+/* The value that a token stands for, among the findings of that message's original (decoded, in the
+ * arena). SLUIS_ENOENT: none of them; SLUIS_ENOMEM. */
+SLUIS_MUST_CHECK int mask_token_value(const struct json_doc *doc, const struct judged *judged,
+                                      const uint8_t value_key[32], const struct mask_token *token,
+                                      struct arena *arena, struct span *value);
+
 struct mask_reader {
     const struct profile *profile;
     const struct policy *policy;
@@ -103,6 +128,8 @@ struct mask_reader {
     const uint8_t *hash_key;  /* 32 bytes, MASK_HASH; per channel */
     const uint8_t *alias_key; /* 32 bytes, per route; used where the profile hides contacts */
     bool keeps_tool_data;     /* this route set it: pass; else dropped */
+    /* Of the message at hand, for MASK_TOKEN; NULL: its original is not kept, so it redacts. */
+    const struct mask_token_keys *token;
     bool unjudged;            /* content replaced by MASK_UNJUDGED_TEXT, structure kept */
     bool expired;             /* marked: rendered from part M after part O was gone */
     bool after_gap;           /* an earlier item of the conversation was parked */

@@ -60,6 +60,8 @@ const struct profile *policy_profile(const struct policy *policy, const char *na
 const struct profile *policy_profile_at(const struct policy *policy, size_t index);
 const char *profile_name(const struct profile *profile);
 struct mask_rule profile_rule(const struct profile *profile, unsigned type);
+/* True when some type is shown as a token. */
+bool profile_gives_tokens(const struct profile *profile);
 /* True when the profile says `contact: alias`: identifiers (phone, BSUID, message ids) are replaced
  * by aliases. Masking `phone` is not enough: that is about numbers found in texts. */
 bool profile_hides_contact(const struct profile *profile);

@@ -96,6 +96,18 @@ static int judge_now(struct route *r, struct entry *e, const struct json_doc *do
     return 0;
 }
 
+/* What tokens of this message are made with. False: no original is written, so there are none. */
+static bool token_keys(struct route *r, const struct store_item *item, struct mask_token_keys *out)
+{
+    const struct record_id id = {item->cls_o, item->bucket_o, item->subject, item->serial, 'T'};
+    if (!item->cls_o || !profile_gives_tokens(r->facts->policy->profile) ||
+        record_subkey(r->keys, &id, out->value) != 0)
+        return false;
+    memcpy(out->channel, r->token_key, sizeof(out->channel));
+    out->serial = (uint32_t)item->serial;
+    return true;
+}
+
 static int render(struct route *r, struct entry *e, struct buffer *out)
 {
     bool unjudged = false;
@@ -112,6 +124,8 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
     if (result != 0)
         return result;
     const struct policy_route *policy = r->facts->policy;
+    struct mask_token_keys token;
+    bool tokens = !form.expired && token_keys(r, &e->item, &token);
     const struct mask_reader reader = {
         .profile = policy->profile,
         .policy = r->channel->policy,
@@ -122,11 +136,13 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
         .alias_key = r->alias_key,
         /* it goes back only to the tool that set it: the one there is */
         .keeps_tool_data = r->channel->route_count == 1,
+        .token = tokens ? &token : NULL,
         .unjudged = unjudged,
         .expired = form.expired,
         .after_gap = e->after_gap,
     };
     result = mask_render(&doc, 0, MASK_TABLE_WEBHOOK, &form.judged, &reader, &r->arena, out);
+    sodium_memzero(&token, sizeof(token));
     return result ? result : out->error;
 }
 

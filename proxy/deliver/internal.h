@@ -139,7 +139,8 @@ struct route {
     struct tls_context *tls;
     struct client_url url;
     struct keyring_cache *keys;
-    uint8_t alias_key[KEYRING_KEY_BYTES], hash_key[KEYRING_KEY_BYTES], id_key[KEYRING_KEY_BYTES];
+    uint8_t alias_key[KEYRING_KEY_BYTES], hash_key[KEYRING_KEY_BYTES], id_key[KEYRING_KEY_BYTES],
+        token_key[KEYRING_KEY_BYTES];
     struct loop_timer *tick;
     bool ticking, started, stopping, behind, present;
     bool more;         /* the journal has more for the next turn */

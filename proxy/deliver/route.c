@@ -283,6 +283,7 @@ void route_free(struct route *r)
         config_unref(r->config);
     sodium_memzero(r->alias_key, sizeof(r->alias_key));
     sodium_memzero(r->hash_key, sizeof(r->hash_key));
+    sodium_memzero(r->token_key, sizeof(r->token_key));
     sodium_memzero(r->id_key, sizeof(r->id_key));
     detect_scratch_free(r->scratch);
     arena_free(&r->arena);
@@ -368,6 +369,7 @@ static int take_facts(struct route *r, struct config *config, const struct confi
     r->channel = channel;
     r->facts = facts;
     derive(r, "hash", channel, NULL, r->hash_key);
+    derive(r, "token", channel, NULL, r->token_key);
     derive(r, "alias", channel, facts, r->alias_key);
     derive(r, "delivery-id", channel, facts, r->id_key);
     if (!r->started) {

@@ -58,9 +58,13 @@ static const struct graph_code codes[E_COUNT] = {
     [E_DOMAIN] = {900020, 403, "domain",
                   "Het bericht bevat een link naar een domein dat volgens het beleid niet mag.",
                   "The message holds a link to a domain that policy does not allow.", false},
-    [E_TEMPLATE] = {900021, 403, "template",
-                    "Dit sjabloon staat niet op de lijst van het beleid.",
+    [E_TEMPLATE] = {900021, 403, "template", "Dit sjabloon staat niet op de lijst van het beleid.",
                     "This template is not on the policy's list.", false},
+    [E_TOKEN_TEXT] =
+        {900060, 403, "token_text",
+         "Een token in het bericht hoort niet bij deze ontvanger, is verlopen of is verzonnen.",
+         "A token in the message does not belong to this recipient, has expired or is made up.",
+         false},
 };
 
 const struct graph_code *graph_codes(size_t *n)

@@ -20,6 +20,10 @@ static struct counter counters[G_COUNT] = {
     [G_CONTENT_REFUSED] = G_COUNTER("content_refused", "messages refused for what they hold"),
     [G_SETUP_ANSWERED] = G_COUNTER("setup_answered", "set-up calls answered here"),
     [G_FORWARDED] = G_COUNTER("forwarded", "reads forwarded to Meta"),
+    [G_TOKENS_EXPANDED] =
+        G_COUNTER("tokens_expanded", "messages in which tokens became the values behind them"),
+    [G_TOKENS_REFUSED] =
+        G_COUNTER("tokens_refused", "messages refused for a token that did not hold"),
     [G_UNJUDGED] = G_COUNTER("unjudged", "messages refused because they could not be judged"),
 };
 

@@ -63,6 +63,7 @@ enum graph_error { /* rows of the code table, in its order */
                    E_ACTOR,
                    E_DOMAIN,
                    E_TEMPLATE,
+                   E_TOKEN_TEXT,
                    E_COUNT
 };
 
@@ -78,6 +79,8 @@ enum graph_counter {
     G_SETUP_ANSWERED,
     G_FORWARDED,
     G_UNJUDGED,
+    G_TOKENS_EXPANDED,
+    G_TOKENS_REFUSED,
     G_COUNT
 };
 
@@ -184,6 +187,11 @@ const char *body_bad_member(const struct json_doc *doc, bool mark);
 enum graph_error body_check_media(struct call *call);
 /* Links and the template against policy; *detail names what is refused (arena). */
 enum graph_error body_check_outbound(struct call *call, const char **detail);
+
+/* ---- tokens.c ---- */
+/* Tokens of this tool in the call become the values they stand for: call->doc is another one then,
+ * and spans into the old one hold no more. E_COUNT when fine; E_TOKEN_TEXT, E_STORE. */
+enum graph_error tokens_expand(struct call *call, struct span contact, struct span user_id);
 
 /* ---- media.c ---- */
 /* True when a webhook or an upload brought this id to the channel. */

@@ -451,6 +451,10 @@ static void send_message(struct call *call)
     if (error == E_COUNT && recipient(call, s) != 0)
         error = E_RECIPIENT;
     if (error == E_COUNT)
+        error = tokens_expand(call, s->contact, s->user_id);
+    if (error == E_COUNT && recipient(call, s) != 0) /* the body may be another one now */
+        error = E_RECIPIENT;
+    if (error == E_COUNT)
         error = prepare(call, &detail);
     if (error != E_COUNT) {
         send_refuse(call, error, detail);

@@ -155,6 +155,12 @@ static int record_key(struct keyring_cache *cache, const struct record_id *id,
     return result;
 }
 
+int record_subkey(struct keyring_cache *cache, const struct record_id *id,
+                  uint8_t out[KEYRING_KEY_BYTES])
+{
+    return record_key(cache, id, out);
+}
+
 int keyring_pseudonym(struct keyring_cache *cache, uint64_t subject, uint64_t *out)
 {
     static const unsigned char person[crypto_generichash_blake2b_PERSONALBYTES] = "sluis subject";

@@ -6,6 +6,7 @@
 #include "inner.h"
 #include "media.h"
 #include "replace.h"
+#include "token.h"
 #include "window.h"
 
 #define EDITS_FIRST 16
@@ -69,7 +70,7 @@ const struct mask_finding *render_take(struct render *r, uint32_t start, uint32_
 
 static struct mask_rule rule_of(const struct render *r, unsigned type)
 {
-    if (type == RENDER_CUT)
+    if (type == RENDER_CUT || type == RENDER_FORGED)
         return (struct mask_rule){.action = MASK_REDACT};
     struct mask_rule rule = profile_rule(r->reader->profile, type);
     if (rule.action == MASK_KEEP && type == DETECT_PHONE && r->hides)
@@ -94,6 +95,10 @@ static void add_mask(struct render *r, struct mask_rule rule, unsigned type, uin
         buffer_add(&r->text, media_line(SPAN("image"), false));
         return;
     }
+    if (type == RENDER_FORGED) {
+        buffer_add(&r->text, SPAN("\\uff03")); /* a full-width sign: reads alike, is never ours */
+        return;
+    }
     struct buffer mask;
     char *text = arena_try(r->arena, raw.n);
     uint32_t *map = arena_try(r->arena, (raw.n + 1) * sizeof *map);
@@ -105,7 +110,10 @@ static void add_mask(struct render *r, struct mask_rule rule, unsigned type, uin
     json_decode_map(raw, text, map, &n);
     value = span_of(text, n);
     buffer_init(&mask, OUT_MAX);
-    replace_value(rule, type, value, r->reader->policy, r->reader->hash_key, &mask);
+    if (rule.action == MASK_TOKEN && r->reader->token)
+        mask_token_write(r->reader->policy, type, value, r->reader->token, &mask);
+    else
+        replace_value(rule, type, value, r->reader->policy, r->reader->hash_key, &mask);
     json_escape(&r->text, buffer_span(&mask));
     if (mask.error)
         render_fail(r, mask.error);
@@ -164,6 +172,8 @@ static void render_string(struct render *r, uint32_t node, const struct path_row
     if (row && row->flags & PATH_VCARD)
         f = render_card_media(r, node, f, &n);
     bool unjudged = content && r->reader->unjudged && end > start;
+    if (content && !unjudged && r->table == MASK_TABLE_WEBHOOK)
+        f = token_forged(r, node, f, &n);
     if (!unjudged && node != r->marked && shows_all(r, f, n))
         return;
     if (node == r->marked)

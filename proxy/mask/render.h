@@ -6,6 +6,8 @@
 
 /* Type of a range that no profile shows: media inside a contact card. */
 #define RENDER_CUT UINT16_MAX
+/* Type of a number sign in what looks like a token of ours (token.h). */
+#define RENDER_FORGED (UINT16_MAX - 1)
 
 struct render {
     const struct json_doc *doc;

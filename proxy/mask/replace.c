@@ -120,7 +120,7 @@ void replace_value(struct mask_rule rule, unsigned type, struct span value,
         buffer_add(out, SPAN(REPLACE_BLOCKED));
         return;
     case MASK_REDACT:
-    case MASK_TOKEN: /* policy refuses tokens until the vault exists; never weaker than redact */
+    case MASK_TOKEN: /* without a living original behind it: never weaker than redact */
         break;
     }
     redact(policy, type, out);

@@ -287,6 +287,14 @@ struct mask_rule profile_rule(const struct profile *profile, unsigned type)
     return profile->rules[type];
 }
 
+bool profile_gives_tokens(const struct profile *profile)
+{
+    for (unsigned type = 0; type < DETECT_TYPES_MAX; type++)
+        if (profile->rules[type].action == MASK_TOKEN)
+            return true;
+    return false;
+}
+
 bool profile_hides_contact(const struct profile *profile)
 {
     return profile->hides_contact;

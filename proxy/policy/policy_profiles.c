@@ -37,11 +37,12 @@ static int load_partial(const struct loader *l, const struct yaml_node *node,
 
 static int load_action(const struct loader *l, const struct yaml_node *node, struct mask_rule *rule)
 {
-    static const char *const words[] = {"redact", "hash", "keep", "block", "partial", "token"};
-    static const enum mask_action actions[] = {MASK_REDACT, MASK_HASH, MASK_KEEP, MASK_BLOCK};
+    static const char *const words[] = {"redact", "hash", "keep", "block", "token", "partial"};
+    static const enum mask_action actions[] = {MASK_REDACT, MASK_HASH, MASK_KEEP, MASK_BLOCK,
+                                               MASK_TOKEN};
     if (node->kind == YAML_MAP)
         return load_partial(l, node, rule);
-    for (size_t i = 0; node->kind == YAML_SCALAR && i < 4; i++)
+    for (size_t i = 0; node->kind == YAML_SCALAR && i < 5; i++)
         if (strcmp(node->text, words[i]) == 0) {
             *rule = (struct mask_rule){actions[i], 0, 0};
             return 0;
@@ -50,14 +51,11 @@ static int load_action(const struct loader *l, const struct yaml_node *node, str
     if (text && strcmp(node->text, "partial") == 0)
         return yaml_error(l->doc, node, l->diag,
                           "\"%s\": partial needs a shape: {partial: {last: 4}}", node->key);
-    if (text && strcmp(node->text, "token") == 0)
-        return yaml_error(l->doc, node, l->diag,
-                          "\"%s\": \"token\" is not available in this version", node->key);
-    const char *near = text ? yaml_nearest(node->text, words, 5) : NULL;
+    const char *near = text ? yaml_nearest(node->text, words, 6) : NULL;
     struct yaml_quote quote;
     return yaml_error(l->doc, node, l->diag,
-                      "\"%s\": expected redact, hash, keep, block or {partial: {last: 4}}, found "
-                      "%s%s%s%s",
+                      "\"%s\": expected redact, hash, token, keep, block or {partial: {last: 4}}, "
+                      "found %s%s%s%s",
                       node->key,
                       text                      ? yaml_quote(&quote, node->text)
                       : node->kind == YAML_LIST ? "a list"

@@ -28,6 +28,7 @@ static const char room_policy[] =
     "keep}\n"
     "  alias:   {default: redact, contact: alias}\n"
     "  hidden:  {default: redact, phone: keep, contact: alias}\n"
+    "  token:   {default: token}\n"
     "originals: [{keep: 24h, ground: AVG 6.1.e}]\n"
     "history: [{keep: 1y, ground: AVG 6.1.e}]\n"
     "routes: {webcare: {profile: strict}, audio: {profile: strict}}\n"

@@ -343,7 +343,7 @@ static void test_hash(void **state)
 #define DOMAIN_RULE                                                                                \
     " is not a domain: lower case, as in gemeente.example, or *.gemeente.example for what lies "   \
     "under it; no scheme, no path"
-#define ACTIONS "expected redact, hash, keep, block or {partial: {last: 4}}, found "
+#define ACTIONS "expected redact, hash, token, keep, block or {partial: {last: 4}}, found "
 
 /* Text behind HEAD (two lines), or a whole text when it starts with '!' ; diagnosis without file.
  */
@@ -451,7 +451,8 @@ static const struct {
     {"profiles: {a: {iban: [redact]}}", "3:22: \"iban\": " ACTIONS "a list"},
     {"profiles: {a: {iban: partial}}",
      "3:22: \"iban\": partial needs a shape: {partial: {last: 4}}"},
-    {"profiles: {a: {iban: token}}", "3:22: \"iban\": \"token\" is not available in this version"},
+    {"profiles: {a: {iban: tokn}}",
+     "3:22: \"iban\": " ACTIONS "\"tokn\"; did you mean \"token\"?"},
     {"profiles: {a: {iban: {partial: 4}}}",
      "3:32: \"partial\": expected a map (key: value), found a text"},
     {"profiles: {a: {iban: {partial: {}}}}",
