@@ -118,12 +118,34 @@ SLUIS_MUST_CHECK int mask_token_value(const struct json_doc *doc, const struct j
                                       const uint8_t value_key[32], const struct mask_token *token,
                                       struct arena *arena, struct span *value);
 
+/* What a reader may have of one media object. */
+enum mask_media_state {
+    MASK_MEDIA_WITHHELD, /* becomes a line of text */
+    MASK_MEDIA_WAITING,  /* not inspected yet: the object without url and sha256, our line before its
+                            caption */
+    MASK_MEDIA_COVERED,  /* the object with what is served, our line before its caption */
+    MASK_MEDIA_PASSED,   /* the object with what is served */
+};
+struct mask_media {
+    enum mask_media_state state;
+    bool picture;          /* by content, whatever Meta calls it */
+    uint32_t classes;      /* 1 << enum policy_picture: for the line */
+    struct span mime_type; /* of what is served; empty: as Meta said */
+    uint8_t sha256[32];
+    bool has_sha256;
+};
+
 struct mask_reader {
     const struct profile *profile;
     const struct policy *policy;
     enum media_action media; /* MEDIA_PASS or withheld; withheld as well while pictures are not redacted */
     const struct policy_route *route; /* NULL, or of `policy`: media passes only where policy_route_media
                                          says so for its kind as well */
+    /* Each object by its id (decoded); on top of `media` and `route`. An error withholds it. NULL:
+     * nobody asked what is in it, it stays as it came; for what is stored, and for media nobody
+     * inspects. */
+    int (*media_of)(void *ctx, struct span id, struct mask_media *out);
+    void *media_ctx;
     const char *media_base; /* gateway's own URL for media, "https://host/..." or NULL: urls dropped */
     const uint8_t *hash_key;  /* 32 bytes, MASK_HASH; per channel */
     const uint8_t *alias_key; /* 32 bytes, per route; used where the profile hides contacts */

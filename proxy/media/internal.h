@@ -1,0 +1,199 @@
+/*
+ * The media room's own shapes. Everything is touched by the loop's thread only, save what `lock`
+ * guards: how many items of a message are worked on (media_waits).
+ *
+ *   job: JOB_QUEUED -> JOB_ASKED (Meta's metadata) -> JOB_FETCHED (bytes) -> JOB_INSPECTED
+ *          ^    |                                                                |
+ *          |    +-> JOB_LATER (back-off) <- what may go better another time <----+
+ *          +--------------+                                        JOB_WRITTEN (row) -> gone
+ */
+#ifndef SLUIS_MEDIA_INTERNAL_H
+#define SLUIS_MEDIA_INTERNAL_H
+
+#include "sluis/audit.h"
+#include "sluis/base/clock.h"
+#include "sluis/base/counters.h"
+#include "sluis/base/encode.h"
+#include "sluis/base/json.h"
+#include "sluis/base/log.h"
+#include "sluis/media.h"
+#include "sluis/upstream.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <stddef.h>
+
+#define CHUNK_BYTES (64u * 1024) /* of a file, sealed at once */
+#define CHUNK_HEAD (MEDIA_FILE_ID + 4)
+#define CHUNK_SEALED_MAX (CHUNK_BYTES + CHUNK_HEAD + KEYRING_RECORD_OVERHEAD)
+/* What the AEAD binds beside the id: ordinal of the file and number of the chunk. */
+#define CHUNK_NUMBERS 24
+#define FILE_NAME_MAX (2 * (MEDIA_KEY_BYTES + MEDIA_FILE_ID) + 2)
+
+#define JOBS_MAX                                                                                   \
+    65536u /* items in memory, some 90 MB; more stay in their rows until there is room */
+#define JOBS_BUCKETS 4096u /* a power of two */
+#define FETCHES_MAX                                                                                \
+    8u                  /* items between the first request to Meta and the verdict at once: the    \
+                           inspector takes one per core, the rest would only hold memory */
+#define ASKS_MAX 4096u  /* tools that wait */
+#define CHECKS_MAX 256u /* uploads that wait for the inspector */
+#define TICK_MS 50      /* back-offs, waits and free places are looked at this often */
+#define BACKOFF_FIRST_MS 1000
+#define BACKOFF_MAX_MS (10 * 60 * 1000)
+#define METADATA_MAX (64u * 1024)
+#define METADATA_MS 40000 /* one request for an address */
+#define BYTES_MS 120000   /* one request for 100 MB at a megabyte a second */
+#define HASH_TRIES 3u     /* bytes that are not what was announced: another try may be whole */
+#define REFILL_MS 30000   /* rows that found no room are looked for this often */
+#define REFILL_ROWS 2000u /* in one turn */
+#define PACE_SLOTS 4096u  /* contacts whose inspections of this minute are counted; a power of two \
+                           */
+#define MINUTE_MS 60000
+#define PER_MINUTE 20u
+#define UPLOAD_KEPT_MS (30ll * 24 * 3600 * 1000) /* Meta forgets uploads after 30 days */
+#define ARENA_MAX (1024u * 1024)
+
+enum job_state { JOB_QUEUED, JOB_ASKED, JOB_FETCHED, JOB_INSPECTED, JOB_WRITTEN, JOB_LATER };
+
+struct job {
+    struct job *bucket_next; /* by key */
+    struct job *next;        /* in the list `first`: as they came */
+    struct media *media;
+    enum job_state state;
+    uint8_t key[MEDIA_KEY_BYTES];
+    struct media_item item;
+    uint8_t announced[32]; /* by the webhook */
+    bool has_announced;
+    bool counted; /* in the table behind media_waits */
+    bool paced;   /* counted for its contact already */
+    unsigned tries, hash_tries;
+    int64_t next_ms;       /* JOB_LATER, mono */
+    struct config *config; /* while a request or an inspection is under way */
+    const struct config_channel *channel;
+    struct buffer bytes; /* as fetched, then as served */
+    uint64_t reserved;
+    struct media_ask *asks;
+    /* the row's job */
+    struct store_job row_job;
+    struct mail mail;
+    struct buffer row, leaf;
+    uint8_t leaf_hash[32];
+};
+
+struct pace {
+    uint64_t subject;
+    int64_t minute;
+    unsigned n;
+};
+
+struct waits { /* items of a message that are worked on */
+    struct waits *next;
+    uint64_t serial;
+    unsigned n;
+};
+
+enum media_counter {
+    M_TAKEN,
+    M_CLEAN,
+    M_COVERED,
+    M_PASSED,
+    M_HELD,
+    M_GONE,
+    M_TOO_LARGE,
+    M_WRONG_HASH,
+    M_UNDECIDED,
+    M_NO_INSPECTOR,
+    M_TOO_MANY,
+    M_RETRIES,
+    M_SERVED,
+    M_NOT_SERVED,
+    M_CHECKED,
+    M_EXPIRED,
+    M_SWEPT_ROWS,
+    M_SWEPT_FILES,
+    M_WAITING, /* gauges from here */
+    M_BYTES,
+    M_COUNT
+};
+
+struct media {
+    struct media_deps deps;
+    struct counter *counters;
+    struct upstream *upstream; /* NULL: not started, or stopping */
+    struct keyring_cache *keys;
+    struct loop_timer *tick;
+    bool ticking, stopped;
+    int folder; /* descriptor */
+    struct job *buckets[JOBS_BUCKETS];
+    struct job *first, **end;
+    unsigned jobs, under_way;
+    uint64_t bytes;         /* of jobs, checks and asks in memory */
+    struct media_ask *asks; /* for rows without a job: none as a rule */
+    unsigned ask_count;
+    struct media_check *checks; /* waiting for the inspector */
+    unsigned check_count;
+    bool missed; /* some rows have no job: they are looked for */
+    int64_t refill_ms;
+    struct pace pace[PACE_SLOTS];
+    pthread_mutex_t lock;
+    struct waits *waits[JOBS_BUCKETS];
+};
+
+static inline void media_count(struct media *m, enum media_counter c)
+{
+    counter_add(&m->counters[c], 1);
+}
+
+/* ---- file.c ---- */
+void file_name(const uint8_t key[MEDIA_KEY_BYTES], const uint8_t file[MEDIA_FILE_ID],
+               char out[FILE_NAME_MAX]);
+/* Sealed in chunks, synced, its name too. SLUIS_EEXPIRED, SLUIS_EFULL, SLUIS_EIO ... */
+SLUIS_MUST_CHECK int file_write(int folder, struct keyring_cache *keys,
+                                const uint8_t key[MEDIA_KEY_BYTES], const struct media_item *item,
+                                struct span bytes);
+/* Appends the whole, checked against the item's hash and size. SLUIS_ECRYPTO when it is not. */
+SLUIS_MUST_CHECK int file_read(int folder, struct keyring_cache *keys,
+                               const uint8_t key[MEDIA_KEY_BYTES], const struct media_item *item,
+                               struct buffer *out);
+void file_remove(int folder, const uint8_t key[MEDIA_KEY_BYTES], const uint8_t file[MEDIA_FILE_ID]);
+
+/* ---- job.c ---- */
+struct job *job_find(struct media *m, const uint8_t key[MEDIA_KEY_BYTES]);
+/* From its row; NULL when there is nothing to do (it has a verdict), no room or no memory. */
+struct job *job_from_row(struct media *m, struct store_read *read,
+                         const uint8_t key[MEDIA_KEY_BYTES]);
+void job_step(struct job *job);             /* on from JOB_QUEUED */
+void job_drop(struct job *job, int result); /* its asks hear `result` */
+/* Does what is due; true when there is something to come back for. */
+bool jobs_tick(struct media *m);
+void jobs_end(struct media *m);
+bool media_reserve(struct media *m, uint64_t bytes);
+void media_release(struct media *m, uint64_t bytes);
+void media_wake(struct media *m);
+
+/* ---- verdict.c ---- */
+/* Its bytes are there and are what was announced: kind, policy, inspection, file, row. */
+void job_judge(struct job *job);
+void job_hold(struct job *job, enum media_reason reason); /* ends with a row */
+/* What policy wants covered in pictures of this channel: what not every route passes. */
+uint32_t classes_to_cover(const struct config_channel *channel);
+/* Passes a kind that nobody looks into to any route of the channel? */
+bool any_route_passes(const struct config_channel *channel, enum media_kind kind);
+
+/* ---- serve.c ---- */
+void ask_finish(struct media *m, struct media_ask *ask, int result);
+/* The item's row now, and its bytes when asked for. */
+void ask_answer(struct media *m, struct media_ask *ask);
+bool asks_tick(struct media *m);
+void asks_end(struct media *m);
+
+/* ---- check.c ---- */
+bool checks_tick(struct media *m);
+void checks_end(struct media *m);
+
+/* ---- waits, media.c ---- */
+bool waits_add(struct media *m, uint64_t serial, unsigned n);
+void waits_done(struct media *m, uint64_t serial);
+
+#endif

@@ -1,0 +1,201 @@
+/* The door: making and ending the room, what is handed in from other threads, status. */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define M_TOTAL(name, labels, help)                                                                \
+    {                                                                                              \
+        "sluis_media_" name "_total", labels, help, COUNTER_TOTAL, 0                               \
+    }
+
+static struct counter counters[M_COUNT] = {
+    [M_TAKEN] = M_TOTAL("taken", NULL, "media items that came with messages"),
+    [M_CLEAN] = M_TOTAL("verdicts", "verdict=\"clean\"", "verdicts on media items"),
+    [M_COVERED] = M_TOTAL("verdicts", "verdict=\"covered\"", "verdicts on media items"),
+    [M_PASSED] = M_TOTAL("verdicts", "verdict=\"passed\"", "verdicts on media items"),
+    [M_HELD] = M_TOTAL("verdicts", "verdict=\"policy\"", "verdicts on media items"),
+    [M_GONE] = M_TOTAL("verdicts", "verdict=\"gone\"", "verdicts on media items"),
+    [M_TOO_LARGE] = M_TOTAL("verdicts", "verdict=\"too_large\"", "verdicts on media items"),
+    [M_WRONG_HASH] = M_TOTAL("verdicts", "verdict=\"wrong_hash\"", "verdicts on media items"),
+    [M_UNDECIDED] = M_TOTAL("verdicts", "verdict=\"not_readable\"", "verdicts on media items"),
+    [M_NO_INSPECTOR] = M_TOTAL("verdicts", "verdict=\"no_inspector\"", "verdicts on media items"),
+    [M_TOO_MANY] = M_TOTAL("verdicts", "verdict=\"too_many\"", "verdicts on media items"),
+    [M_EXPIRED] = M_TOTAL("verdicts", "verdict=\"expired\"", "verdicts on media items"),
+    [M_RETRIES] = M_TOTAL("retries", NULL, "times an item was put back to wait for Meta"),
+    [M_SERVED] = M_TOTAL("served", NULL, "items given to tools"),
+    [M_NOT_SERVED] = M_TOTAL("not_served", NULL, "items that a tool asked for and did not get"),
+    [M_CHECKED] = M_TOTAL("checked", NULL, "attachments of tools inspected"),
+    [M_SWEPT_ROWS] = M_TOTAL("swept_rows", NULL, "rows removed: their keys were destroyed"),
+    [M_SWEPT_FILES] = M_TOTAL("swept_files", NULL, "files removed"),
+    [M_WAITING] = {"sluis_media_waiting", NULL, "items without a verdict", COUNTER_GAUGE, 0},
+    [M_BYTES] = {"sluis_media_bytes", NULL, "bytes of media in memory", COUNTER_GAUGE, 0},
+};
+
+int media_path(const char *store_path, char *out, size_t size)
+{
+    int n = snprintf(out, size, "%s/media", store_path);
+    return n < 0 || (size_t)n >= size ? SLUIS_ELIMIT : 0;
+}
+
+static int open_folder(const char *path, int *out)
+{
+    struct stat s;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return errno == ENOSPC ? SLUIS_EFULL : SLUIS_ESYS;
+    *out = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (*out < 0 || fstat(*out, &s) != 0)
+        return SLUIS_ESYS;
+    return s.st_uid != geteuid() || (s.st_mode & 077) ? SLUIS_EDENIED : 0;
+}
+
+int media_new(const struct media_deps *deps, struct media **out)
+{
+    *out = NULL;
+    struct media *m = calloc(1, sizeof(*m));
+    if (!m)
+        return SLUIS_ENOMEM;
+    m->deps = *deps;
+    m->counters = counters;
+    m->end = &m->first;
+    m->folder = -1;
+    if (m->deps.per_minute == 0)
+        m->deps.per_minute = PER_MINUTE;
+    pthread_mutex_init(&m->lock, NULL);
+    int r = open_folder(deps->path, &m->folder);
+    if (r == 0)
+        r = counters_register(counters, M_COUNT);
+    if (r == 0)
+        r = keyring_cache_new(deps->keyring, &m->keys);
+    if (r != 0) {
+        media_free(m);
+        return r;
+    }
+    *out = m;
+    return 0;
+}
+
+void media_free(struct media *m)
+{
+    if (!m)
+        return;
+    if (m->keys)
+        keyring_cache_free(m->keys);
+    if (m->folder >= 0)
+        close(m->folder);
+    for (unsigned i = 0; i < JOBS_BUCKETS; i++) {
+        while (m->waits[i]) {
+            struct waits *w = m->waits[i];
+            m->waits[i] = w->next;
+            free(w);
+        }
+    }
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+void media_start(struct media *m)
+{
+    (void)m;
+}
+
+void media_stop(struct media *m)
+{
+    m->stopped = true;
+}
+
+/* ---- items of a message that are worked on ---- */
+
+static struct waits **waits_find(struct media *m, uint64_t serial)
+{
+    struct waits **at = &m->waits[(serial * 0x9e3779b97f4a7c15ull >> 40) & (JOBS_BUCKETS - 1)];
+    while (*at && (*at)->serial != serial)
+        at = &(*at)->next;
+    return at;
+}
+
+bool waits_add(struct media *m, uint64_t serial, unsigned n)
+{
+    pthread_mutex_lock(&m->lock);
+    struct waits **at = waits_find(m, serial);
+    if (!*at && (*at = calloc(1, sizeof(**at))))
+        (*at)->serial = serial;
+    if (*at)
+        (*at)->n += n;
+    bool good = *at != NULL;
+    pthread_mutex_unlock(&m->lock);
+    return good;
+}
+
+void waits_done(struct media *m, uint64_t serial)
+{
+    pthread_mutex_lock(&m->lock);
+    struct waits **at = waits_find(m, serial), *w = *at;
+    if (w && --w->n == 0) {
+        *at = w->next;
+        free(w);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+bool media_waits(struct media *m, uint64_t serial)
+{
+    pthread_mutex_lock(&m->lock);
+    bool any = *waits_find(m, serial) != NULL;
+    pthread_mutex_unlock(&m->lock);
+    return any;
+}
+
+void media_take(struct media *m, const struct media_taken *taken)
+{
+    (void)m;
+    (void)taken;
+}
+
+void media_ask(struct media *m, struct media_ask *ask)
+{
+    (void)m;
+    ask->result = SLUIS_EDENIED;
+    loop_post(ask->loop, &ask->mail, (void (*)(struct mail *))ask->done);
+}
+
+void media_check(struct media *m, struct media_check *check)
+{
+    (void)m;
+    check->result = SLUIS_ENOENT;
+    loop_post(check->loop, &check->mail, (void (*)(struct mail *))check->done);
+}
+
+int media_sweep(struct media *m, unsigned most, struct media_swept *out)
+{
+    (void)m;
+    (void)most;
+    *out = (struct media_swept){.rows = 0};
+    return 0;
+}
+
+int media_read(struct media *m, uint16_t channel, struct span id, struct media_item *item,
+               struct buffer *out)
+{
+    (void)m;
+    (void)channel;
+    (void)id;
+    (void)item;
+    (void)out;
+    return SLUIS_ENOENT;
+}
+
+void media_status(struct media *m, struct media_status *out)
+{
+    const struct media_inspector *i = &m->deps.inspector;
+    *out = (struct media_status){
+        .inspector = i->inspect && (!i->present || i->present(i->ctx)),
+        .words = i->words ? i->words(i->ctx) : "",
+        .waiting = (uint64_t)counter_get(&m->counters[M_WAITING]),
+        .bytes = (uint64_t)counter_get(&m->counters[M_BYTES]),
+    };
+}
