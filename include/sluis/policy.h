@@ -92,6 +92,23 @@ enum policy_media_kind {
 enum media_action policy_route_media(const struct policy *policy, const struct policy_route *route,
                                      enum policy_media_kind kind);
 
+/* ---- roles: who may do what ---- */
+enum policy_right {
+    POLICY_MAY_HISTORY = 1 << 0,  /* read a conversation, masked by the role's profile */
+    POLICY_MAY_REVEAL = 1 << 1,   /* see the types in `reveal`, each time with a reason */
+    POLICY_MAY_SEARCH = 1 << 2,   /* search over a period and channel, masked */
+    POLICY_MAY_EXPORT = 1 << 3,   /* export what may be read */
+    POLICY_MAY_LOG = 1 << 4,      /* read the access log; sees no content */
+    POLICY_MAY_POLICY = 1 << 5,   /* propose and tighten policies, try messages */
+    POLICY_MAY_APPROVE = 1 << 6,  /* the second officer, for what loosens */
+    POLICY_MAY_ROLES = 1 << 7,    /* persons, tokens and their roles */
+    POLICY_MAY_SUBJECT = 1 << 8,  /* find, export, erase, restrict a data subject */
+    POLICY_MAY_HOLD = 1 << 9,     /* legal holds */
+    POLICY_MAY_CONSENT = 1 << 10, /* the consent registry */
+    POLICY_MAY_STATS = 1 << 11,   /* counts without content */
+    POLICY_MAY_OPERATE = 1 << 12, /* reload, queue, keys, backup, status */
+};
+
 /* ---- retention ---- */
 enum retention_part { RETENTION_ORIGINAL, RETENTION_HISTORY, RETENTION_QUARANTINE };
 struct retention_facts {
