@@ -13,13 +13,13 @@
 #define TOKEN_PREFIX "sluis_"
 #define ROW_PART 'P'
 #define ROW_KEY (1 + 8)
-#define ROW_TEXT_MAX 512
+#define ROW_TEXT_MAX 1024
 #define REFUSALS_WINDOW_MS 60000
 
 _Static_assert(sizeof(TOKEN_PREFIX) + BASE64URL_LEN(TOKEN_SECRET) <= ACCESS_TOKEN_TEXT,
                "a token fits");
 
-enum { C_ACCEPTED, C_UNKNOWN, C_REVOKED, C_EXPIRED, C_N };
+enum { C_ACCEPTED, C_UNKNOWN, C_REVOKED, C_EXPIRED, C_ELSEWHERE, C_N };
 
 struct access {
     struct store *store;
@@ -29,6 +29,7 @@ struct access {
     pthread_rwlock_t lock;  /* table, next_id */
     struct token_table table;
     uint64_t next_id;
+    struct access_roles roles; /* set once, before the first request */
     struct counter counters[C_N];
     _Atomic int64_t window_ms; /* since when refusals are counted for the log */
     _Atomic uint64_t window_count;
@@ -43,6 +44,8 @@ static const struct counter counter_rows[C_N] = {
                    COUNTER_TOTAL, 0},
     [C_EXPIRED] = {"sluis_access_tokens_total", "result=\"expired\"", "Tokens looked up",
                    COUNTER_TOTAL, 0},
+    [C_ELSEWHERE] = {"sluis_access_tokens_total", "result=\"elsewhere\"", "Tokens looked up",
+                     COUNTER_TOTAL, 0},
 };
 
 static void row_key(uint64_t id, char key[ROW_KEY])
@@ -155,6 +158,32 @@ void access_close(struct access *access)
 
 /* ---- asking ---- */
 
+void access_set_roles(struct access *access, const struct access_roles *roles)
+{
+    access->roles = *roles;
+}
+
+const struct access_roles *access_roles_of(const struct access *access)
+{
+    return &access->roles;
+}
+
+static bool expired(const struct principal *p, int64_t now_ms)
+{
+    return p->expires_ms != 0 && now_ms >= p->expires_ms;
+}
+
+bool access_tool_now(struct access *access, uint64_t id, int64_t now_ms, struct principal *out)
+{
+    pthread_rwlock_rdlock(&access->lock);
+    const struct token *token = table_by_id(&access->table, id);
+    bool good = token && !token->principal.revoked && !expired(&token->principal, now_ms);
+    if (good)
+        *out = token->principal;
+    pthread_rwlock_unlock(&access->lock);
+    return good;
+}
+
 static void token_hash(const struct access *access, const uint8_t secret[TOKEN_SECRET],
                        uint8_t out[TOKEN_HASH])
 {
@@ -183,7 +212,17 @@ static bool token_decode(struct span text, uint8_t secret[TOKEN_SECRET])
     return base64url_decode(span_from(text, prefix.n), secret, TOKEN_SECRET) == TOKEN_SECRET;
 }
 
-int access_token(struct access *access, struct span text, int64_t now_ms, struct principal *out)
+/* `peer` NULL: from anywhere. */
+static bool from_range(const struct principal *p, const char *peer)
+{
+    bool in = p->range_count == 0 || !peer;
+    for (unsigned i = 0; !in && i < p->range_count; i++)
+        in = access_range_has(&p->ranges[i], peer);
+    return in;
+}
+
+static int look_up(struct access *access, struct span text, const char *peer, int64_t now_ms,
+                   struct principal *out)
 {
     uint8_t secret[TOKEN_SECRET], hash[TOKEN_HASH];
     unsigned counter = C_UNKNOWN;
@@ -193,8 +232,10 @@ int access_token(struct access *access, struct span text, int64_t now_ms, struct
         const struct token *token = table_find(&access->table, hash);
         if (token) {
             const struct principal *p = &token->principal;
-            bool expired = p->expires_ms != 0 && now_ms >= p->expires_ms;
-            counter = p->revoked ? C_REVOKED : expired ? C_EXPIRED : C_ACCEPTED;
+            counter = p->revoked             ? C_REVOKED
+                      : expired(p, now_ms)   ? C_EXPIRED
+                      : !from_range(p, peer) ? C_ELSEWHERE
+                                             : C_ACCEPTED;
             if (counter == C_ACCEPTED)
                 *out = *p;
         }
@@ -206,6 +247,17 @@ int access_token(struct access *access, struct span text, int64_t now_ms, struct
         return 0;
     count_refusal(access, now_ms);
     return SLUIS_EDENIED;
+}
+
+int access_token(struct access *access, struct span text, int64_t now_ms, struct principal *out)
+{
+    return look_up(access, text, NULL, now_ms, out);
+}
+
+int access_token_from(struct access *access, struct span text, const char *peer, int64_t now_ms,
+                      struct principal *out)
+{
+    return look_up(access, text, peer, now_ms, out);
 }
 
 bool principal_may_use(const struct principal *principal, uint16_t channel)
@@ -258,10 +310,23 @@ static int row_commit(struct access *access, const struct token *token, uint64_t
     return result;
 }
 
+/* "operator:1000" has a colon that names have not. */
+static bool text_plain(const char *text)
+{
+    size_t n = strnlen(text, ACCESS_NAME_SIZE);
+    for (size_t i = 0; i < n; i++)
+        if (text[i] < 0x21 || text[i] > 0x7e)
+            return false;
+    return n < ACCESS_NAME_SIZE;
+}
+
 static int wanted_check(const struct access *access, const struct principal *wanted)
 {
     if (!token_name_valid(wanted->name) || wanted->channel_count == 0 ||
-        wanted->channel_count > ACCESS_CHANNELS_MAX || wanted->expires_ms < 0)
+        wanted->channel_count > ACCESS_CHANNELS_MAX || wanted->expires_ms < 0 ||
+        wanted->range_count > ACCESS_RANGES_MAX ||
+        (wanted->role[0] && !token_name_valid(wanted->role)) ||
+        (wanted->granted_by[0] && !text_plain(wanted->granted_by)))
         return SLUIS_EINVAL;
     for (unsigned i = 0; i < wanted->channel_count; i++)
         if (wanted->channels[i] == 0)
@@ -319,7 +384,9 @@ int access_token_add(struct access *access, const struct principal *wanted,
         goto out;
     randombytes_buf(secret, sizeof(secret));
     token_hash(access, secret, token.hash);
+    token.principal.kind = PRINCIPAL_TOOL;
     token.principal.id = access->next_id++;
+    token.principal.last_use_ms = 0;
     token.principal.created_ms = clock_wall_ms();
     token.principal.revoked = false;
     result = row_commit(access, &token, gone);

@@ -6,6 +6,8 @@
 
 #include "sluis/access.h"
 
+#include <stdio.h>
+
 #define TOKEN_HASH 32
 
 struct token {
@@ -21,8 +23,9 @@ struct token_table {
     uint16_t slots[TOKEN_SLOTS];
 };
 
-/* Row: version 1, id (8), hash (32), created (8), expires (8), revoked (1), route (2), name length
- * (1) and name, channel count (1), channels (2 each); big-endian. */
+/* Row: version 2, id (8), hash (32), created (8), expires (8), revoked (1), route (2), name length
+ * (1) and name, channel count (1), channels (2 each), role and granted_by (length (1) and text
+ * each), last use (8), range count (1), ranges (17 each); big-endian. */
 void token_write(const struct token *token, struct buffer *out);
 SLUIS_MUST_CHECK int token_read(struct span text, struct token *out);
 
@@ -33,5 +36,10 @@ void table_index(struct token_table *table); /* after tokens came, went or moved
 /* Compares whole hashes in constant time. NULL when unknown. */
 struct token *table_find(struct token_table *table, const uint8_t hash[TOKEN_HASH]);
 struct token *table_by_id(struct token_table *table, uint64_t id);
+
+/* access.c */
+/* The token as it is now, when it is still good: not revoked, not expired. */
+bool access_tool_now(struct access *access, uint64_t id, int64_t now_ms, struct principal *out);
+const struct access_roles *access_roles_of(const struct access *access);
 
 #endif

@@ -1,53 +1,19 @@
-/* The table of endpoints and what every handler needs. */
+/* Dispatch by the permission table, and what every handler needs. */
 #include "internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct endpoint {
-    enum http_method method;
-    const char *path; /* a last segment "{id}" matches one segment */
-    bool control_only;
-    void (*handle)(struct admin_request *r);
-} endpoints[] = {
-    {HTTP_GET, "livez", false, admin_livez},
-    {HTTP_GET, "readyz", false, admin_readyz},
-    {HTTP_GET, "readyz/meta", false, admin_readyz_meta},
-    {HTTP_GET, "readyz/tools", false, admin_readyz_tools},
-    {HTTP_GET, "metrics", false, admin_metrics},
-    {HTTP_GET, "sluis/v1/status", true, admin_status},
-    {HTTP_POST, "sluis/v1/reload", true, admin_reload},
-    {HTTP_GET, "sluis/v1/tokens", true, admin_tokens_list},
-    {HTTP_POST, "sluis/v1/tokens", true, admin_tokens_add},
-    {HTTP_DELETE, "sluis/v1/tokens/{id}", true, admin_tokens_revoke},
-    {HTTP_GET, "sluis/v1/queue", true, admin_queue_list},
-    {HTTP_POST, "sluis/v1/queue/retry", true, admin_queue_retry},
-    {HTTP_POST, "sluis/v1/queue/drop", true, admin_queue_drop},
-    {HTTP_GET, "sluis/v1/quarantine", true, admin_quarantine_list},
-    {HTTP_GET, "sluis/v1/log", true, admin_log_list},
-    {HTTP_GET, "sluis/v1/log/key", true, admin_log_key},
-    {HTTP_POST, "sluis/v1/log/checkpoint", true, admin_log_checkpoint},
-    {HTTP_GET, "sluis/v1/log/export", true, admin_log_export},
-    {HTTP_POST, "sluis/v1/doctor/route", true, admin_doctor_route},
-    {HTTP_POST, "sluis/v1/doctor/meta", true, admin_doctor_meta},
-    {HTTP_POST, "sluis/v1/purge", true, admin_purge},
-    {HTTP_POST, "sluis/v1/subjects/find", true, admin_subject_find},
-    {HTTP_POST, "sluis/v1/subjects/export", true, admin_subject_export},
-    {HTTP_POST, "sluis/v1/subjects/erase", true, admin_subject_erase},
-    {HTTP_POST, "sluis/v1/subjects/restrict", true, admin_subject_restrict},
-    {HTTP_POST, "sluis/v1/subjects/hold", true, admin_subject_hold},
-    {HTTP_POST, "sluis/v1/subjects/release", true, admin_subject_release},
-    {HTTP_GET, "sluis/v1/purge/report", true, admin_purge_report},
-    {HTTP_POST, "sluis/v1/keys/clock-accept", true, admin_clock_accept},
-    {HTTP_POST, "sluis/v1/doctor/store", true, admin_doctor_store},
-    {HTTP_GET, "sluis/v1/backup", true, admin_backup_state},
-    {HTTP_POST, "sluis/v1/backup", true, admin_backup_make},
-    {HTTP_POST, "sluis/v1/backup/verify", true, admin_backup_verify},
-    {HTTP_GET, "sluis/v1/backup/register", true, admin_backup_register},
-    {HTTP_POST, "sluis/v1/backup/gone", true, admin_backup_gone},
-    {HTTP_GET, "sluis/v1/keys", true, admin_keys_status},
-    {HTTP_POST, "sluis/v1/keys/rotate", true, admin_keys_rotate},
+/* A row of the permission table with its handler: an endpoint without a row cannot be reached, and
+ * a row without a handler does not build. */
+static void (*const handlers[PERMISSION_COUNT])(struct admin_request *r) = {
+#define X(id, method, path, handler, ...) [PERMISSION_##id] = handler,
+    PERMISSION_ENDPOINTS(X)
+#undef X
 };
+
+static const enum http_method methods[] = {
+    [PERMISSION_GET] = HTTP_GET, [PERMISSION_POST] = HTTP_POST, [PERMISSION_DELETE] = HTTP_DELETE};
 
 int admin_new(const struct admin_deps *deps, struct admin **out)
 {
@@ -177,7 +143,7 @@ int admin_record(struct store *store, const struct audit_event *event)
 
 /* ---- dispatch ---- */
 
-static bool matches(const struct endpoint *e, const struct http_path *path, struct span *id)
+static bool matches(const struct permission_row *e, const struct http_path *path, struct span *id)
 {
     struct span rest = span_str(e->path);
     for (unsigned i = 0; i < path->count; i++) {
@@ -210,10 +176,45 @@ static bool parse(struct admin_request *r, char *decoded, size_t size)
     return true;
 }
 
+/* Who asks. */
+static void identify(struct admin_request *r)
+{
+    if (r->control) {
+        r->who.kind = PRINCIPAL_OPERATOR;
+        snprintf(r->who.name, sizeof(r->who.name), "operator");
+    }
+}
+
+bool admin_may(struct admin_request *r, uint16_t channel)
+{
+    const struct permission_row *row = permission_row(r->permission);
+    if (r->who.kind == PRINCIPAL_OPERATOR)
+        return true; /* what it may was decided at the door */
+    return access_decide(r->admin->deps.access, &r->who, channel,
+                         row->right & ~(PERMIT_SIGNED_IN | PERMIT_ANYONE), clock_wall_ms(),
+                         &r->decision) == 0;
+}
+
+/* The door: a row that was found, and who asks. False when it was answered. */
+static bool let_in(struct admin_request *r)
+{
+    bool alarm;
+    identify(r);
+    if (permission_may(r->admin->deps.access, r->permission, &r->who, r->control, clock_wall_ms(),
+                       &r->decision, &alarm) == 0)
+        return true;
+    if (r->who.kind == PRINCIPAL_NOBODY)
+        admin_error(r, 401, "sign_in", "sign in first");
+    else
+        admin_error(r, 403, access_why_word(r->decision.why), access_why_text(r->decision.why));
+    return false;
+}
+
 void admin_on_request(struct exchange *ex, void *ctx)
 {
     const struct admin_side *side = ctx;
-    struct admin_request r = {.admin = side->admin, .ex = ex, .arena = exchange_arena(ex)};
+    struct admin_request r = {
+        .admin = side->admin, .ex = ex, .control = side->control, .arena = exchange_arena(ex)};
     const struct http_head *head = exchange_head(ex);
     char segments[1024], decoded[2048];
     struct http_path path;
@@ -221,18 +222,19 @@ void admin_on_request(struct exchange *ex, void *ctx)
         admin_error(&r, 404, "not_found", "no such endpoint");
         return;
     }
-    const struct endpoint *other = NULL;
+    bool other = false;
     enum http_method method = head->method == HTTP_HEAD ? HTTP_GET : head->method;
-    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
-        const struct endpoint *e = &endpoints[i];
-        if ((e->control_only && !side->control) || !matches(e, &path, &r.id))
+    for (unsigned i = 0; i < PERMISSION_COUNT; i++) {
+        const struct permission_row *row = permission_row(i);
+        if (!(row->doors & (r.control ? DOOR_CONTROL : DOOR_ADMIN)) || !matches(row, &path, &r.id))
             continue;
-        other = e;
-        if (e->method == method) {
-            if (parse(&r, decoded, sizeof(decoded)))
-                e->handle(&r);
-            return;
-        }
+        other = true;
+        if (methods[row->method] != method)
+            continue;
+        r.permission = i;
+        if (let_in(&r) && parse(&r, decoded, sizeof(decoded)))
+            handlers[i](&r);
+        return;
     }
     admin_error(&r, other ? 405 : 404, other ? "method" : "not_found",
                 other ? "this endpoint has another method" : "no such endpoint");

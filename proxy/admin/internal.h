@@ -28,12 +28,20 @@ struct admin {
 struct admin_request {
     struct admin *admin;
     struct exchange *ex;
+    bool control;               /* came by the control socket */
+    enum permission permission; /* the row that let it in */
+    struct principal who;       /* who.name for the log */
+    struct access_decision decision; /* the role that gave it, and what that gives */
     struct span id;       /* the {id} of the path, or empty */
     struct json_doc body; /* count 0 when there is none */
     struct arena *arena;
     struct http_parameter query[HTTP_PARAMETERS_MAX];
     unsigned query_count;
 };
+
+/* For rows of scope PERMISSION_CHANNEL: may who asks use the row's right on this channel? Then
+ * r->decision tells the role and what it gives there. Nothing is answered. */
+bool admin_may(struct admin_request *r, uint16_t channel);
 
 /* Answers: a JSON document, or an error {"error":{"code":word,"message":text}}. */
 void admin_json(struct admin_request *r, unsigned status, struct buffer *body);

@@ -1,6 +1,7 @@
 /* The table of commands, the parser of command lines, the help. */
 #include "internal.h"
 
+#include "sluis/access/table.h"
 #include "sluis/cli.h"
 
 #include <stdarg.h>
@@ -319,6 +320,9 @@ static const struct cli_command commands[] = {
       O_PASSPHRASE}},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+/* Names are compared by tests/unit/access/test_permissions.c. */
+_Static_assert(COMMANDS == PERMISSION_COMMAND_COUNT,
+               "each command has a row in PERMISSION_COMMANDS (sluis/access/table.h)");
 
 /* Commands of the contract that come with later versions: named, so that nobody thinks of a typing
  * error. */

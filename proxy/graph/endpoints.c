@@ -97,6 +97,9 @@ static const struct endpoint endpoints[] = {
     {HTTP_POST, OBJECT_PHONE, "", none, GRAPH_JSON_MAX, false, handle_phone_post, NULL},
 };
 
+_Static_assert(sizeof(endpoints) / sizeof(endpoints[0]) == PERMISSION_TOOL_COUNT,
+               "each endpoint has a row in PERMISSION_TOOLS (sluis/access/table.h)");
+
 static bool is_digits(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
