@@ -50,6 +50,7 @@ enum audit_action {
     AUDIT_CLOCK,    /* an operator vouched for the clock */
     AUDIT_KEYS,     /* the root key was replaced; the gateway was unsealed */
     AUDIT_BACKUP,   /* a backup begun, made, verified, or confirmed destroyed */
+    AUDIT_CONSENT,  /* a ground, an opting out or a reference of a contact was changed */
     AUDIT_ACTION_COUNT
 };
 const char *audit_action_word(enum audit_action action);

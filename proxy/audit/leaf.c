@@ -38,6 +38,7 @@ static const char *const action_words[AUDIT_ACTION_COUNT] = {
     [AUDIT_CLOCK] = "clock",
     [AUDIT_KEYS] = "keys",
     [AUDIT_BACKUP] = "backup",
+    [AUDIT_CONSENT] = "consent",
 };
 
 /* In the order of enum detect_type, which this room may not see; its test holds them together. */

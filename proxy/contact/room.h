@@ -1,0 +1,76 @@
+/* Inside the contact room. */
+#ifndef SLUIS_CONTACT_ROOM_H
+#define SLUIS_CONTACT_ROOM_H
+
+#include <pthread.h>
+
+#include "sluis/contact.h"
+
+#define ROW_KEY 17        /* 'K', subject, channel, kind, hash */
+#define ROW_SUBJECT_KEY 9 /* 'K', subject */
+#define ROW_CONTACT_KEY 11
+#define ROW_HASH_AT 12
+#define ROW_HASH 5
+#define REF_KEY 27 /* 'X', hash, channel, subject */
+#define REF_HASH_KEY 17
+#define ROW_VERSION 1
+#define ROW_TEXT_MAX 512 /* plain text of a row */
+#define ROW_VALUE_MAX (STORE_HASH_BYTES + ROW_TEXT_MAX + KEYRING_RECORD_OVERHEAD)
+#define CHANGE_ROWS 3
+#define SKEW_MS (5 * 60 * 1000) /* a time further ahead than this is not believed */
+
+enum row_kind { ROW_CONSENT = 'c', ROW_NOTICE = 'n', ROW_STOP = 's', ROW_REFERENCE = 'r' };
+
+struct memory;
+
+struct contacts {
+    struct store *store;
+    struct keyring *keyring;
+    struct keyring_cache *cache; /* shared: of `lock` for sealing */
+    pthread_mutex_t lock;
+    uint8_t hash_key[KEYRING_KEY_BYTES];
+    struct memory *memory;
+};
+
+struct change_row {
+    uint8_t key[REF_KEY];
+    size_t key_n;
+    struct buffer value; /* empty: the row goes */
+};
+struct contact_change {
+    struct change_row rows[CHANGE_ROWS];
+    unsigned row_count;
+    struct buffer leaf; /* empty: none */
+    uint8_t leaf_hash[32];
+};
+
+/* ---- rows.c ---- */
+/* A row's key; `what` (hashed with the kind) tells rows of one kind apart. */
+void row_key(const struct contacts *c, struct contact_id id, enum row_kind kind, struct span what,
+             uint8_t key[ROW_KEY]);
+struct record_id row_id(const uint8_t key[ROW_KEY]);
+/* Appends the sealed text. */
+SLUIS_MUST_CHECK int row_seal(struct contacts *c, const uint8_t key[ROW_KEY], struct span plain,
+                              struct buffer *out);
+/* Opens a row's value into `state`. */
+SLUIS_MUST_CHECK int row_open(struct contacts *c, const uint8_t key[ROW_KEY], struct span value,
+                              struct contact_state *state);
+void consent_plain(const struct contact_consent *consent, struct buffer *out);
+/* "basis|purpose": what tells consents apart. */
+void consent_what(const struct contact_consent *consent, struct buffer *out);
+void ref_hash(const struct contacts *c, struct span reference, uint8_t out[STORE_HASH_BYTES]);
+void ref_key(const uint8_t hash[STORE_HASH_BYTES], struct contact_id id, uint8_t out[REF_KEY]);
+
+/* ---- memory.c ---- */
+SLUIS_MUST_CHECK int memory_new(struct memory **out);
+void memory_free(struct memory *memory);
+void memory_forget(struct memory *memory, uint64_t subject);
+/* 0: not remembered. */
+int64_t memory_last_in(struct memory *memory, struct contact_id id);
+void memory_note_in(struct memory *memory, struct contact_id id, int64_t at_ms);
+/* How many are under way; one more when fewer than `most`. SLUIS_ELIMIT: everybody is under way. */
+SLUIS_MUST_CHECK int memory_take(struct memory *memory, struct contact_id id, unsigned most,
+                                 bool *taken);
+void memory_done(struct memory *memory, struct contact_id id);
+
+#endif
