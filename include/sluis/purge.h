@@ -35,6 +35,9 @@ struct purge_deps {
      * destruction records. */
     void (*each_policy)(void *ctx, int (*each)(void *each_ctx, const struct policy *policy),
                         void *each_ctx);
+    /* The policy in force of a channel by its name, a reference of the caller's; NULL: there is no
+     * such channel. For purge_apply_policy. */
+    struct policy *(*channel_policy)(void *ctx, const char *channel);
     /* Makes every resolver forget a subject, and waits until that is so. NULL: there are none. */
     void (*forget)(void *ctx, uint64_t subject);
     /* A copy of the message in memory must not be used any more (deliver_forget). May be NULL. */
@@ -54,6 +57,19 @@ void purge_free(struct purge *purge);
  * the clock is not trusted; keyring's and store's errors, and then the service thread tries again.
  */
 SLUIS_MUST_CHECK int purge_run(struct purge *purge, bool dry_run, struct buffer *out);
+/*
+ * A policy that keeps shorter than what is stored, applied back: never of itself. Counts, and (not
+ * dry) puts on record that it is to be done, for the service thread to do; a restart goes on:
+ *     {"dry_run":false,"messages":7,"classes":[{"from":"original/86400/max/hour",
+ *      "to":"original/3600/max/hour","messages":7}],"longer":0,"held":0,"unreadable":0,
+ *      "no_channel":0,"applying":true}
+ * "to" is empty for what is destroyed: kept never now, or past its new term already. "longer":
+ * parts that the policy would keep longer, which does not happen. Held persons' messages stay as
+ * they are. Each class's end is on record with the reason "shortened". SLUIS_EDENIED: the clock.
+ */
+SLUIS_MUST_CHECK int purge_apply_policy(struct purge *purge, bool dry_run, struct buffer *out);
+/* What the service thread does of it, in the caller's thread: tests. */
+SLUIS_MUST_CHECK int purge_apply_now(struct purge *purge);
 /* Sweeps in the caller's thread until nothing is left: tests and benchmarks. */
 SLUIS_MUST_CHECK int purge_sweep(struct purge *purge);
 
@@ -73,8 +89,8 @@ SLUIS_MUST_CHECK int purge_moved(struct store_read *read, uint64_t serial, uint6
                                  struct record_id *out);
 
 /*
- * Persons. An identifier is a phone number as people write it or a BSUID. All of it is in the access
- * log. SLUIS_ENOENT: nobody by that identifier; SLUIS_EINVAL.
+ * Persons. An identifier is a phone number as people write it or a BSUID. All of it is in the
+ * access log. SLUIS_ENOENT: nobody by that identifier; SLUIS_EINVAL.
  */
 #define PURGE_TEXT_MAX 200
 struct purge_person {

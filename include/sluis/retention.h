@@ -53,6 +53,33 @@ SLUIS_MUST_CHECK int retention_last_ended(struct store *store, uint16_t cls, int
  * never of itself (retention_bucket_end gives INT64_MAX). Made by retention_prepare. */
 SLUIS_MUST_CHECK int retention_hold_class(struct store *store, uint16_t *cls);
 
+/* ---- messages sealed anew ---- */
+/*
+ * A message whose keys were destroyed before its term (taken back, put right, kept shorter by a new
+ * policy) may leave something: sealed anew under a serial of its own, which a row of the table of
+ * subjects gives for the message's. The journal's item keeps its classes and buckets: whoever opens
+ * a part asks retention_part where it is, and gets SLUIS_ENOENT when nothing of that part stays.
+ */
+#define RETENTION_MOVED_KEY 9
+#define RETENTION_MOVED_PREFIX 'm'
+struct retention_moved {
+    uint64_t serial;       /* 0: nothing stays at all */
+    uint16_t cls_o, cls_m; /* 0: nothing of that part stays */
+    uint32_t bucket_o, bucket_m;
+};
+void retention_moved_key(uint64_t serial, uint8_t out[RETENTION_MOVED_KEY]);
+void retention_moved_put(struct store_txn *txn, uint64_t serial,
+                         const struct retention_moved *moved);
+/* A row's value; SLUIS_EIO. */
+SLUIS_MUST_CHECK int retention_moved_read(struct span value, struct retention_moved *out);
+/* SLUIS_ENOENT: it was not moved; the store's error. */
+SLUIS_MUST_CHECK int retention_moved(struct store_read *read, uint64_t serial,
+                                     struct retention_moved *out);
+/* Where part 'O' or 'M' of an item is now: one look-up. SLUIS_ENOENT: nowhere. What is held stands
+ * under the hold class besides (purge.h). */
+SLUIS_MUST_CHECK int retention_part(struct store_read *read, const struct store_item *item,
+                                    uint8_t part, struct record_id *out);
+
 /* ---- destruction records ---- */
 /*
  * What was destroyed, signed: one canonical JSON line (RFC 8785), fields in
@@ -70,7 +97,8 @@ struct retention_destruction {
     const char *cls;        /* its name: store_id_name */
     const char *category;   /* selection list, or "" */
     const char *ground;     /* of the policy's rule, or "" */
-    const char *reason;     /* constant word: "expired", "erased", "revoked", "released" */
+    const char *reason;     /* constant word: "expired", "erased", "revoked", "released",
+                              * "shortened" (a new policy keeps it shorter) */
     int64_t from_ms, to_ms; /* the period whose bucket ended */
     uint64_t messages, subjects;
     uint64_t generation;     /* of the keyring, in which it was destroyed */

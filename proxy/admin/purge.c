@@ -16,7 +16,10 @@ void admin_purge(struct admin_request *r)
 {
     struct buffer out;
     buffer_init(&out, ADMIN_ANSWER_MAX);
-    int result = purge_run(r->admin->deps.purge, member_true(r, "dry_run"), &out);
+    bool dry_run = member_true(r, "dry_run");
+    int result = member_true(r, "apply_policy")
+                     ? purge_apply_policy(r->admin->deps.purge, dry_run, &out)
+                     : purge_run(r->admin->deps.purge, dry_run, &out);
     if (result == SLUIS_EDENIED)
         admin_error(r, 409, "clock",
                     "the clock is not trusted: nothing was destroyed; check it, then `sluis keys "

@@ -119,6 +119,7 @@ static const struct sealed_row {
     {STORE_TABLE_SETTING, "purge.clock", 0, 'C', "last minute", false},
     {STORE_TABLE_SETTING, "purge.c", 2, 'Z', "state of a class", false},
     {STORE_TABLE_SETTING, "purge.d", 16, 'D', "destruction record", false},
+    {STORE_TABLE_SETTING, "purge.a", 0, 'A', "a policy being applied", false},
     {STORE_TABLE_SUBJECT, "P", 8, 'P', "mark of a person", true},
 };
 
@@ -139,30 +140,29 @@ static uint64_t row_serial(const uint8_t *at, unsigned bytes)
     }
 }
 
-/* What stays of a message that was taken back stands under a serial of its own, which only this row
- * knows (proxy/purge/room.h): 'm' and the message's serial -> serial, class, bucket. */
-#define MOVED_KEY_BYTES 9
-#define MOVED_BYTES 14
+/* What stays of a message that was sealed anew stands under a serial of its own, which only this
+ * row knows. */
 #define MOVED_ARENA (2 * STORE_RECORD_MAX)
 
 static void look_moved(struct look *look, const struct store_value *v)
 {
-    static const uint8_t parts[] = {'O', 'M'};
-    const uint8_t *at = (const uint8_t *)v->bytes.p;
+    struct retention_moved moved;
     struct store_item item;
     struct arena arena;
     struct span sealed;
-    if (v->key.n != MOVED_KEY_BYTES || v->key.p[0] != 'm' || v->bytes.n != MOVED_BYTES ||
+    if (v->key.n != RETENTION_MOVED_KEY || v->key.p[0] != RETENTION_MOVED_PREFIX ||
+        retention_moved_read(v->bytes, &moved) != 0 ||
         store_get_item(look->read, be64_get((const uint8_t *)v->key.p + 1), &item) != 0)
         return;
+    const struct record_id parts[] = {
+        {moved.cls_o, moved.bucket_o, item.subject, moved.serial, 'O'},
+        {moved.cls_m, moved.bucket_m, item.subject, moved.serial, 'M'}};
     arena_init(&arena, MOVED_ARENA);
-    for (size_t i = 0; i < sizeof(parts); i++) {
-        const struct record_id id = {be16_get(at + 8), be32_get(at + 10), item.subject,
-                                     be64_get(at), parts[i]};
-        if (store_get_record(look->read, &id, &arena, &sealed) != 0)
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (!parts[i].cls || store_get_record(look->read, &parts[i], &arena, &sealed) != 0)
             continue;
         look->check->counts.moved++;
-        look_opened(look, &id, sealed, true);
+        look_opened(look, &parts[i], sealed, true);
     }
     arena_free(&arena);
 }

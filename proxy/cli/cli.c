@@ -145,7 +145,8 @@ static const struct cli_command commands[] = {
       {"--action", 'n', "WORD", false, "only this action"},
       {"--outcome", 'o', "WORD", false, "only with this outcome"},
       {"--checkpoint", 'k', "FILE", false,
-       "earlier checkpoints (100 at most) that it is to be comparable with; without filters any are"}}},
+       "earlier checkpoints (100 at most) that it is to be comparable with; without filters any "
+       "are"}}},
     {"audit checkpoint",
      "",
      "a signed checkpoint of the log as it stands, or the log's key",
@@ -211,6 +212,8 @@ static const struct cli_command commands[] = {
       O_SOCKET,
       O_JSON,
       {"--dry-run", 'd', NULL, false, "say what would be destroyed"},
+      {"--apply-policy", 'a', NULL, false,
+       "bring what is stored down to the terms of the policy in force, where they are shorter"},
       {"--report", 'r', NULL, false, "the signed statements of a period (days, UTC)"},
       {"--lang", 'l', "LANG", false, "nl (default) or en, for --report"}}},
     {"subject find",
@@ -247,7 +250,8 @@ static const struct cli_command commands[] = {
       O_JSON,
       {"--reason", 'r', "TEXT", false, "why"},
       {"--author", 'a', "NAME", false, "who ordered it"},
-      {"--until", 'u', "DAY", false, "when it is to be looked at again; it does not end of itself"}}},
+      {"--until", 'u', "DAY", false,
+       "when it is to be looked at again; it does not end of itself"}}},
     {"subject release",
      "IDENTIFIER",
      "end a legal hold: what expired meanwhile is destroyed",
@@ -327,13 +331,7 @@ _Static_assert(COMMANDS == PERMISSION_COMMAND_COUNT,
 /* Commands of the contract that come with later versions: named, so that nobody thinks of a typing
  * error. */
 static const char *const later[] = {
-    "image",
-    "policy approve",
-    "role",
-    "person",
-    "consent",
-    "history",
-    "audit reconcile",
+    "image", "policy approve", "role", "person", "consent", "history", "audit reconcile",
 };
 
 static void print_command(FILE *out, const struct cli_command *c)

@@ -55,14 +55,14 @@ static int fetch(struct route *r, struct entry *e, struct form *form)
     int result = store_read_begin(r->deliver->deps.store, &read);
     if (result != 0)
         return result;
-    result = SLUIS_EEXPIRED;
-    if (item->cls_o) {
-        const struct record_id id = {item->cls_o, item->bucket_o, item->subject, item->serial, 'O'};
+    struct record_id id;
+    result = retention_part(read, item, 'O', &id);
+    if (result == 0)
         result = read_record(r->keys, read, &id, &r->arena, &packed);
-    }
-    if (gone(result) && item->cls_m && !r->facts->needs_original) {
-        const struct record_id id = {item->cls_m, item->bucket_m, item->subject, item->serial, 'M'};
-        result = read_record(r->keys, read, &id, &r->arena, &packed);
+    if (gone(result) && !r->facts->needs_original) {
+        result = retention_part(read, item, 'M', &id);
+        if (result == 0)
+            result = read_record(r->keys, read, &id, &r->arena, &packed);
         form->expired = result == 0;
         if (result == 0)
             deliver_count(r->deliver, D_FROM_M, 1);

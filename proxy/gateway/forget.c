@@ -59,6 +59,18 @@ static void each_policy(void *ctx, int (*each)(void *each_ctx, const struct poli
     config_unref(config);
 }
 
+static struct policy *channel_policy(void *ctx, const char *channel)
+{
+    struct gateway *gw = ctx;
+    struct config *config = config_acquire(gw->cell);
+    struct policy *policy = NULL;
+    for (size_t c = 0; c < config->channel_count && !policy; c++)
+        if (strcmp(config->channels[c].name, channel) == 0)
+            policy = policy_ref(config->channels[c].policy);
+    config_unref(config);
+    return policy;
+}
+
 static void drop(void *ctx, uint64_t serial)
 {
     struct gateway *gw = ctx;
@@ -70,6 +82,7 @@ int purge_open(struct gateway *gw)
     const struct purge_deps deps = {.store = gw->store,
                                     .keyring = gw->keyring,
                                     .each_policy = each_policy,
+                                    .channel_policy = channel_policy,
                                     .forget = forget,
                                     .drop = drop,
                                     .ctx = gw};

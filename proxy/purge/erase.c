@@ -116,11 +116,36 @@ static int note_stay(struct erasure *e, const struct store_item *item, bool *mus
     return 0;
 }
 
+/* The classes that the parts are in now: what was sealed anew may be in another. */
+static int place_items(struct erasure *e)
+{
+    struct store_read *read;
+    int r = store_read_begin(e->p->deps.store, &read);
+    if (r != 0)
+        return r;
+    for (size_t i = 0; r == 0 && i < e->items.n; i++) {
+        struct store_item *item = &e->items.at[i];
+        struct retention_moved moved;
+        r = retention_moved(read, item->serial, &moved);
+        if (r == 0) {
+            item->cls_o = moved.cls_o;
+            item->bucket_o = moved.bucket_o;
+            item->cls_m = moved.cls_m;
+            item->bucket_m = moved.bucket_m;
+        }
+        r = r == SLUIS_ENOENT ? 0 : r;
+    }
+    store_read_end(read);
+    return r;
+}
+
 static int look(struct erasure *e)
 {
     int r = find_hashes(e);
     if (r == 0)
         r = person_items(e->p, e->subject, &e->items);
+    if (r == 0)
+        r = place_items(e);
     for (size_t i = 0; r == 0 && i < e->items.n; i++) {
         bool must;
         e->destroyed += e->items.at[i].cls_o || e->items.at[i].cls_m;

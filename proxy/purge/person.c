@@ -121,17 +121,12 @@ int person_open(struct purge *p, const struct store_item *item, uint8_t part, st
     struct store_read *read;
     struct mark mark;
     struct span sealed;
-    struct record_id tries[3];
+    struct record_id tries[2];
     unsigned n = 0;
     int r = store_read_begin(p->deps.store, &read);
     if (r != 0)
         return r;
-    tries[n] = (struct record_id){.subject = item->subject, .serial = item->serial, .part = part};
-    tries[n].cls = part == 'O' ? item->cls_o : item->cls_m;
-    tries[n].bucket = part == 'O' ? item->bucket_o : item->bucket_m;
-    n += tries[n].cls != 0;
-    if (part == 'M' && purge_moved(read, item->serial, item->subject, &tries[n]) == 0)
-        n++;
+    n += retention_part(read, item, part, &tries[n]) == 0;
     if (mark_get(p, item->subject, &mark) && mark.bits & MARK_HELD) {
         tries[n] = (struct record_id){0, mark.hold, item->subject, item->serial, part};
         if (retention_hold_class(p->deps.store, &tries[n].cls) == 0)

@@ -37,6 +37,8 @@ int purge_new(const struct purge_deps *deps, struct purge **out)
         r = clock_load(p);
     if (r == 0)
         r = marks_load(p);
+    if (r == 0)
+        r = shorten_load(p);
     if (r != 0) {
         purge_free(p);
         return r;
@@ -278,6 +280,9 @@ static void one_round(struct purge *p)
         LOG(LOG_ALARM, "purge", "erasures_wait", log_error(r));
     r = purge_run(p, false, &out);
     buffer_free(&out);
+    int shortened = shorten_drain(p);
+    if (shortened != 0)
+        LOG(LOG_ALARM, "purge", "words_wait", log_error(shortened));
     int64_t now = clock_wall_ms();
     if (r != 0)
         return;

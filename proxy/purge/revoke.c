@@ -110,7 +110,9 @@ struct revoked {
     struct store_item item;
     bool known; /* the journal has it */
     bool keep_m;
-    struct record_id id; /* of the stub; serial 0: none */
+    struct record_id o, m; /* where the parts are now; class 0: nowhere */
+    uint64_t moved;        /* their serial when it is not the message's, else 0 */
+    struct record_id id;   /* of the stub; serial 0: none */
     struct buffer sealed;
 };
 
@@ -126,6 +128,19 @@ struct batch {
     struct arena arena;
 };
 
+/* What was sealed anew before goes with its serial of that time. */
+static int find_parts(struct batch *b, struct revoked *v)
+{
+    int r = retention_part(b->read, &v->item, 'O', &v->o);
+    if (r == 0 || r == SLUIS_ENOENT)
+        r = retention_part(b->read, &v->item, 'M', &v->m);
+    if (r != 0 && r != SLUIS_ENOENT)
+        return r;
+    const uint64_t serial = v->o.cls ? v->o.serial : v->m.serial;
+    v->moved = serial != v->serial ? serial : 0;
+    return 0;
+}
+
 static int take_row(void *ctx, struct span key, struct span value)
 {
     struct batch *b = ctx;
@@ -139,6 +154,8 @@ static int take_row(void *ctx, struct span key, struct span value)
     if (found != 0 && found != SLUIS_ENOENT)
         return found;
     v->known = found == 0;
+    if (v->known && (found = find_parts(b, v)) != 0)
+        return found;
     if (v->known && mark_get(b->p, v->item.subject, &mark) && mark.bits & MARK_HELD)
         return 0; /* waits until the hold is released */
     b->n++;
@@ -164,9 +181,8 @@ static int reseal(struct batch *b, struct revoked *v)
     struct store_read *read;
     struct buffer plain, stub;
     struct span sealed;
-    const struct store_item *item = &v->item;
-    const struct record_id old = {item->cls_m, item->bucket_m, item->subject, item->serial, 'M'};
-    if (!v->known || !item->cls_m)
+    const struct record_id old = v->m;
+    if (!v->known || !old.cls)
         return 0;
     buffer_init(&plain, STORE_RECORD_MAX);
     buffer_init(&stub, STORE_RECORD_MAX);
@@ -204,24 +220,18 @@ static int run_moved(struct store_txn *txn, struct store_job *job)
     struct batch *b = (struct batch *)(void *)job;
     for (unsigned i = 0; i < b->n; i++) {
         const struct revoked *v = &b->at[i];
-        const struct store_item *item = &v->item;
-        if (v->id.serial) {
-            uint8_t key[ROW_SERIAL_KEY], value[MOVED_VALUE_BYTES];
-            key[0] = ROW_MOVED;
-            be64_put(key + 1, v->serial);
-            be64_put(value, v->id.serial);
-            be16_put(value + 8, v->id.cls);
-            be32_put(value + 10, v->id.bucket);
+        const struct retention_moved moved = {
+            .serial = v->id.serial, .cls_m = v->id.cls, .bucket_m = v->id.bucket};
+        if (v->id.serial)
             store_put_record(txn, &v->id, buffer_span(&v->sealed));
-            store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)),
-                          span_of(value, sizeof(value)));
-        }
-        const struct record_id o = {item->cls_o, item->bucket_o, item->subject, v->serial, 'O'};
-        const struct record_id m = {item->cls_m, item->bucket_m, item->subject, v->serial, 'M'};
-        if (v->known && o.cls)
-            store_delete_record(txn, &o);
-        if (v->known && m.cls)
-            store_delete_record(txn, &m);
+        if (v->known)
+            retention_moved_put(txn, v->serial, &moved);
+        if (v->moved) /* the row above forgets it: its leaf must go all the same */
+            word_put(txn, v->moved, NULL);
+        if (v->known && v->o.cls)
+            store_delete_record(txn, &v->o);
+        if (v->known && v->m.cls)
+            store_delete_record(txn, &v->m);
     }
     return store_txn_error(txn);
 }
@@ -239,6 +249,8 @@ static int run_done(struct store_txn *txn, struct store_job *job)
                                               b->at[i].keep_m ? "erased_in_part" : "revoked"};
         revoke_key(b->at[i].serial, key);
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
+        if (b->at[i].moved)
+            word_delete(txn, b->at[i].moved);
         audit_put(txn, &event);
     }
     store_put_row(txn, STORE_TABLE_SETTING, span_of(b->destruction_key, DESTRUCTION_KEY_BYTES),
@@ -248,11 +260,16 @@ static int run_done(struct store_txn *txn, struct store_job *job)
 
 static int destroy(struct batch *b)
 {
-    struct keyring_leaf leaves[BATCH];
-    for (unsigned i = 0; i < b->n; i++)
-        leaves[i] =
-            (struct keyring_leaf){.tree = KEYRING_MESSAGE, .leaf = (uint32_t)b->at[i].serial};
-    return destroy_leaves(b->p, leaves, b->n);
+    struct keyring_leaf leaves[2 * BATCH];
+    size_t n = 0;
+    for (unsigned i = 0; i < b->n; i++) {
+        const struct revoked *v = &b->at[i];
+        leaves[n++] = (struct keyring_leaf){.tree = KEYRING_MESSAGE, .leaf = (uint32_t)v->serial};
+        if (v->moved)
+            leaves[n++] =
+                (struct keyring_leaf){.tree = KEYRING_MESSAGE, .leaf = (uint32_t)v->moved};
+    }
+    return destroy_leaves(b->p, leaves, n);
 }
 
 static int write_record(struct batch *b)

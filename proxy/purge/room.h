@@ -12,14 +12,15 @@
  * part): the first byte of the key tells them apart, `part` likewise. */
 #define PART_CLOCK 'C'       /* "purge.clock" */
 #define PART_CLASS 'Z'       /* "purge.c" + class: how far it was destroyed and recorded */
+#define PART_APPLY 'A'       /* "purge.a": a policy is being applied to what is stored */
 #define PART_DESTRUCTION 'D' /* "purge.d" + time + number: a signed record */
 
 /* In the table of subjects, by message serial, in the clear (serials, classes and buckets are). */
 #define ROW_SERIAL_KEY 9
-#define ROW_REVOKED 'R' /* the message's leaf is to be destroyed */
-#define ROW_PERSON 'P'  /* struct mark, sealed; by subject serial */
-#define ROW_MOVED 'm'   /* what stayed of the message: new serial, class, bucket */
-#define MOVED_VALUE_BYTES 14
+#define ROW_REVOKED 'R'                  /* the message's leaf is to be destroyed */
+#define ROW_WORD 'S'                     /* a message leaf is to be destroyed: words.c */
+#define ROW_PERSON 'P'                   /* struct mark, sealed; by subject serial */
+#define ROW_MOVED RETENTION_MOVED_PREFIX /* what stayed of the message: retention.h */
 
 #define ROW_TEXT_MAX 2048
 #define NO_BUCKET UINT32_MAX /* none yet: no class gets that far */
@@ -53,7 +54,8 @@ struct purge {
     pthread_rwlock_t mark_lock;
     struct mark *marks; /* by subject */
     size_t mark_count;
-    bool resumed; /* under `lock`: erasures that a stop cut off are finished */
+    bool applying; /* under `lock`: "purge.a" stands */
+    bool resumed;  /* under `lock`: erasures that a stop cut off are finished */
 
     /* the service thread */
     pthread_t thread;
@@ -153,6 +155,27 @@ int mark_write(struct purge *p, const struct mark *m, const struct audit_event *
 /* revoke.c, under `lock` */
 void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m);
 int revoke_drain(struct purge *p);
+
+/* words.c: message leaves to be destroyed, by serial */
+#define WORD_BYTES 12
+#define WORDS_MAX 512 /* leaves of one change; as many rows as one slice of a sweep */
+struct word {
+    uint64_t serial, subject;
+    uint16_t cls_o, cls_m; /* of the parts that went before their term; 0 none */
+};
+struct words {
+    struct word at[WORDS_MAX];
+    unsigned n;
+};
+void word_put(struct store_txn *txn, uint64_t serial, const struct word *word); /* NULL: no class */
+void word_delete(struct store_txn *txn, uint64_t serial);
+int words_read(struct purge *p, struct words *out);
+int words_destroy(struct purge *p, const struct words *words);
+
+/* shorten.c */
+int shorten_load(struct purge *p);
+/* Words left behind, then a policy that is being applied: to the end, or until the stop. */
+int shorten_drain(struct purge *p);
 
 /* person.c: under `lock` */
 struct person_items {

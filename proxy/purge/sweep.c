@@ -71,62 +71,67 @@ int sweep_dedupe(struct purge *p, int64_t now_ms)
 /* ---- where what stayed of messages is ---- */
 
 #define MOVED_SLICE 256
+#define MOVED_LOOKED 4096 /* rows in one read transaction */
 struct moved_job {
     struct store_job job;
-    struct purge *p;
+    struct store_read *read;
     uint32_t recorded[STORE_CLASSES_MAX + 1];
     uint64_t gone[MOVED_SLICE];
-    unsigned n;
+    unsigned n, looked;
+    bool more;
+    uint8_t next[RETENTION_MOVED_KEY];
 };
-
-static void moved_key(uint64_t serial, uint8_t key[ROW_SERIAL_KEY])
-{
-    key[0] = ROW_MOVED;
-    be64_put(key + 1, serial);
-}
 
 int purge_moved(struct store_read *read, uint64_t serial, uint64_t subject, struct record_id *out)
 {
-    uint8_t key[ROW_SERIAL_KEY];
-    struct arena arena;
-    struct span value;
-    moved_key(serial, key);
-    arena_init(&arena, 4096);
-    int r = store_get_row(read, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), &arena, &value);
-    if (r == 0 && value.n != MOVED_VALUE_BYTES)
-        r = SLUIS_EIO;
-    if (r == 0) {
-        const uint8_t *v = (const uint8_t *)value.p;
-        *out = (struct record_id){.cls = be16_get(v + 8),
-                                  .bucket = be32_get(v + 10),
-                                  .subject = subject,
-                                  .serial = be64_get(v),
-                                  .part = 'M'};
-    }
-    arena_free(&arena);
+    struct retention_moved moved;
+    int r = retention_moved(read, serial, &moved);
+    if (r == 0 && !moved.cls_m)
+        r = SLUIS_ENOENT;
+    if (r == 0)
+        *out = (struct record_id){moved.cls_m, moved.bucket_m, subject, moved.serial, .part = 'M'};
     return r;
 }
 
+static bool is_past(const struct moved_job *m, uint16_t cls, uint32_t bucket)
+{
+    return cls == 0 || (cls <= STORE_CLASSES_MAX && m->recorded[cls] != NO_BUCKET &&
+                        bucket <= m->recorded[cls]);
+}
+
+/* The row goes when nothing of what stayed is left, and not before the journal's item counts as
+ * past too: without the row it would stand for a message at its old place. */
 static int take_moved(void *ctx, struct span key, struct span value)
 {
     struct moved_job *m = ctx;
-    if (key.n != ROW_SERIAL_KEY || key.p[0] != ROW_MOVED || m->n == MOVED_SLICE)
+    struct retention_moved moved;
+    struct store_item item;
+    if (key.n != RETENTION_MOVED_KEY || key.p[0] != ROW_MOVED || m->n == MOVED_SLICE)
         return 1;
-    if (value.n != MOVED_VALUE_BYTES)
-        return SLUIS_EIO;
-    uint16_t cls = be16_get((const uint8_t *)value.p + 8);
-    uint32_t bucket = be32_get((const uint8_t *)value.p + 10);
-    if (cls <= STORE_CLASSES_MAX && m->recorded[cls] != NO_BUCKET && bucket <= m->recorded[cls])
-        m->gone[m->n++] = be64_get((const uint8_t *)key.p + 1);
-    return 0;
+    memcpy(m->next, key.p, sizeof(m->next));
+    if (m->looked++ == MOVED_LOOKED) {
+        m->more = true;
+        return 1;
+    }
+    int r = retention_moved_read(value, &moved);
+    if (r != 0)
+        return r;
+    if (!is_past(m, moved.cls_o, moved.bucket_o) || !is_past(m, moved.cls_m, moved.bucket_m))
+        return 0;
+    uint64_t serial = be64_get((const uint8_t *)key.p + 1);
+    r = store_get_item(m->read, serial, &item);
+    if (r == SLUIS_ENOENT ||
+        (r == 0 && is_past(m, item.cls_o, item.bucket_o) && is_past(m, item.cls_m, item.bucket_m)))
+        m->gone[m->n++] = serial;
+    return r == SLUIS_ENOENT ? 0 : r;
 }
 
 static int run_moved_gone(struct store_txn *txn, struct store_job *job)
 {
     struct moved_job *m = (struct moved_job *)(void *)job;
     for (unsigned i = 0; i < m->n; i++) {
-        uint8_t key[ROW_SERIAL_KEY];
-        moved_key(m->gone[i], key);
+        uint8_t key[RETENTION_MOVED_KEY];
+        retention_moved_key(m->gone[i], key);
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
     }
     return store_txn_error(txn);
@@ -134,8 +139,7 @@ static int run_moved_gone(struct store_txn *txn, struct store_job *job)
 
 int sweep_moved(struct purge *p)
 {
-    struct moved_job m = {.job = {.priority = STORE_PURGE, .run = run_moved_gone}, .p = p};
-    uint8_t from[ROW_SERIAL_KEY];
+    struct moved_job m = {.job = {.priority = STORE_PURGE, .run = run_moved_gone}};
     int r = 0;
     pthread_mutex_lock(&p->lock);
     for (uint16_t cls = 0; cls <= STORE_CLASSES_MAX; cls++) {
@@ -145,18 +149,21 @@ int sweep_moved(struct purge *p)
         m.recorded[cls] = state.recorded;
     }
     pthread_mutex_unlock(&p->lock);
-    moved_key(0, from);
+    retention_moved_key(0, m.next);
     do {
-        struct store_read *read;
-        m.n = 0;
+        uint8_t from[RETENTION_MOVED_KEY];
+        m.n = m.looked = 0;
+        m.more = false;
+        memcpy(from, m.next, sizeof(from));
         if (r == 0)
-            r = store_read_begin(p->deps.store, &read);
+            r = store_read_begin(p->deps.store, &m.read);
         if (r != 0)
             return r;
-        r = store_each_row(read, STORE_TABLE_SUBJECT, span_of(from, sizeof(from)), take_moved, &m);
-        store_read_end(read);
+        r = store_each_row(m.read, STORE_TABLE_SUBJECT, span_of(from, sizeof(from)), take_moved,
+                           &m);
+        store_read_end(m.read);
         if (r == 0 && m.n)
             r = store_submit_wait(p->deps.store, &m.job);
-    } while (r == 0 && m.n == MOVED_SLICE && !purge_stopping(p));
+    } while (r == 0 && (m.more || m.n == MOVED_SLICE) && !purge_stopping(p));
     return r;
 }

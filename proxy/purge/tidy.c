@@ -61,8 +61,12 @@ static bool content_past(const struct tidy *t, const struct store_item *item)
         return false; /* the copies are found through the journal */
     if (!item->cls_o && !item->cls_m)
         return item->taken_ms + UNSTORED_KEEP_MS < t->now_ms;
-    return bucket_past(t, item->cls_o, item->bucket_o) &&
-           bucket_past(t, item->cls_m, item->bucket_m);
+    if (bucket_past(t, item->cls_o, item->bucket_o) && bucket_past(t, item->cls_m, item->bucket_m))
+        return true;
+    struct retention_moved moved; /* sealed anew, for less long perhaps */
+    return retention_moved(t->read, item->serial, &moved) == 0 &&
+           bucket_past(t, moved.cls_o, moved.bucket_o) &&
+           bucket_past(t, moved.cls_m, moved.bucket_m);
 }
 
 /* Delivery has counted it: as delivered, parked or expired. */

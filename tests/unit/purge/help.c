@@ -26,6 +26,12 @@ static void each_policy(void *ctx, int (*each)(void *each_ctx, const struct poli
     (void)each(each_ctx, w->policy);
 }
 
+static struct policy *channel_policy(void *ctx, const char *channel)
+{
+    struct world *w = ctx;
+    return strcmp(channel, "burgerzaken") == 0 ? policy_ref(w->policy) : NULL;
+}
+
 static void forget(void *ctx, uint64_t subject)
 {
     struct world *w = ctx;
@@ -38,6 +44,7 @@ void world_purge_open(struct world *w)
     const struct purge_deps deps = {.store = w->store,
                                     .keyring = w->keyring,
                                     .each_policy = each_policy,
+                                    .channel_policy = channel_policy,
                                     .forget = forget,
                                     .ctx = w};
     assert_int_equal(purge_new(&deps, &w->purge), 0);
@@ -106,6 +113,23 @@ void world_restart(struct world *w)
 {
     close_all(w);
     open_all(w);
+}
+
+void world_policy(struct world *w, const char *originals, const char *history)
+{
+    char text[1024];
+    struct diag diag = {.text = ""};
+    struct policy *next;
+    snprintf(
+        text, sizeof(text),
+        "policy: 1\nname: test\nprofiles: {webcare: {default: redact}}\n"
+        "routes: {webcare: {profile: webcare}}\n"
+        "originals:\n  - {found: pan, keep: never}\n  - {keep: %s}\nhistory:\n  - {keep: %s}\n",
+        originals, history);
+    assert_int_equal(policy_load(span_str(text), "test.yaml", &next, &diag), 0);
+    assert_int_equal(retention_prepare(w->store, next), 0);
+    policy_unref(w->policy);
+    w->policy = next;
 }
 
 void world_close(struct world *w)

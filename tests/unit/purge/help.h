@@ -38,6 +38,8 @@ void world_close(struct world *w);
 /* Store, keyring and purge closed and opened again: a restart. */
 void world_restart(struct world *w);
 void world_purge_open(struct world *w); /* after purge_free, without a restart */
+/* Another policy is in force from now on: terms as in "2h" or "never", originals and history. */
+void world_policy(struct world *w, const char *originals, const char *history);
 void world_shift(struct world *w, int64_t ms);
 
 struct message {

@@ -1,0 +1,673 @@
+/*
+ * A policy that keeps less than what is stored says, applied back because the officer asked for it:
+ * each part of a message whose rule is now shorter is sealed anew under the shorter class, or goes.
+ * Longer never happens here. What is held waits for its release, and is counted.
+ *
+ *   asked    a row ("purge.a") and a leaf of the log, one commit
+ *   walk     the journal in slices; what is sealed anew, its row "moved", the old rows' deletion
+ * and word of the old leaf, one commit each destroy  the leaves of which there is word, one change
+ * of the keyring; then the numbers in "purge.a" and the words away, one commit end      signed
+ * destruction records, their leaves of the log, "purge.a" away: one commit
+ *
+ * A message that was done is not shorter any more: so a restart walks again from the beginning. It
+ * first puts on record what stood in the numbers, so that no person is counted twice in one record.
+ */
+#include "room.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sluis/base/clock.h"
+#include "sluis/base/encode.h"
+#include "sluis/base/log.h"
+#include "sluis/mask.h"
+
+#define SLICE 64 /* items looked at while `lock` is held */
+#define MOVES 16 /* of one commit */
+#define ARENA_MAX (8u * 1024 * 1024)
+#define CHANNELS_MAX 1024
+#define FATES_MAX 256 /* pairs of classes */
+#define STATE_BYTES (8 + STORE_CLASSES_MAX * 16)
+
+static const struct span state_key = {"purge.a", 7};
+
+struct state { /* what was destroyed since the last record */
+    int64_t since_ms;
+    uint64_t messages[STORE_CLASSES_MAX + 1], subjects[STORE_CLASSES_MAX + 1];
+};
+
+struct part {
+    struct record_id now;  /* class 0: nothing of it is stored */
+    struct record_id then; /* likewise */
+    bool shorter;
+};
+struct move {
+    uint64_t serial; /* the journal's */
+    struct part o, m;
+    struct word word;
+    struct buffer sealed_o, sealed_m;
+};
+struct fate {
+    uint16_t from, to; /* to 0: destroyed now */
+    uint64_t messages;
+};
+
+struct shorten {
+    struct store_job job;
+    struct purge *p;
+    bool dry;
+    int64_t now_ms;
+    struct state state;
+    struct subjects seen[STORE_CLASSES_MAX + 1];
+    struct policy *policies[CHANNELS_MAX + 1];
+    bool asked[CHANNELS_MAX + 1];
+    struct store_item items[SLICE];
+    unsigned item_count;
+    uint64_t next; /* order */
+    bool more;
+    struct move moves[MOVES];
+    unsigned move_count;
+    struct words words;
+    struct arena arena;
+    struct fate fates[FATES_MAX];
+    unsigned fate_count;
+    uint64_t messages, longer, held, unreadable, unknown;
+    struct buffer sealed; /* state */
+    struct buffer lines[STORE_CLASSES_MAX];
+    uint8_t line_keys[STORE_CLASSES_MAX][DESTRUCTION_KEY_BYTES];
+    struct audit_event events[STORE_CLASSES_MAX];
+    char names[STORE_CLASSES_MAX][256];
+    char hashes[STORE_CLASSES_MAX][POLICY_HASH_HEX];
+    unsigned line_count;
+};
+
+/* ---- the row of what is under way ---- */
+
+static int state_seal(struct shorten *s)
+{
+    uint8_t text[STATE_BYTES];
+    be64_put(text, (uint64_t)s->state.since_ms);
+    for (unsigned i = 0; i < STORE_CLASSES_MAX; i++) {
+        be64_put(text + 8 + i * 16, s->state.messages[i + 1]);
+        be64_put(text + 16 + i * 16, s->state.subjects[i + 1]);
+    }
+    buffer_clear(&s->sealed);
+    return row_seal(s->p, STORE_TABLE_SETTING, PART_APPLY, 1, span_of(text, sizeof(text)),
+                    &s->sealed);
+}
+
+static int state_read(struct purge *p, struct state *out)
+{
+    struct buffer plain;
+    memset(out, 0, sizeof(*out));
+    buffer_init(&plain, ROW_TEXT_MAX);
+    int r = row_read(p, STORE_TABLE_SETTING, state_key, PART_APPLY, 1, &plain);
+    if (r == 0 && plain.n != STATE_BYTES)
+        r = SLUIS_ECRYPTO;
+    if (r == 0) {
+        const uint8_t *text = (const uint8_t *)plain.p;
+        out->since_ms = (int64_t)be64_get(text);
+        for (unsigned i = 0; i < STORE_CLASSES_MAX; i++) {
+            out->messages[i + 1] = be64_get(text + 8 + i * 16);
+            out->subjects[i + 1] = be64_get(text + 16 + i * 16);
+        }
+    }
+    buffer_free(&plain);
+    return r;
+}
+
+int shorten_load(struct purge *p)
+{
+    struct state state;
+    int r = state_read(p, &state);
+    p->applying = r == 0;
+    return r == SLUIS_ENOENT ? 0 : r;
+}
+
+/* ---- what becomes of a message ---- */
+
+static struct policy *policy_of(struct shorten *s, uint16_t channel, char name[256])
+{
+    struct purge_deps *deps = &s->p->deps;
+    if (channel > CHANNELS_MAX ||
+        store_id_name(deps->store, STORE_NAME_CHANNEL, channel, name) != 0)
+        return NULL;
+    if (!s->asked[channel] && deps->channel_policy)
+        s->policies[channel] = deps->channel_policy(deps->ctx, name);
+    s->asked[channel] = true;
+    return s->policies[channel];
+}
+
+/* As at intake: what is in an unjudged message is not known. */
+static struct retention_rule rule_for(const struct policy *policy, enum retention_part part,
+                                      const struct retention_facts *facts, bool unjudged)
+{
+    struct retention_rule rule, shortest = {.never = true, .ground = "", .selection = ""};
+    if (!unjudged || part != RETENTION_ORIGINAL)
+        return policy_retention(policy, part, facts);
+    for (size_t i = 0; policy_retention_at(policy, part, i, &rule) == 0; i++)
+        if (!rule.never && (shortest.never || rule.keep_s < shortest.keep_s))
+            shortest = rule;
+    return shortest;
+}
+
+static void count_fate(struct shorten *s, uint16_t from, uint16_t to)
+{
+    unsigned i = 0;
+    while (i < s->fate_count && (s->fates[i].from != from || s->fates[i].to != to))
+        i++;
+    if (i == FATES_MAX)
+        return; /* fewer pairs than that in any policy: the total still counts it */
+    if (i == s->fate_count)
+        s->fates[s->fate_count++] = (struct fate){from, to, 0};
+    s->fates[i].messages++;
+}
+
+/* What the policy says of a part now, beside what is stored. */
+static int judge_part(struct shorten *s, const struct store_item *item, const struct policy *policy,
+                      const struct retention_facts *facts, struct part *part)
+{
+    struct store *store = s->p->deps.store;
+    enum retention_part which = part->now.part == 'O' ? RETENTION_ORIGINAL : RETENTION_HISTORY;
+    struct retention_place place;
+    int64_t ends = 0;
+    part->then = part->now;
+    if (!part->now.cls)
+        return 0;
+    const struct retention_rule rule =
+        rule_for(policy, which, facts, item->flags & STORE_ITEM_UNJUDGED);
+    int64_t at = item->at_ms < item->taken_ms ? item->at_ms : item->taken_ms;
+    int r = retention_bucket_end(store, part->now.cls, part->now.bucket, &ends);
+    if (r == 0)
+        r = retention_place(store, &rule, which, at, s->now_ms, &place);
+    if (r != 0)
+        return r;
+    bool goes = place.never || place.expired;
+    s->longer += !goes && place.ends_ms > ends;
+    part->shorter = goes || place.ends_ms < ends;
+    if (!part->shorter)
+        return 0;
+    part->then.cls = goes ? 0 : place.cls;
+    part->then.bucket = goes ? 0 : place.bucket;
+    count_fate(s, part->now.cls, part->then.cls);
+    return 0;
+}
+
+/* 0 and nothing in `plain`: nobody can open it any more. */
+static int open_part(struct shorten *s, struct part *part, struct buffer *plain)
+{
+    struct store_read *read;
+    struct span sealed;
+    int r = part->now.cls ? store_read_begin(s->p->deps.store, &read) : SLUIS_ENOENT;
+    if (r == 0) {
+        r = store_get_record(read, &part->now, &s->arena, &sealed);
+        if (r == 0)
+            r = record_open(s->p->cache, 0, &part->now, sealed, plain);
+        store_read_end(read);
+    }
+    if (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED) {
+        part->now.cls = 0;
+        return 0;
+    }
+    return r;
+}
+
+static int seal_part(struct shorten *s, struct part *part, uint64_t serial, struct buffer *plain,
+                     struct buffer *sealed)
+{
+    if (!part->then.cls)
+        return 0;
+    part->then.serial = serial;
+    return record_seal(s->p->cache, 0, &part->then, 0, buffer_span(plain), sealed);
+}
+
+static int find_facts(struct shorten *s, struct buffer *o, struct buffer *m,
+                      struct retention_facts *facts)
+{
+    struct judged judged;
+    struct span json;
+    int r = mask_unpack(buffer_span(m->n ? m : o), &s->arena, &judged, &json);
+    if (r == 0) {
+        facts->found = judged.found;
+        facts->media = judged.has_media;
+    }
+    return r;
+}
+
+static int find_places(struct shorten *s, const struct store_item *item, struct move *move)
+{
+    struct store_read *read;
+    int r = store_read_begin(s->p->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = retention_part(read, item, 'O', &move->o.now);
+    if (r == 0 || r == SLUIS_ENOENT)
+        r = retention_part(read, item, 'M', &move->m.now);
+    store_read_end(read);
+    return r == SLUIS_ENOENT ? 0 : r;
+}
+
+static int make_move(struct shorten *s, const struct store_item *item, const struct policy *policy,
+                     const char *channel, struct move *move, struct buffer *o, struct buffer *m)
+{
+    struct retention_facts facts = {
+        .out = item->kind == STORE_KIND_ECHO || item->kind == STORE_KIND_SENT, .channel = channel};
+    int r = find_places(s, item, move);
+    if (r == 0)
+        r = open_part(s, &move->o, o);
+    if (r == 0)
+        r = open_part(s, &move->m, m);
+    if (r != 0 || (!move->o.now.cls && !move->m.now.cls))
+        return r;
+    uint64_t old = move->o.now.cls ? move->o.now.serial : move->m.now.serial;
+    r = find_facts(s, o, m, &facts);
+    if (r == 0)
+        r = judge_part(s, item, policy, &facts, &move->o);
+    if (r == 0)
+        r = judge_part(s, item, policy, &facts, &move->m);
+    if (r != 0 || (!move->o.shorter && !move->m.shorter))
+        return r;
+    s->messages++;
+    if (s->dry)
+        return 0;
+    bool stays = move->o.then.cls || move->m.then.cls;
+    uint64_t serial = stays ? store_next_serial(s->p->deps.store) : 0;
+    move->serial = item->serial;
+    move->word = (struct word){.serial = old,
+                               .subject = item->subject,
+                               .cls_o = move->o.shorter ? move->o.now.cls : 0,
+                               .cls_m = move->m.shorter ? move->m.now.cls : 0};
+    r = seal_part(s, &move->o, serial, o, &move->sealed_o);
+    if (r == 0)
+        r = seal_part(s, &move->m, serial, m, &move->sealed_m);
+    return r;
+}
+
+static int run_moves(struct store_txn *txn, struct store_job *job)
+{
+    struct shorten *s = (struct shorten *)(void *)job;
+    for (unsigned i = 0; i < s->move_count; i++) {
+        const struct move *m = &s->moves[i];
+        const struct retention_moved moved = {.serial = m->o.then.cls   ? m->o.then.serial
+                                                        : m->m.then.cls ? m->m.then.serial
+                                                                        : 0,
+                                              .cls_o = m->o.then.cls,
+                                              .cls_m = m->m.then.cls,
+                                              .bucket_o = m->o.then.bucket,
+                                              .bucket_m = m->m.then.bucket};
+        if (m->o.now.cls)
+            store_delete_record(txn, &m->o.now);
+        if (m->m.now.cls)
+            store_delete_record(txn, &m->m.now);
+        if (moved.cls_o)
+            store_put_record(txn, &m->o.then, buffer_span(&m->sealed_o));
+        if (moved.cls_m)
+            store_put_record(txn, &m->m.then, buffer_span(&m->sealed_m));
+        retention_moved_put(txn, m->serial, &moved);
+        word_put(txn, m->word.serial, &m->word);
+    }
+    return store_txn_error(txn);
+}
+
+static int flush(struct shorten *s)
+{
+    s->job = (struct store_job){.priority = STORE_PURGE, .run = run_moves};
+    int r = s->move_count ? store_submit_wait(s->p->deps.store, &s->job) : 0;
+    for (unsigned i = 0; i < s->move_count; i++) {
+        if (r == 0 && s->p->deps.drop)
+            s->p->deps.drop(s->p->deps.ctx, s->moves[i].serial);
+        buffer_free(&s->moves[i].sealed_o);
+        buffer_free(&s->moves[i].sealed_m);
+    }
+    s->move_count = 0;
+    return r;
+}
+
+/* ---- the walk ---- */
+
+static int take_item(void *ctx, const struct store_item *item)
+{
+    struct shorten *s = ctx;
+    if (s->item_count == SLICE) {
+        s->more = true;
+        return 1;
+    }
+    s->items[s->item_count++] = *item;
+    s->next = item->order + 1;
+    return 0;
+}
+
+static int look_at(struct shorten *s, const struct store_item *item)
+{
+    char channel[256];
+    struct mark mark;
+    struct buffer o, m;
+    struct move *move = &s->moves[s->move_count];
+    if (!item->cls_o && !item->cls_m)
+        return 0;
+    const struct policy *policy = policy_of(s, item->channel, channel);
+    if (!policy) { /* a channel that was taken away: its messages expire as they would have */
+        s->unknown++;
+        return 0;
+    }
+    if (mark_get(s->p, item->subject, &mark) && mark.bits & MARK_HELD) {
+        s->held++;
+        return 0;
+    }
+    *move = (struct move){.serial = 0};
+    buffer_init(&o, STORE_RECORD_MAX);
+    buffer_init(&m, STORE_RECORD_MAX);
+    buffer_init(&move->sealed_o, STORE_RECORD_MAX);
+    buffer_init(&move->sealed_m, STORE_RECORD_MAX);
+    int r = make_move(s, item, policy, channel, move, &o, &m);
+    bool moves = r == 0 && move->serial;
+    if (!moves) {
+        buffer_free(&move->sealed_o);
+        buffer_free(&move->sealed_m);
+    }
+    s->move_count += moves;
+    buffer_free(&o);
+    buffer_free(&m);
+    arena_reset(&s->arena);
+    if (r == SLUIS_ECRYPTO || r == SLUIS_EINVAL || r == SLUIS_ELIMIT) {
+        s->unreadable++; /* damaged: it expires as it would have */
+        r = 0;
+    }
+    return r == 0 && s->move_count == MOVES ? flush(s) : r;
+}
+
+static int slice(struct shorten *s)
+{
+    struct store_read *read;
+    s->item_count = 0;
+    s->more = false;
+    int r = store_read_begin(s->p->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = store_each_item(read, s->next, take_item, s);
+    store_read_end(read);
+    for (unsigned i = 0; r == 0 && i < s->item_count; i++)
+        r = look_at(s, &s->items[i]);
+    int flushed = flush(s);
+    return r ? r : flushed;
+}
+
+/* ---- destroying ---- */
+
+static int run_words(struct store_txn *txn, struct store_job *job)
+{
+    struct shorten *s = (struct shorten *)(void *)job;
+    for (unsigned i = 0; i < s->words.n; i++)
+        word_delete(txn, s->words.at[i].serial);
+    if (s->p->applying)
+        store_put_row(txn, STORE_TABLE_SETTING, state_key, buffer_span(&s->sealed));
+    return store_txn_error(txn);
+}
+
+static int count_word(struct shorten *s, const struct word *word)
+{
+    const uint16_t classes[] = {word->cls_o, word->cls_m};
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < 2; i++) {
+        uint16_t cls = classes[i];
+        if (cls == 0 || cls > STORE_CLASSES_MAX)
+            continue;
+        s->state.messages[cls]++;
+        r = subjects_add(&s->seen[cls], word->subject, &s->state.subjects[cls]);
+    }
+    return r;
+}
+
+/* Everything there is word of, WORDS_MAX leaves in one change. */
+static int destroy_words(struct shorten *s)
+{
+    int r = 0;
+    do {
+        r = words_read(s->p, &s->words);
+        if (r != 0 || s->words.n == 0)
+            return r;
+        r = words_destroy(s->p, &s->words);
+        for (unsigned i = 0; r == 0 && i < s->words.n; i++)
+            r = count_word(s, &s->words.at[i]);
+        if (r == 0)
+            r = state_seal(s);
+        s->job = (struct store_job){.priority = STORE_PURGE, .run = run_words};
+        if (r == 0)
+            r = store_submit_wait(s->p->deps.store, &s->job);
+    } while (r == 0 && s->words.n == WORDS_MAX);
+    return r;
+}
+
+/* ---- on record ---- */
+
+static int line_add(struct shorten *s, uint16_t cls)
+{
+    unsigned n = s->line_count;
+    struct keyring_status keys;
+    struct rule_facts facts;
+    if (store_id_name(s->p->deps.store, STORE_NAME_CLASS, cls, s->names[n]) != 0)
+        return SLUIS_EIO;
+    keyring_status(s->p->deps.keyring, &keys);
+    rule_find(s->p, "", &facts); /* the rule that made the class is not in force any more */
+    memcpy(s->hashes[n], facts.policy_hash, POLICY_HASH_HEX);
+    const struct retention_destruction d = {.cls = s->names[n],
+                                            .category = "",
+                                            .ground = "",
+                                            .reason = "shortened",
+                                            .from_ms = s->state.since_ms,
+                                            .to_ms = s->now_ms,
+                                            .messages = s->state.messages[cls],
+                                            .subjects = s->state.subjects[cls],
+                                            .generation = keys.generation,
+                                            .policy_hash = facts.policy_hash,
+                                            .at_ms = s->now_ms};
+    s->events[n] = (struct audit_event){.at_ms = s->now_ms,
+                                        .action = AUDIT_PURGE,
+                                        .actor = "gateway",
+                                        .object = cls,
+                                        .count = s->state.messages[cls],
+                                        .purpose = s->names[n],
+                                        .policy_hash = s->hashes[n],
+                                        .outcome = "shortened"};
+    buffer_init(&s->lines[n], STORE_VALUE_MAX);
+    s->line_count++;
+    return destruction_seal(s->p, &d, s->line_keys[n], &s->lines[n]);
+}
+
+static int run_lines(struct store_txn *txn, struct store_job *job)
+{
+    struct shorten *s = (struct shorten *)(void *)job;
+    for (unsigned i = 0; i < s->line_count; i++) {
+        store_put_row(txn, STORE_TABLE_SETTING, span_of(s->line_keys[i], DESTRUCTION_KEY_BYTES),
+                      buffer_span(&s->lines[i]));
+        audit_put(txn, &s->events[i]);
+    }
+    store_put_row(txn, STORE_TABLE_SETTING, state_key, buffer_span(&s->sealed));
+    return store_txn_error(txn);
+}
+
+/* `end`: nothing is under way any more. */
+static int write_lines(struct shorten *s, bool end)
+{
+    int r = 0;
+    for (uint16_t cls = 1; r == 0 && cls <= STORE_CLASSES_MAX; cls++)
+        if (s->state.messages[cls])
+            r = line_add(s, cls);
+    memset(&s->state, 0, sizeof(s->state));
+    s->state.since_ms = s->now_ms;
+    for (unsigned i = 0; i <= STORE_CLASSES_MAX; i++)
+        if (s->seen[i].bits)
+            memset(s->seen[i].bits, 0, s->seen[i].bytes);
+    if (r == 0)
+        r = state_seal(s);
+    if (end)
+        buffer_clear(&s->sealed); /* the row goes */
+    s->job = (struct store_job){.priority = STORE_PURGE, .run = run_lines};
+    if (r == 0)
+        r = store_submit_wait(s->p->deps.store, &s->job);
+    for (unsigned i = 0; i < s->line_count; i++)
+        buffer_free(&s->lines[i]);
+    s->line_count = 0;
+    if (r == 0 && end)
+        s->p->applying = false;
+    return r;
+}
+
+/* ---- all of it ---- */
+
+static struct shorten *shorten_new(struct purge *p, bool dry)
+{
+    struct shorten *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->p = p;
+    s->dry = dry;
+    s->now_ms = clock_wall_ms();
+    s->next = 1;
+    s->more = true;
+    arena_init(&s->arena, ARENA_MAX);
+    buffer_init(&s->sealed, STORE_VALUE_MAX);
+    return s;
+}
+
+static void shorten_free(struct shorten *s)
+{
+    for (unsigned i = 0; i <= CHANNELS_MAX; i++)
+        if (s->policies[i])
+            policy_unref(s->policies[i]);
+    for (unsigned i = 0; i <= STORE_CLASSES_MAX; i++)
+        free(s->seen[i].bits);
+    arena_free(&s->arena);
+    buffer_free(&s->sealed);
+    free(s);
+}
+
+/* The lock is let go between slices: erasures and revokes need not wait for the whole walk. */
+static int walk(struct shorten *s)
+{
+    struct purge *p = s->p;
+    int r = 0;
+    for (unsigned n = 1; r == 0 && s->more && !purge_stopping(p); n++) {
+        pthread_mutex_lock(&p->lock);
+        r = slice(s);
+        if (r == 0 && !s->dry && n % (WORDS_MAX / SLICE) == 0)
+            r = destroy_words(s);
+        pthread_mutex_unlock(&p->lock);
+    }
+    return r == 0 && s->more ? SLUIS_ECLOSED : r;
+}
+
+int shorten_drain(struct purge *p)
+{
+    pthread_mutex_lock(&p->lock);
+    struct shorten *s = shorten_new(p, false);
+    int r = s ? 0 : SLUIS_ENOMEM;
+    bool applying = p->applying;
+    if (r == 0 && applying)
+        r = clock_check(p, s->now_ms) ? state_read(p, &s->state) : SLUIS_EDENIED;
+    if (r == 0)
+        r = destroy_words(s); /* of a walk that was cut off, or of a message taken back */
+    if (r == 0 && applying)
+        r = write_lines(s, false);
+    pthread_mutex_unlock(&p->lock);
+    if (r == 0 && applying)
+        r = walk(s);
+    pthread_mutex_lock(&p->lock);
+    if (r == 0 && applying)
+        r = destroy_words(s);
+    if (r == 0 && applying)
+        r = write_lines(s, true);
+    pthread_mutex_unlock(&p->lock);
+    if (applying && r != SLUIS_ECLOSED)
+        LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "policy_waits" : "policy_applied",
+            log_u64("messages", s ? s->messages : 0), log_u64("held", s ? s->held : 0),
+            log_error(r));
+    if (s)
+        shorten_free(s);
+    return r == SLUIS_ECLOSED ? 0 : r;
+}
+
+int purge_apply_now(struct purge *p)
+{
+    return shorten_drain(p);
+}
+
+struct ask_job {
+    struct store_job job;
+    struct span sealed;
+    struct audit_event event;
+};
+
+static int run_ask(struct store_txn *txn, struct store_job *job)
+{
+    struct ask_job *a = (struct ask_job *)(void *)job;
+    store_put_row(txn, STORE_TABLE_SETTING, state_key, a->sealed);
+    audit_put(txn, &a->event);
+    return store_txn_error(txn);
+}
+
+/* On record that it was asked for, and by whom; the service thread does it. */
+static int ask(struct shorten *s)
+{
+    struct rule_facts facts;
+    int r = 0;
+    rule_find(s->p, "", &facts);
+    s->state.since_ms = s->now_ms;
+    struct ask_job a = {.job = {.priority = STORE_PURGE, .run = run_ask},
+                        .event = {.at_ms = s->now_ms,
+                                  .action = AUDIT_PURGE,
+                                  .actor = "operator",
+                                  .count = s->messages,
+                                  .policy_hash = facts.policy_hash,
+                                  .outcome = "policy_to_be_applied"}};
+    pthread_mutex_lock(&s->p->lock);
+    if (!s->p->applying) {
+        r = state_seal(s);
+        a.sealed = buffer_span(&s->sealed);
+        if (r == 0)
+            r = store_submit_wait(s->p->deps.store, &a.job);
+        s->p->applying = r == 0;
+    }
+    pthread_mutex_unlock(&s->p->lock);
+    return r;
+}
+
+static void describe(struct shorten *s, bool dry_run, struct buffer *out)
+{
+    buffer_addf(out, "{\"dry_run\":%s,\"messages\":%llu,\"classes\":[", dry_run ? "true" : "false",
+                (unsigned long long)s->messages);
+    for (unsigned i = 0; i < s->fate_count; i++) {
+        char from[256] = "", to[256] = "";
+        (void)store_id_name(s->p->deps.store, STORE_NAME_CLASS, s->fates[i].from, from);
+        if (s->fates[i].to)
+            (void)store_id_name(s->p->deps.store, STORE_NAME_CLASS, s->fates[i].to, to);
+        buffer_addf(out, "%s{\"from\":\"%s\",\"to\":\"%s\",\"messages\":%llu}", i ? "," : "", from,
+                    to, (unsigned long long)s->fates[i].messages);
+    }
+    buffer_addf(out,
+                "],\"longer\":%llu,\"held\":%llu,\"unreadable\":%llu,\"no_channel\":%llu,"
+                "\"applying\":%s}",
+                (unsigned long long)s->longer, (unsigned long long)s->held,
+                (unsigned long long)s->unreadable, (unsigned long long)s->unknown,
+                s->p->applying ? "true" : "false");
+}
+
+int purge_apply_policy(struct purge *p, bool dry_run, struct buffer *out)
+{
+    struct shorten *s = shorten_new(p, true); /* counts first, whatever is asked */
+    if (!s)
+        return SLUIS_ENOMEM;
+    pthread_mutex_lock(&p->lock);
+    int r = clock_check(p, s->now_ms) ? 0 : SLUIS_EDENIED;
+    pthread_mutex_unlock(&p->lock);
+    if (r == 0)
+        r = walk(s);
+    if (r == 0 && !dry_run && s->messages)
+        r = ask(s);
+    if (r == 0)
+        describe(s, dry_run, out);
+    shorten_free(s);
+    if (r == 0 && !dry_run)
+        wake_round(p);
+    return r ? r : out->error;
+}
