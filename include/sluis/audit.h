@@ -16,12 +16,14 @@
 #ifndef SLUIS_AUDIT_H
 #define SLUIS_AUDIT_H
 
+#include <stdatomic.h>
+
 #include "sluis/base/buffer.h"
 #include "sluis/base/diag.h"
 #include "sluis/proof.h"
 #include "sluis/store.h"
 
-#define AUDIT_LEAF_MAX 1700  /* bytes of one leaf */
+#define AUDIT_LEAF_MAX 1904  /* bytes of one leaf */
 #define AUDIT_NAME_MAX 160   /* "channel/route" and an activity fit, with room */
 #define AUDIT_CLAIMED_MAX 64 /* X-Sluis-Actor */
 #define AUDIT_TYPES 13       /* detect types with a word of their own; bits above are "own" */
@@ -70,7 +72,9 @@ struct audit_event {
     uint64_t object_last;    /* batches: last serial */
     uint64_t count;          /* batches; 0 omitted */
     uint64_t subject;        /* pseudonym, 0 none */
-    uint64_t masked; /* bit set of detect types (enum detect_type, the policy's own included) */
+    uint64_t masked;   /* bit set of detect types (enum detect_type, the policy's own included) */
+    const char *build; /* build id of the program, hex; start and reload; or NULL */
+    const char *config_hash; /* SHA-256 of the configuration, hex; start and reload; or NULL */
     const char *policy_hash; /* policy_hash(); the first 16 hex digits are written; or NULL */
     const char *outcome;     /* constant word: "accepted", "delivered", "refused", ... */
     uint32_t code;           /* own code 9000xx or HTTP status, 0 none */
@@ -89,6 +93,24 @@ const char *audit_type_word(unsigned bit);
 /* The leaf goes into the transaction of the job at hand; when it cannot be made, the job fails. */
 void audit_put(struct store_txn *txn, const struct audit_event *event);
 
+/* ---- refusals to nobody known ---- */
+/* A wrong token, a forged signature: whoever it was is not known and may come a thousand times a
+ * second. They are counted, and the log's thread writes one leaf a minute for each reason that
+ * occurred (actor "unknown", the number in `count`). Any thread, never waits. */
+#define AUDIT_REFUSALS_S 60
+enum audit_refusal {
+    AUDIT_REFUSAL_TOKEN,        /* tools: no token, or one that does not hold */
+    AUDIT_REFUSAL_SIGNATURE,    /* meta: a POST without a signature that holds */
+    AUDIT_REFUSAL_VERIFY_TOKEN, /* meta: a GET with another verify token */
+    AUDIT_REFUSAL_APP,          /* meta: no such app */
+    AUDIT_REFUSAL_SIGN_IN,      /* admin: a person who could not sign in, or no session */
+    AUDIT_REFUSAL_COUNT
+};
+struct audit_refusals { /* zeroed at first; outlives the log */
+    _Atomic uint64_t count[AUDIT_REFUSAL_COUNT];
+};
+void audit_refused(struct audit_refusals *refusals, enum audit_refusal why); /* NULL is fine */
+
 /* ---- the log as a whole: its tree, its key, its checkpoints ---- */
 /*
  * The tree follows what is committed: its compact range is held in memory, made at opening from the
@@ -100,7 +122,7 @@ void audit_put(struct store_txn *txn, const struct audit_event *event);
  * Functions of the log: any thread; they read the store and may wait for a disk: not on event
  * threads.
  */
-#define AUDIT_CHECKPOINT_S 30 /* so that a leaf is under a pushed checkpoint within a minute */
+#define AUDIT_CHECKPOINT_S 30      /* so that a leaf is under a pushed checkpoint within a minute */
 #define AUDIT_HASH_AT_OPEN 1000000 /* leaves: 0.2 s */
 #define AUDIT_KEY_LABEL "audit-log-key" /* keyring_derive: the seed of the log's key */
 #define AUDIT_ORIGIN_MAX 64
@@ -111,11 +133,13 @@ struct audit_log_config {
     const uint8_t *seed; /* NOTE_SEED bytes, copied */
     const char *origin;  /* audit_log_origin */
     const char *file;    /* pushed checkpoints, or NULL: none leave the machine */
-    /* A log of more leaves than this is not hashed at opening when the store has the range of the last
-     * pushed checkpoint, which that proves; the thread hashes it then, and when it differs that is an
-     * alarm and no checkpoint is signed any more (SLUIS_ECRYPTO). 0: AUDIT_HASH_AT_OPEN. */
+    /* A log of more leaves than this is not hashed at opening when the store has the range of the
+     * last pushed checkpoint, which that proves; the thread hashes it then, and when it differs
+     * that is an alarm and no checkpoint is signed any more (SLUIS_ECRYPTO). 0: AUDIT_HASH_AT_OPEN.
+     */
     uint64_t hash_at_open;
-    bool accept;         /* go on with a log that is not the one of the last pushed checkpoint */
+    struct audit_refusals *refusals; /* written by the log's thread; or NULL */
+    bool accept; /* go on with a log that is not the one of the last pushed checkpoint */
 };
 /* "sluis/" and the installation in hex: a log begun anew has another name and another key. */
 void audit_log_origin(const uint8_t installation[16], char out[AUDIT_ORIGIN_MAX]);
@@ -146,8 +170,9 @@ bool audit_filter_match(const struct audit_filter *filter, struct span leaf);
  */
 SLUIS_MUST_CHECK int audit_filter_write(const struct audit_filter *filter, struct buffer *out);
 
-#define AUDIT_PAGE_LEAVES 8192 /* of the log in one page, a multiple of which each page begins at  \
-                                */
+#define AUDIT_PAGE_LEAVES                                                                          \
+    8192 /* of the log in one page, a multiple of which each page begins at                        \
+          */
 /* One signed page of an export of the first `size` leaves, from leaf `from` on; *to: where the next
  * begins. `cuts` (rising): sizes of earlier checkpoints to compare with. SLUIS_EINVAL: nothing
  * there.

@@ -6,6 +6,7 @@
 #define SLUIS_GRAPH_H
 
 #include "sluis/access.h"
+#include "sluis/audit.h"
 #include "sluis/config.h"
 #include "sluis/keyring.h"
 #include "sluis/net/server.h"
@@ -31,6 +32,7 @@ struct graph_deps {
     struct loop **loops;
     struct subject_resolver **subjects; /* one per loop, shared with the meta face */
     unsigned loop_count;
+    struct audit_refusals *refusals; /* or NULL */
     /* A message was committed and handed to Meta: for the conversation's window. Any thread; must
      * copy. May be NULL. */
     void (*on_sent)(void *ctx, const struct graph_sent *sent);

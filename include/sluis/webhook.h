@@ -5,6 +5,7 @@
 #ifndef SLUIS_WEBHOOK_H
 #define SLUIS_WEBHOOK_H
 
+#include "sluis/audit.h"
 #include "sluis/config.h"
 #include "sluis/deliver.h"
 #include "sluis/keyring.h"
@@ -21,6 +22,7 @@ struct webhook_deps {
     struct loop **loops;
     struct subject_resolver **subjects; /* one per loop, shared with the tools face */
     unsigned loop_count;
+    struct audit_refusals *refusals; /* or NULL */
     /* A message was taken back and the policy erases it: with the transaction in the job that
      * commits it (writer thread; more than once when the commit is tried again), then with NULL
      * when it stands. False: its rows must stay for now (legal hold). May be NULL. */

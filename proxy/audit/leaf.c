@@ -13,6 +13,7 @@
 #define INTEGER_MAX ((1ull << 53) - 1) /* what every JSON reader holds exactly */
 #define POLICY_HASH_DIGITS 16
 #define OUTCOME_MAX 32
+#define HEX_MAX 64 /* a SHA-256 */
 
 static const char *const action_words[AUDIT_ACTION_COUNT] = {
     [AUDIT_START] = "start",
@@ -179,6 +180,16 @@ static void put_policy_hash(struct leaf_writer *w, const char *hash)
     put_text(w, "policy_hash", digits);
 }
 
+/* A whole digest. */
+static void put_hex(struct leaf_writer *w, const char *name, const char *digits)
+{
+    size_t n = digits ? strnlen(digits, HEX_MAX + 1) : 0;
+    if (digits && (n == 0 || n > HEX_MAX || strspn(digits, "0123456789abcdef") != n))
+        w->error = SLUIS_EINVAL;
+    else
+        put_text(w, name, digits);
+}
+
 static void put_masked(struct leaf_writer *w, uint64_t masked)
 {
     if (!masked)
@@ -255,10 +266,12 @@ int audit_leaf(const struct audit_event *event, struct buffer *out, uint8_t hash
         return SLUIS_EINVAL;
     put_text(&w, "action", action_words[event->action]);
     put_text(&w, "actor", event->actor);
+    put_hex(&w, "build", event->build);
     put_text(&w, "channel", event->channel);
     put_claimed(&w, event->claimed);
     if (event->code)
         put_integer(&w, "code", event->code);
+    put_hex(&w, "config_hash", event->config_hash);
     if (event->count)
         put_integer(&w, "count", event->count);
     put_masked(&w, event->masked);

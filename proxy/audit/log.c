@@ -144,6 +144,8 @@ int audit_log_open(const struct audit_log_config *config, struct audit_log **out
     if (!log)
         return SLUIS_ENOMEM;
     log->store = config->store;
+    log->refusals = config->refusals;
+    log->refusals_ms = clock_mono_ms();
     memcpy(log->seed, config->seed, NOTE_SEED);
     merkle_range_init(&log->range);
     buffer_init(&log->note, NOTE_MAX);
@@ -255,6 +257,18 @@ static void check_rest(struct audit_log *log)
     log->unchecked = 0;
 }
 
+/* At the end too: what was refused in the last minute. */
+static void write_refusals(struct audit_log *log, bool now)
+{
+    if (!log->refusals ||
+        (!now && clock_mono_ms() - log->refusals_ms < AUDIT_REFUSALS_S * INT64_C(1000)))
+        return;
+    log->refusals_ms = clock_mono_ms();
+    int r = refusals_write(log->store, log->refusals);
+    if (r != 0)
+        LOG(LOG_ERROR, "audit", "refusals_not_recorded", log_error(r));
+}
+
 static void *run(void *ctx)
 {
     struct audit_log *log = ctx;
@@ -262,6 +276,7 @@ static void *run(void *ctx)
     while (!stop) {
         struct timespec until;
         check_rest(log);
+        write_refusals(log, false);
         int r = audit_log_checkpoint(log, NULL);
         if (r != 0)
             LOG(LOG_ERROR, "audit", "no_checkpoint", log_error(r));
@@ -292,6 +307,7 @@ void audit_log_close(struct audit_log *log)
         pthread_cond_signal(&log->wake);
         pthread_mutex_unlock(&log->lock);
         pthread_join(log->thread, NULL);
+        write_refusals(log, true);
         int r = audit_log_checkpoint(log, NULL);
         if (r != 0)
             LOG(LOG_ERROR, "audit", "no_last_checkpoint", log_error(r));

@@ -11,6 +11,8 @@ struct audit_log {
     struct note_key key;
     uint8_t seed[NOTE_SEED];
     char *file;
+    struct audit_refusals *refusals;
+    int64_t refusals_ms; /* monotonic: when they were written last */
     pthread_mutex_t lock; /* all below */
     struct merkle_range range;
     struct buffer note; /* the newest checkpoint, empty before the first */
@@ -34,6 +36,9 @@ SLUIS_MUST_CHECK int range_load(struct store *store, struct merkle_range *range)
 SLUIS_MUST_CHECK int range_check(struct store *store, uint64_t size,
                                  const uint8_t root[MERKLE_HASH], bool (*stop)(void *ctx),
                                  void *ctx);
+
+/* refusals.c */
+SLUIS_MUST_CHECK int refusals_write(struct store *store, struct audit_refusals *refusals);
 
 /* push.c */
 /* The newest checkpoint of this log in the file. SLUIS_ENOENT: no file, or an empty one;

@@ -16,6 +16,7 @@ int ledger_log_open(struct gateway *gw, const struct config *config, struct diag
                                          .seed = seed,
                                          .origin = origin,
                                          .file = config->log_checkpoints_file,
+                                         .refusals = &gw->refusals,
                                          .accept = gw->options->accept_log};
     int r = audit_log_open(&log, &gw->log, &why);
     sodium_memzero(seed, sizeof(seed));

@@ -147,6 +147,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .loops = gw->loops,
                                          .subjects = gw->subjects,
                                          .loop_count = gw->loop_count,
+                                         .refusals = &gw->refusals,
                                          .on_revoked = on_revoked,
                                          .on_revoked_ctx = gw};
     if (r == 0)
@@ -159,6 +160,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .loops = gw->loops,
                                      .subjects = gw->subjects,
                                      .loop_count = gw->loop_count,
+                                     .refusals = &gw->refusals,
                                      .on_sent = on_sent,
                                      .on_sent_ctx = gw->webhook};
     if (r == 0)
@@ -185,7 +187,7 @@ static int record(struct gateway *gw, enum audit_action action, const char *outc
                                       .action = action,
                                       .actor = "gateway",
                                       .claimed = "sluis-" SLUIS_VERSION,
-                                      .policy_hash = config->hash,
+                                      .config_hash = config->hash,
                                       .outcome = outcome};
     int r = admin_record(gw->store, &event);
     config_unref(config);
@@ -233,7 +235,8 @@ static int start(struct gateway *gw, struct diag *diag)
         r = listen_open(gw, config, diag);
     if (r == 0)
         r = say(diag, "the access log",
-                record(gw, AUDIT_START, audit_log_accepted(gw->log) ? "log_accepted" : "started"));
+                record_in_force(gw, config, AUDIT_START,
+                                audit_log_accepted(gw->log) ? "log_accepted" : "started"));
     if (r == 0 && gw->unsealed)
         r = say(diag, "the access log", record(gw, AUDIT_KEYS, "unsealed"));
     if (r == 0)

@@ -36,6 +36,7 @@ struct gateway {
     struct block_seal seal;
     struct store *store;
     struct audit_log *log;
+    struct audit_refusals refusals;
     struct access *access;
     struct resolver *resolver;
     struct loop *loops[GATEWAY_THREADS_MAX];
@@ -70,6 +71,13 @@ int block_seal_get(void *ctx, uint8_t table, uint64_t row, struct span sealed, s
 /* sealed.c */
 /* Listens and refuses until the passphrase has opened the keyring. SLUIS_ECLOSED: told to stop. */
 int sealed_wait(struct gateway *gw, const struct config *config, struct diag *diag);
+
+/* in_force.c */
+/* One leaf for program and configuration, one for the policy of each channel. Waits for the store. */
+SLUIS_MUST_CHECK int record_in_force(struct gateway *gw, const struct config *config,
+                                     enum audit_action action, const char *outcome);
+/* Hex of the program's build id; empty when it was linked without. */
+void build_id(char out[41]);
 
 /* audit_log.c */
 int ledger_log_open(struct gateway *gw, const struct config *config, struct diag *diag);

@@ -1,8 +1,6 @@
 /* Reload: everything new is built aside; it is in force whole or not at all. */
 #include "internal.h"
 
-#include "sluis/base/clock.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -45,17 +43,6 @@ static const char *needs_restart(const struct config *now, const struct config *
     return strcmp(a, b) != 0 ? "public_url" : config_needs_restart(now, next);
 }
 
-static int record(struct gateway *gw, const struct config *config, const char *outcome)
-{
-    const struct audit_event event = {.at_ms = clock_wall_ms(),
-                                      .action = AUDIT_RELOAD,
-                                      .actor = "gateway",
-                                      .claimed = "sluis-" SLUIS_VERSION,
-                                      .policy_hash = config->hash,
-                                      .outcome = outcome};
-    return admin_record(gw->store, &event);
-}
-
 /* Admin's loop must not wait for a reload of the main thread, which waits for admin's loop. */
 static bool take_turn(struct gateway *gw)
 {
@@ -84,7 +71,7 @@ int gateway_reload(void *ctx, struct diag *diag)
     if (r == 0)
         r = reload_prepare(gw, next, diag);
     if (r == 0 && (r = listen_contexts(next, contexts, diag)) == 0) {
-        r = record(gw, next, "reloaded");
+        r = record_in_force(gw, next, AUDIT_RELOAD, "reloaded");
         if (r != 0) {
             diag_set(diag, NULL, 0, 0, "the access log refuses: %s", error_word(r));
             for (unsigned i = 0; i < CONFIG_LISTENERS; i++)

@@ -281,6 +281,7 @@ static struct call *open_call(struct graph_thread *t, struct exchange *ex)
     enum graph_error error = read_request(g, head, &r);
     if (error == E_TOKEN) {
         refuse(g, ex, error, NULL); /* a stranger: counted, by access too */
+        audit_refused(g->deps.refusals, AUDIT_REFUSAL_TOKEN);
         goto out;
     }
     if (t->calls < GRAPH_CALLS_MAX && t->upstream) {

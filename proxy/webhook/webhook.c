@@ -134,6 +134,13 @@ static bool shedding(struct intake_thread *t)
 }
 
 /* Everything that can be refused before the body is read is refused here. */
+/* Nobody known: counted, for the access log as well. */
+static void count_refused(struct webhook *w, enum webhook_counter counter, enum audit_refusal why)
+{
+    count(w, counter);
+    audit_refused(w->deps.refusals, why);
+}
+
 int webhook_on_head(struct exchange *ex, uint64_t *body_max, void *ctx)
 {
     struct intake_thread *t = ctx;
@@ -151,11 +158,11 @@ int webhook_on_head(struct exchange *ex, uint64_t *body_max, void *ctx)
     config_unref(config);
     const struct span name = SPAN("X-Hub-Signature-256");
     if (!known) {
-        count(w, C_UNKNOWN_APP);
+        count_refused(w, C_UNKNOWN_APP, AUDIT_REFUSAL_APP);
         exchange_answer(ex, 404, SPAN_EMPTY, SPAN_EMPTY);
     } else if (http_field_count(head, name) != 1 ||
                !signature_well_formed(http_field(head, name))) {
-        count(w, C_BAD_SIGNATURE);
+        count_refused(w, C_BAD_SIGNATURE, AUDIT_REFUSAL_SIGNATURE);
         exchange_answer(ex, 401, SPAN_EMPTY, SPAN_EMPTY);
     } else if (shedding(t)) {
         count(w, C_SHED);
@@ -192,8 +199,10 @@ static void verify(struct intake_thread *t, struct exchange *ex, const struct co
          app->verify_token.n > 0 &&
          span_eq_secret(parameter(list, n, "hub.verify_token"), app->verify_token);
     count(t->webhook, ok ? C_VERIFIED : C_BAD_TOKEN);
-    if (!ok)
+    if (!ok) {
+        audit_refused(t->webhook->deps.refusals, AUDIT_REFUSAL_VERIFY_TOKEN);
         LOG(LOG_WARN, "webhook", "verification_refused", log_word("app", app->name));
+    }
     /* text/plain and nosniff: the challenge comes from the caller */
     exchange_answer_begin(ex, ok ? 200 : 403);
     exchange_answer_field(ex, SPAN("Content-Type"), SPAN("text/plain"));
@@ -209,7 +218,7 @@ void webhook_on_request(struct exchange *ex, void *ctx)
     struct config *config = config_acquire(w->deps.config);
     const struct config_app *app = app_of(config, head->path);
     if (!app) {
-        count(w, C_UNKNOWN_APP);
+        count_refused(w, C_UNKNOWN_APP, AUDIT_REFUSAL_APP);
         exchange_answer(ex, 404, SPAN_EMPTY, SPAN_EMPTY);
     } else if (head->method == HTTP_GET || head->method == HTTP_HEAD) {
         verify(t, ex, app);
@@ -221,7 +230,7 @@ void webhook_on_request(struct exchange *ex, void *ctx)
         if (signature_holds(t->signatures, config, app, signature, exchange_body(ex))) {
             batch_begin(t, ex, app, config);
         } else {
-            count(w, C_BAD_SIGNATURE);
+            count_refused(w, C_BAD_SIGNATURE, AUDIT_REFUSAL_SIGNATURE);
             exchange_answer(ex, 401, SPAN_EMPTY, SPAN_EMPTY);
         }
     }

@@ -13,7 +13,8 @@
 #include "sluis/audit.h"
 #include "sluis/detect.h"
 
-static const char policy[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+#define POLICY_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+static const char policy[] = POLICY_64;
 
 static struct audit_event event_full(void)
 {
@@ -34,6 +35,8 @@ static struct audit_event event_full(void)
                                 .masked = 1ull << DETECT_IBAN | 1ull << DETECT_SPECIAL |
                                           1ull << DETECT_OWN | 1ull << (DETECT_TYPES_MAX - 1),
                                 .policy_hash = policy,
+                                .build = "00ff",
+                                .config_hash = policy,
                                 .outcome = "delivered",
                                 .code = 200};
 }
@@ -69,8 +72,10 @@ static void spelled_exactly(void **state)
     without_salt(&out);
     assert_string_equal(
         (buffer_add_char(&out, '\0'), out.p),
-        "{\"action\":\"deliver\",\"actor\":\"gateway\",\"channel\":\"burgerzaken\","
-        "\"claimed\":\"agent \\\"7\\\" \\\\ back\",\"code\":200,\"count\":3,"
+        "{\"action\":\"deliver\",\"actor\":\"gateway\",\"build\":\"00ff\",\"channel\":"
+        "\"burgerzaken\","
+        "\"claimed\":\"agent \\\"7\\\" \\\\ back\",\"code\":200,\"config_hash\":\"" POLICY_64
+        "\",\"count\":3,"
         "\"masked\":[\"iban\",\"special\",\"own\"],\"object\":17,"
         "\"object_last\":9007199254740991,\"outcome\":\"delivered\","
         "\"policy_hash\":\"0123456789abcdef\",\"processing_activity\":\"klantvragen-whatsapp\","
@@ -211,7 +216,8 @@ static void injections_refused(void **state)
         assert_int_equal(leaf_of(event), SLUIS_EINVAL);
         const char **fields[] = {&event.role,    &event.responsible, &event.channel,
                                  &event.route,   &event.activity,    &event.purpose,
-                                 &event.outcome, &event.policy_hash, &event.claimed};
+                                 &event.outcome, &event.policy_hash, &event.claimed,
+                                 &event.build,   &event.config_hash};
         event.actor = "gateway";
         for (size_t f = 0; f < sizeof(fields) / sizeof(fields[0]); f++) {
             *fields[f] = bad[i];
@@ -226,6 +232,11 @@ static void injections_refused(void **state)
     event.policy_hash = "0123456789ABCDEF";
     assert_int_equal(leaf_of(event), SLUIS_EINVAL);
     event.policy_hash = "0123";
+    assert_int_equal(leaf_of(event), SLUIS_EINVAL);
+    event = event_least();
+    event.build = "";
+    assert_int_equal(leaf_of(event), SLUIS_EINVAL);
+    event.build = POLICY_64 "0";
     assert_int_equal(leaf_of(event), SLUIS_EINVAL);
     event = event_least();
     event.action = AUDIT_ACTION_COUNT;
