@@ -54,13 +54,33 @@ struct mask_rule {
     uint8_t first, last; /* MASK_PARTIAL: characters (letters and digits) kept */
 };
 struct profile;
+
+/* What conditions look at ("when": channel, direction, kind, hour, days, consent, found,
+ * not_found). Originals and history, profiles and outbound rules all ask the same of a message. */
+enum retention_part { RETENTION_ORIGINAL, RETENTION_HISTORY, RETENTION_QUARANTINE };
+struct retention_facts {
+    uint64_t found; /* bit set of detect types */
+    bool media;
+    bool out;            /* written by the organisation: sent through us, or an echo */
+    const char *channel; /* its name; NULL matches no rule that names channels */
+    int64_t at_ms;       /* the message's own time; 0: unknown, matches no rule that names hours */
+    bool consent;        /* the contact opted in and did not opt out; false when not known */
+};
+
 /* NULL when there is no such profile. */
 const struct profile *policy_profile(const struct policy *policy, const char *name);
 /* One by one, in the file's order; NULL past the last. */
 const struct profile *policy_profile_at(const struct policy *policy, size_t index);
 const char *profile_name(const struct profile *profile);
+/* What a message with these facts gets; the first rule of the profile that fits decides, else the
+ * profile's own rows. `facts` NULL: not known, then the strictest of all that could decide. */
+struct mask_rule profile_rule_for(const struct profile *profile,
+                                  const struct retention_facts *facts, unsigned type);
+/* The same without facts. */
 struct mask_rule profile_rule(const struct profile *profile, unsigned type);
-/* True when some type is shown as a token. */
+/* True when the profile has rules with conditions: facts matter. */
+bool profile_has_conditions(const struct profile *profile);
+/* True when some type is shown as a token, under some condition at least. */
 bool profile_gives_tokens(const struct profile *profile);
 /* True when the profile says `contact: alias`: identifiers (phone, BSUID, message ids) are replaced
  * by aliases. Masking `phone` is not enough: that is about numbers found in texts. */
@@ -79,18 +99,46 @@ struct policy_route {
 const struct policy_route *policy_route(const struct policy *policy, const char *name);
 const struct policy_route *policy_route_at(const struct policy *policy, size_t index);
 
-/* Files are told apart by what Meta calls them; pictures are not inspected in this version, so that
- * every picture is `unknown` and MEDIA_REDACT does not occur. The channel must pass media too. */
+/* Files that nobody looked into, told apart by what Meta calls them. MEDIA_REDACT does not occur
+ * here. The channel must pass media too. */
 enum policy_media_kind {
-    POLICY_MEDIA_UNKNOWN, /* pictures, stickers, videos, whatever comes */
+    POLICY_MEDIA_UNKNOWN, /* pictures and stickers that were not inspected, whatever comes */
     POLICY_MEDIA_DOCUMENT,
     POLICY_MEDIA_AUDIO,
+    POLICY_MEDIA_VIDEO, /* when policy does not say: as unknown */
     POLICY_MEDIA_KINDS
 };
 /* What the route says, else what the policy says of the kind, else MEDIA_WITHHOLD. `route` came
  * from policy_route of the same policy. */
 enum media_action policy_route_media(const struct policy *policy, const struct policy_route *route,
                                      enum policy_media_kind kind);
+
+/* What was seen in an inspected picture; the strictest class of several is the caller's to take:
+ * policy_picture_strictest. The words are the keys of `media`. */
+enum policy_picture {
+    POLICY_PICTURE_UNKNOWN, /* could not be inspected */
+    POLICY_PICTURE_CLEAN,
+    POLICY_PICTURE_CARD,        /* a payment card, its number read or not */
+    POLICY_PICTURE_ID_DOCUMENT, /* passport, identity card, driving licence */
+    POLICY_PICTURE_MRZ,         /* a machine-readable zone */
+    POLICY_PICTURE_BSN,
+    POLICY_PICTURE_IBAN,
+    POLICY_PICTURE_PAYMENT_CODE, /* a QR code with an account in it */
+    POLICY_PICTURE_OTHER,        /* another finding in the text of the picture */
+    POLICY_PICTURES
+};
+/* What the route says (withhold or pass), else what `media` says of the class; a class that is not
+ * named is withheld, but for a clean picture where `media` is written at all. `route` NULL: a
+ * reader that is not a tool; else from policy_route of the same policy. */
+enum media_action policy_picture(const struct policy *policy, const struct policy_route *route,
+                                 enum policy_picture class);
+/* Of several classes (bit set of 1 << class) the strictest: withhold, then redact, then pass. */
+enum media_action policy_picture_strictest(const struct policy *policy,
+                                           const struct policy_route *route, unsigned classes);
+/* "card"; NULL past the last. */
+const char *policy_picture_word(enum policy_picture class);
+/* POLICY_PICTURES when no class is called so. */
+enum policy_picture policy_picture_of(const char *word);
 
 /* ---- roles: who may do what ---- */
 enum policy_right {
@@ -108,15 +156,27 @@ enum policy_right {
     POLICY_MAY_STATS = 1 << 11,   /* counts without content */
     POLICY_MAY_OPERATE = 1 << 12, /* reload, queue, keys, backup, status */
 };
+#define POLICY_RIGHTS 13
+/* "history" ... "operate" for 1 << 0 ...; NULL for what is no right. */
+const char *policy_right_word(enum policy_right right);
+/* 0 when no right is called so. */
+enum policy_right policy_right_of(const char *word);
+
+struct policy_role {
+    const char *name;
+    const struct profile *profile; /* NULL: sees no content at all */
+    uint32_t may;                  /* bit set of enum policy_right */
+    uint64_t reveal;               /* types that may be revealed; empty without POLICY_MAY_REVEAL */
+    bool reason_required;          /* revealing needs a reason (the default) */
+    bool reference_required;       /* and the number of a case */
+};
+/* NULL when the policy names no such role: then nothing is allowed. */
+const struct policy_role *policy_role(const struct policy *policy, const char *name);
+const struct policy_role *policy_role_at(const struct policy *policy, size_t index);
+/* False outside the hours that the role is bound to. `role` came from this room. */
+bool policy_role_hours_open(const struct policy_role *role, int64_t at_ms);
 
 /* ---- retention ---- */
-enum retention_part { RETENTION_ORIGINAL, RETENTION_HISTORY, RETENTION_QUARANTINE };
-struct retention_facts {
-    uint64_t found; /* bit set of detect types */
-    bool media;
-    bool out;            /* written by the organisation: sent through us, or an echo */
-    const char *channel; /* its name; NULL matches no rule that names channels */
-};
 struct retention_rule {
     bool never;
     int64_t keep_s;
@@ -134,7 +194,14 @@ int policy_retention_at(const struct policy *policy, enum retention_part part, s
 
 /* ---- outbound ---- */
 enum outbound_action { OUTBOUND_MASK, OUTBOUND_REFUSE, OUTBOUND_PASS };
-/* OUTBOUND_MASK unless the policy says otherwise. */
+/* What becomes of a finding in a text that goes out. First match: outbound.rules that fit, then
+ * outbound.roles of this role, then outbound.found; OUTBOUND_MASK when nothing is said. `role`
+ * NULL: a sender without a role. `facts` NULL: not known, then the strictest that could decide. */
+enum outbound_action policy_outbound_for(const struct policy *policy, const char *role,
+                                         const struct retention_facts *facts, unsigned type);
+/* The same without facts, and without facts and role. */
+enum outbound_action policy_outbound_role(const struct policy *policy, const char *role,
+                                          unsigned type);
 enum outbound_action policy_outbound(const struct policy *policy, unsigned type);
 
 #define POLICY_HOST_MAX 256 /* room for what policy_links_allowed tells */
@@ -145,6 +212,104 @@ bool policy_links_allowed(const struct policy *policy, struct span text, char *h
 /* True when the policy has no `templates`, or this name among them. */
 bool policy_template_allowed(const struct policy *policy, struct span name);
 
+enum policy_category {
+    POLICY_CATEGORY_UNKNOWN, /* the policy does not say */
+    POLICY_CATEGORY_MARKETING,
+    POLICY_CATEGORY_UTILITY,
+    POLICY_CATEGORY_AUTHENTICATION,
+    POLICY_CATEGORY_SERVICE, /* a message that is no template */
+    POLICY_CATEGORIES
+};
+/* "marketing"; NULL past the last and for unknown. */
+const char *policy_category_word(enum policy_category category);
+/* Meta writes them in capitals: case does not matter. POLICY_CATEGORY_UNKNOWN when none. */
+enum policy_category policy_category_of(struct span word);
+struct policy_template {
+    const char *name;
+    enum policy_category category;
+    const char *purpose; /* "" when not said */
+};
+/* What the policy says of a template; NULL when it is not listed. */
+const struct policy_template *policy_template(const struct policy *policy, struct span name);
+const struct policy_template *policy_template_at(const struct policy *policy, size_t index);
+
+/* May this kind of attachment be sent ("image", "document", "audio", "video", "sticker", ...:
+ * Meta's word for the message's type)? outbound.roles.ROLE.attachments, else outbound.attachments,
+ * else yes.
+ */
+bool policy_attachment_allowed(const struct policy *policy, const char *role, const char *kind);
+/* True when an attachment may be linked from this host: no `links`, or the host among them. */
+bool policy_link_host_allowed(const struct policy *policy, struct span host);
+/* Are free messages held to WhatsApp's 24-hour window by us already? True unless `window: false`.
+ */
+bool policy_window(const struct policy *policy);
+
+/* Messages that one contact may be sent in any period of `per_s`; 0 messages: no bound. Templates
+ * and free messages alike. */
+struct policy_pace {
+    unsigned messages;
+    int64_t per_s;
+};
+struct policy_pace policy_pace(const struct policy *policy);
+
+/* Grounds on which a contact may be written to first; a bit set. */
+enum policy_basis {
+    POLICY_BASIS_CONSENT = 1 << 0,
+    POLICY_BASIS_CUSTOMER = 1 << 1,
+    POLICY_BASIS_CONTRACT = 1 << 2,
+    POLICY_BASIS_TASK = 1 << 3,
+};
+#define POLICY_BASES 4
+const char *policy_basis_word(enum policy_basis basis); /* "consent" ... */
+unsigned policy_basis_of(const char *word);             /* 0 when none */
+/* One of these must be on record before a template of this category goes out; 0: none needed. Of a
+ * category that is unknown: what the strictest asks. 0 when the policy has no `consent`. */
+unsigned policy_consent_needed(const struct policy *policy, enum policy_category category);
+/* Words by which a contact opts out, lower case, to be compared with the whole text (without case
+ * and without space round it). Without `stop`: stop, stop aub, stop a.u.b., afmelden, uitschrijven,
+ * unsubscribe. */
+const char *const *policy_stop_words(const struct policy *policy, size_t *n);
+
+/* ---- notices to customers, opening hours ---- */
+enum policy_notice_on {
+    POLICY_NOTICE_FOUND,   /* a type was found; `type` */
+    POLICY_NOTICE_PICTURE, /* a picture of class `picture` came */
+    POLICY_NOTICE_FIRST,   /* first contact, or after `after_s` of silence */
+    POLICY_NOTICE_CLOSED,  /* outside opening hours */
+};
+struct policy_notice {
+    const char *name; /* the key: "card", "bsn", "first", "closed", a type of the policy's own */
+    enum policy_notice_on on;
+    unsigned type;
+    enum policy_picture picture;
+    const char *nl, *en; /* en "" when not said: Dutch for everybody */
+    const char *safe;    /* https://..., or "" */
+    int64_t every_s;     /* at most once in this time for one contact */
+    int64_t after_s;     /* POLICY_NOTICE_FIRST: silence that counts as long */
+};
+/* NULL when there is none of that name. */
+const struct policy_notice *policy_notice(const struct policy *policy, const char *name);
+const struct policy_notice *policy_notice_at(const struct policy *policy, size_t index);
+/* Opening hours, Europe/Amsterdam; always open when the policy says none. */
+bool policy_open_at(const struct policy *policy, int64_t at_ms);
+bool policy_has_hours(const struct policy *policy);
+
+/* ---- observing ---- */
+#define POLICY_OBSERVE_MAX_S (30 * 24 * 60 * 60)
+/* An observing policy records what it would do and changes nothing for tools, but for `secret`.
+ * True until its last day has ended (Europe/Amsterdam); after that the policy named by `then` holds
+ * (the gateway sees to it), and this one's own rules until it does. Who renders or sends asks this
+ * and sets mask_reader.observing. That `until` is at most POLICY_OBSERVE_MAX_S ahead is checked by
+ * policy_observe_check, as a loaded policy knows no clock. */
+bool policy_observe(const struct policy *policy, int64_t now_ms);
+/* The first moment at which it no longer observes; 0: not an observing policy. */
+int64_t policy_observe_until_ms(const struct policy *policy);
+/* "" when not an observing policy. */
+const char *policy_observe_then(const struct policy *policy);
+/* 0, or SLUIS_EINVAL with a diagnosis: more than 30 days ahead. */
+SLUIS_MUST_CHECK int policy_observe_check(const struct policy *policy, int64_t now_ms,
+                                          const char *file, struct diag *diag);
+
 /* ---- why: the rule that decided, for `explain` ---- */
 struct policy_reason {
     const char
@@ -152,6 +317,8 @@ struct policy_reason {
     unsigned line; /* of the policy's file; 0 when none was written: the built-in default */
 };
 struct policy_reason policy_why_profile(const struct profile *profile, unsigned type);
+struct policy_reason policy_why_profile_for(const struct profile *profile,
+                                            const struct retention_facts *facts, unsigned type);
 struct policy_reason policy_why_retention(const struct policy *policy, enum retention_part part,
                                           const struct retention_facts *facts);
 /* Of the rule with this index (policy_retention_at); SLUIS_ENOENT past the last. */
@@ -160,6 +327,15 @@ int policy_why_rule_at(const struct policy *policy, enum retention_part part, si
 struct policy_reason policy_why_links(const struct policy *policy);
 struct policy_reason policy_why_templates(const struct policy *policy);
 struct policy_reason policy_why_outbound(const struct policy *policy, unsigned type);
+struct policy_reason policy_why_outbound_for(const struct policy *policy, const char *role,
+                                             const struct retention_facts *facts, unsigned type);
+struct policy_reason policy_why_role(const struct policy *policy, const char *name);
+struct policy_reason policy_why_notice(const struct policy *policy, const char *name);
+struct policy_reason policy_why_picture(const struct policy *policy,
+                                        const struct policy_route *route,
+                                        enum policy_picture class);
+struct policy_reason policy_why_consent(const struct policy *policy, enum policy_category category);
+struct policy_reason policy_why_attachments(const struct policy *policy, const char *role);
 
 /* ---- messages that the customer takes back ---- */
 enum on_revoke {

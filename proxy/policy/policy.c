@@ -120,6 +120,25 @@ static int load_on_revoke(const struct loader *l, const struct yaml_node *node)
     return error;
 }
 
+/* `selection: required`: an archive that nobody can name is kept by nobody's rule. */
+static int load_selection(const struct loader *l, const struct yaml_node *root)
+{
+    static const char *const words[] = {"required"};
+    const struct yaml_node *node = yaml_get(root, "selection"), *history;
+    size_t which = 0;
+    int error = node ? yaml_word(l->doc, node, words, 1, &which, l->diag) : 0;
+    if (error || !node)
+        return error;
+    l->policy->selection_required = true;
+    history = yaml_get(root, "history");
+    for (const struct yaml_node *i = history ? history->child : NULL; i; i = i->next)
+        if (!yaml_get(i, "selection") && strcmp(yaml_get(i, "keep")->text, "never") != 0)
+            return yaml_error(l->doc, i, l->diag,
+                              "this rule names no \"selection\", and line %u requires it",
+                              node->key_line);
+    return 0;
+}
+
 static int load_all(const struct loader *l)
 {
     const struct yaml_node *root = yaml_root(l->doc);
@@ -143,7 +162,15 @@ static int load_all(const struct loader *l)
     if (!error)
         error = policy_load_routes(l, yaml_get(root, "routes"));
     if (!error)
+        error = policy_load_roles(l, yaml_get(root, "roles"));
+    if (!error)
         error = policy_load_outbound(l, yaml_get(root, "outbound"));
+    if (!error) /* after outbound: a notice's links must be allowed by it */
+        error = policy_load_notices(l, root);
+    if (!error)
+        error = policy_load_observe(l, root);
+    if (!error)
+        error = load_selection(l, root);
     if (!error)
         error = load_on_revoke(l, yaml_get(root, "on_revoke"));
     if (!error)
@@ -280,21 +307,6 @@ const char *profile_name(const struct profile *profile)
     return profile->name;
 }
 
-struct mask_rule profile_rule(const struct profile *profile, unsigned type)
-{
-    if (type >= DETECT_TYPES_MAX)
-        return (struct mask_rule){MASK_REDACT, 0, 0};
-    return profile->rules[type];
-}
-
-bool profile_gives_tokens(const struct profile *profile)
-{
-    for (unsigned type = 0; type < DETECT_TYPES_MAX; type++)
-        if (profile->rules[type].action == MASK_TOKEN)
-            return true;
-    return false;
-}
-
 bool profile_hides_contact(const struct profile *profile)
 {
     return profile->hides_contact;
@@ -311,31 +323,6 @@ const struct policy_route *policy_route(const struct policy *policy, const char 
         if (strcmp(policy->routes[i].door.name, name) == 0)
             return &policy->routes[i].door;
     return NULL;
-}
-
-enum media_action policy_route_media(const struct policy *policy, const struct policy_route *route,
-                                     enum policy_media_kind kind)
-{
-    const struct route *r =
-        (const struct route *)((const char *)route - offsetof(struct route, door));
-    if (r->media_said)
-        return r->door.media;
-    return kind < POLICY_MEDIA_KINDS ? policy->media[kind] : MEDIA_WITHHOLD;
-}
-
-enum outbound_action policy_outbound(const struct policy *policy, unsigned type)
-{
-    return type < DETECT_TYPES_MAX ? policy->outbound[type] : OUTBOUND_REFUSE;
-}
-
-struct policy_reason policy_why_profile(const struct profile *profile, unsigned type)
-{
-    return type < DETECT_TYPES_MAX ? profile->why[type] : (struct policy_reason){"", 0};
-}
-
-struct policy_reason policy_why_outbound(const struct policy *policy, unsigned type)
-{
-    return type < DETECT_TYPES_MAX ? policy->outbound_why[type] : (struct policy_reason){"", 0};
 }
 
 enum on_revoke policy_on_revoke(const struct policy *policy)

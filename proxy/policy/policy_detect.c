@@ -5,12 +5,17 @@
 #define OWN_SCORE 700
 #define FROM_SPECIAL 700
 
-static int count(const struct yaml_node *list)
+size_t policy_count(const struct yaml_node *node)
 {
-    int n = 0;
-    for (const struct yaml_node *i = list ? list->child : NULL; i; i = i->next)
+    size_t n = 0;
+    for (const struct yaml_node *i = node ? node->child : NULL; i; i = i->next)
         n++;
     return n;
+}
+
+static int count(const struct yaml_node *list)
+{
+    return (int)policy_count(list); /* at most YAML_NODES_MAX */
 }
 
 /* A list of texts into the policy's arena. */

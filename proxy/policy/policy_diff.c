@@ -264,10 +264,10 @@ static const struct rule *rule_at(const struct diff *d, int side, const struct p
     if (*last)
         return &nothing;
     const struct rule *rule = &rules->at[i];
-    if (!policy_rule_fits(rule, &place->facts))
+    if (!policy_when_fits(&rule->when, &place->facts))
         return NULL;
-    *wants = common(d, side, rule->found);
-    *last = !rule->found;
+    *wants = common(d, side, rule->when.found);
+    *last = !rule->when.found;
     return rule;
 }
 
@@ -369,18 +369,18 @@ static void diff_retention(struct diff *d)
         for (int part = 0; part < 2; part++)
             for (size_t i = 0; i < d->side[s]->rules[part].n; i++) {
                 const struct rule *rule = &d->side[s]->rules[part].at[i];
-                for (size_t c = 0; c < rule->channel_count; c++) {
+                for (size_t c = 0; c < rule->when.channel_count; c++) {
                     bool again = false;
                     for (size_t k = 0; k < n && !again; k++)
-                        again = strcmp(seen[k], rule->channels[c]) == 0;
+                        again = strcmp(seen[k], rule->when.channels[c]) == 0;
                     if (again)
                         continue;
                     if (n == sizeof(seen) / sizeof(seen[0])) {
                         tell(d, POLICY_LOOSER, "compared", "too many channels to compare", "rules");
                         return;
                     }
-                    seen[n++] = rule->channels[c];
-                    diff_places(d, rule->channels[c]);
+                    seen[n++] = rule->when.channels[c];
+                    diff_places(d, rule->when.channels[c]);
                 }
             }
 }
@@ -396,7 +396,8 @@ static void diff_outbound(struct diff *d)
         unsigned x = d->number[0][c], y = d->number[1][c];
         if (x == DETECT_TYPES_MAX || y == DETECT_TYPES_MAX)
             continue;
-        enum outbound_action old = d->side[0]->outbound[x], next = d->side[1]->outbound[y];
+        enum outbound_action old = policy_outbound(d->side[0], x),
+                             next = policy_outbound(d->side[1], y);
         if (old != next)
             tell(d, direction(order[next] < order[old]), words[old], words[next], "outbound: %s",
                  d->words[c]);
@@ -432,14 +433,27 @@ static void diff_allowed(struct diff *d, const char *what, struct allowed old, s
             tell(d, POLICY_STRICTER, "allowed", "refused", "outbound: %s: %.300s", what, old.at[i]);
 }
 
+static void diff_templates(struct diff *d)
+{
+    const struct policy *a = d->side[0], *b = d->side[1];
+    const struct policy_template *t;
+    if (a->templates_said != b->templates_said)
+        tell(d, direction(a->templates_said), a->templates_said ? "listed ones" : "any",
+             b->templates_said ? "listed ones" : "any", "outbound: templates");
+    for (size_t i = 0; a->templates_said && (t = policy_template_at(b, i)) != NULL; i++)
+        if (!policy_template(a, span_str(t->name)))
+            tell(d, POLICY_LOOSER, "refused", "allowed", "outbound: templates: %.300s", t->name);
+    for (size_t i = 0; b->templates_said && (t = policy_template_at(a, i)) != NULL; i++)
+        if (!policy_template(b, span_str(t->name)))
+            tell(d, POLICY_STRICTER, "allowed", "refused", "outbound: templates: %.300s", t->name);
+}
+
 static void diff_lists(struct diff *d)
 {
     const struct policy *a = d->side[0], *b = d->side[1];
     diff_allowed(d, "links", (struct allowed){a->links_said, a->links, a->link_count},
                  (struct allowed){b->links_said, b->links, b->link_count});
-    diff_allowed(d, "templates",
-                 (struct allowed){a->templates_said, a->templates, a->template_count},
-                 (struct allowed){b->templates_said, b->templates, b->template_count});
+    diff_templates(d);
 }
 
 static void diff_rest(struct diff *d)

@@ -6,7 +6,6 @@
 
 #define WANT(w) YAML_WANT_##w, false, false
 #define MUST(w) YAML_WANT_##w, true, false
-#define LATER YAML_WANT_ANY, false, true
 
 static const struct yaml_key top[] = {
     {"policy", MUST(NUMBER), "version of this language: 1"},
@@ -23,13 +22,20 @@ static const struct yaml_key top[] = {
     {"history", WANT(LIST), "how long the masked text is kept; first match; without: never"},
     {"on_revoke", WANT(TEXT),
      "erase or hide: what becomes of a message that the customer takes back; without: erase"},
-    {"roles", LATER, "who may do what"},
+    {"selection", WANT(TEXT),
+     "required: every rule of `history` that keeps anything names its selection list"},
+    {"roles", WANT(MAP), "who may do what, by name"},
     {"routes", WANT(MAP), "tools by name, each with its profile"},
     {"media", WANT(MAP), "what is done with files by kind; without: withhold"},
     {"outbound", WANT(MAP), "what may go out to customers"},
-    {"notices", LATER, "texts to customers"},
+    {"notices", WANT(MAP), "texts to customers, by what they answer"},
+    {"hours", WANT(ANY), "opening hours: 09:00-17:30, or open, days and holidays; without: always"},
     {"log", WANT(MAP), "the access log"},
-    {"until", LATER, "last day of an observing policy"},
+    {"until", WANT(TEXT),
+     "makes this an observing policy, which changes nothing for tools: its last day, at most 30 "
+     "days "
+     "ahead"},
+    {"then", WANT(TEXT), "the policy that holds after `until`"},
 };
 
 static const struct yaml_key controller[] = {
@@ -70,6 +76,44 @@ static const struct yaml_key profile[] = {
     {"contact", WANT(TEXT),
      "keep or alias: with alias the contact's number and every identifier that holds it are "
      "replaced; default keep"},
+    {"rules", WANT(LIST), "rules with conditions, before the rows of the profile; first match"},
+};
+
+static const struct yaml_key profile_case[] = {
+    {"when", MUST(MAP), "the conditions; all of them hold"},
+    {"default", WANT(ANY), "action for every type that this rule does not name"},
+};
+
+#define WHEN_KEYS                                                                                  \
+    {"found", WANT(ANY), "a type or a list of types: messages with one of these; without: any"},   \
+        {"not_found", WANT(ANY), "a type or a list of types: messages with none of these"},        \
+        {"kind", WANT(TEXT), "media or text; without: both"},                                      \
+        {"direction", WANT(TEXT),                                                                  \
+         "in (customers) or out (the organisation, echoes of its app too); without: both"},        \
+        {"channel", WANT(ANY), "a channel of sluis.yaml, or a list of them; without: any"},        \
+        {"hour", WANT(TEXT), "when the message was sent: 18:00-08:00; without: any"},              \
+        {"days", WANT(ANY), "ma di wo do vr za zo, or mon ... sun: one or a list; without: any"},  \
+    {                                                                                              \
+        "consent", WANT(TEXT), "given (the contact opted in) or missing; without: both"            \
+    }
+
+static const struct yaml_key when[] = {WHEN_KEYS};
+
+static const struct yaml_key outbound_when[] = {
+    WHEN_KEYS,
+    {"role", WANT(TEXT), "the sender's role; without: any, and who has none"},
+};
+
+static const struct yaml_key role[] = {
+    {"profile", WANT(TEXT), "the masking profile of what it reads; without: it sees no content"},
+    {"may", WANT(LIST),
+     "rights: history, reveal, search, export, log, policy, approve, roles, subject, hold, "
+     "consent, "
+     "stats, operate"},
+    {"reveal", WANT(LIST), "types that it may reveal; with the right to reveal"},
+    {"reason", WANT(TEXT), "required or optional: a reason for each reveal; default required"},
+    {"reference", WANT(TEXT), "required or optional: the number of a case; default optional"},
+    {"hours", WANT(ANY), "when the role holds: 08:00-18:00, or open, days and holidays"},
 };
 
 static const struct yaml_key action[] = {
@@ -82,11 +126,7 @@ static const struct yaml_key partial[] = {
 };
 
 static const struct yaml_key rule[] = {
-    {"found", WANT(ANY), "a type or a list of types: messages with one of these; without: any"},
-    {"kind", WANT(TEXT), "media or text; without: both"},
-    {"direction", WANT(TEXT),
-     "in (customers) or out (the organisation, echoes of its app too); without: both"},
-    {"channel", WANT(ANY), "a channel of sluis.yaml, or a list of them; without: any"},
+    WHEN_KEYS,
     {"keep", MUST(TEXT), "a duration of at least 1h, or never: not written at all"},
     {"ground", WANT(TEXT), "legal ground, for the register"},
     {"selection", WANT(TEXT),
@@ -99,18 +139,78 @@ static const struct yaml_key route[] = {
 };
 
 static const struct yaml_key media[] = {
-    {"card", WANT(TEXT), "pictures of bank cards: withhold (redact: not available yet)"},
-    {"id_document", WANT(TEXT), "pictures of identity documents: withhold"},
-    {"unknown", WANT(TEXT), "pictures, videos and whatever else: withhold or pass"},
+    {"card", WANT(TEXT), "pictures of payment cards: redact, withhold or pass"},
+    {"id_document", WANT(TEXT), "pictures of identity documents: redact, withhold or pass"},
+    {"mrz", WANT(TEXT), "pictures with a machine-readable zone: redact, withhold or pass"},
+    {"bsn", WANT(TEXT), "pictures with a BSN: redact, withhold or pass"},
+    {"iban", WANT(TEXT), "pictures with an account number: redact, withhold or pass"},
+    {"payment_code", WANT(TEXT), "QR codes with an account: redact, withhold or pass"},
+    {"other", WANT(TEXT), "pictures with any other finding: redact, withhold or pass"},
+    {"clean", WANT(TEXT), "pictures in which nothing was found: pass or withhold; default pass"},
+    {"unknown", WANT(TEXT),
+     "pictures that could not be inspected, and whatever else: withhold or pass"},
     {"document", WANT(TEXT), "documents: withhold or pass"},
     {"audio", WANT(TEXT), "voice messages and sound: withhold or pass"},
+    {"video", WANT(TEXT), "videos: withhold or pass; default as unknown"},
 };
 
 static const struct yaml_key outbound[] = {
     {"found", WANT(MAP), "what is done with findings in a text that goes out, by type"},
+    {"roles", WANT(MAP), "the same by role, before `found`"},
+    {"rules", WANT(LIST), "rules with conditions, before `roles` and `found`; first match"},
     {"links", WANT(LIST), "domains that may be linked to, others are refused; without: any"},
-    {"templates", WANT(LIST),
-     "names of templates that may be sent, others are refused; without: any"},
+    {"templates", WANT(LIST), "templates that may be sent, others are refused; without: any"},
+    {"purposes", WANT(LIST), "each of the templates has one of these purposes"},
+    {"attachments", WANT(LIST),
+     "kinds of attachment that may be sent: image, document, audio, video, sticker, location, "
+     "contacts; without: any"},
+    {"window", WANT(BOOL),
+     "free messages outside WhatsApp's 24-hour window are refused here; default true"},
+    {"consent", WANT(MAP), "what must be on record before a template goes out, by category"},
+    {"pace", WANT(MAP), "how many messages one contact is sent"},
+    {"stop", WANT(LIST), "words by which a contact opts out; without: stop, afmelden and the like"},
+};
+
+static const struct yaml_key outbound_rule[] = {
+    {"when", MUST(MAP), "the conditions; all of them hold; here also `role`"},
+    {"found", MUST(MAP), "what is done with findings, by type"},
+};
+
+static const struct yaml_key outbound_role[] = {
+    {"found", WANT(MAP), "what is done with findings in what this role sends, by type"},
+    {"attachments", WANT(LIST), "kinds of attachment that this role may send"},
+};
+
+static const struct yaml_key template[] = {
+    {"name", MUST(TEXT), "the template's name at Meta"},
+    {"category", WANT(TEXT), "marketing, utility or authentication"},
+    {"purpose", WANT(TEXT), "what it is for: one word, as in `purposes`"},
+};
+
+static const struct yaml_key consent[] = {
+    {"marketing", WANT(ANY), "templates that advertise"},
+    {"utility", WANT(ANY), "templates about something the contact asked for or has with us"},
+    {"authentication", WANT(ANY), "templates with a code"},
+    {"service", WANT(ANY), "messages that are no template"},
+};
+
+static const struct yaml_key pace[] = {
+    {"messages", MUST(NUMBER), "how many, at least 1"},
+    {"per", MUST(DURATION), "in what time, at least 1min"},
+};
+
+static const struct yaml_key notice[] = {
+    {"nl", MUST(TEXT), "the text in Dutch"},
+    {"en", WANT(TEXT), "the text in English; without: the Dutch one for everybody"},
+    {"safe", WANT(TEXT), "address of the safe channel, https://; stands below the text"},
+    {"every", WANT(DURATION), "at most once in this time for one contact, at least 1h; default 7d"},
+    {"after", WANT(DURATION), "first only: silence after which it is sent again; default 180d"},
+};
+
+static const struct yaml_key hours[] = {
+    {"open", MUST(TEXT), "from when till when: 09:00-17:30, Europe/Amsterdam"},
+    {"days", WANT(ANY), "ma di wo do vr za zo, or mon ... sun: one or a list; default ma to vr"},
+    {"holidays", WANT(LIST), "days on which it is closed: 2026-12-25"},
 };
 
 static const struct yaml_key found[] = {
@@ -141,6 +241,17 @@ const struct policy_table policy_tables[POLICY_KEYS_TABLES] = {
     [POLICY_KEYS_OUTBOUND] = TABLE("outbound", outbound),
     [POLICY_KEYS_FOUND] = TABLE("outbound.found", found),
     [POLICY_KEYS_LOG] = TABLE("log", log_keys),
+    [POLICY_KEYS_WHEN] = TABLE("when", when),
+    [POLICY_KEYS_CASE] = TABLE("profiles.NAME.rules[]", profile_case),
+    [POLICY_KEYS_ROLE] = TABLE("roles.NAME", role),
+    [POLICY_KEYS_OUTBOUND_RULE] = TABLE("outbound.rules[]", outbound_rule),
+    [POLICY_KEYS_OUTBOUND_WHEN] = TABLE("outbound.rules[].when", outbound_when),
+    [POLICY_KEYS_OUTBOUND_ROLE] = TABLE("outbound.roles.NAME", outbound_role),
+    [POLICY_KEYS_TEMPLATE] = TABLE("outbound.templates[]", template),
+    [POLICY_KEYS_CONSENT] = TABLE("outbound.consent", consent),
+    [POLICY_KEYS_PACE] = TABLE("outbound.pace", pace),
+    [POLICY_KEYS_NOTICE] = TABLE("notices.NAME", notice),
+    [POLICY_KEYS_HOURS] = TABLE("hours", hours),
 };
 
 int policy_check(const struct loader *l, const struct yaml_node *map, enum policy_table_index table)

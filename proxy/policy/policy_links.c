@@ -1,5 +1,5 @@
 /*
- * outbound.links and outbound.templates. A link is what WhatsApp's clients may make one of: a
+ * outbound.links. A link is what WhatsApp's clients may make one of: a
  * scheme and "://", or a bare domain ("gemeente.example/afspraak"). In doubt it is a link: a
  * sentence that lost its space is refused with the reason, a link that is missed is not.
  */
@@ -59,26 +59,6 @@ int policy_load_links(const struct loader *l, const struct yaml_node *node)
     policy->links_said = true;
     int error = policy_take_words(l, node, POLICY_LINKS_MAX, &policy->links, &policy->link_count);
     return error ? error : policy_take_reason(l, node, &policy->links_why, "outbound.links");
-}
-
-int policy_load_templates(const struct loader *l, const struct yaml_node *node)
-{
-    struct policy *policy = l->policy;
-    if (!node)
-        return 0;
-    for (const struct yaml_node *i = node->child; i; i = i->next) {
-        size_t n = i->kind == YAML_SCALAR ? strlen(i->text) : 0;
-        struct yaml_quote quote;
-        if (n == 0 || n > 512 || strspn(i->text, "abcdefghijklmnopqrstuvwxyz0123456789_") != n)
-            return yaml_error(l->doc, i, l->diag,
-                              "%s is not a template's name: lower-case letters, digits and _",
-                              yaml_quote(&quote, i->kind == YAML_SCALAR ? i->text : ""));
-    }
-    policy->templates_said = true;
-    int error = policy_take_words(l, node, POLICY_TEMPLATES_MAX, &policy->templates,
-                                  &policy->template_count);
-    return error ? error
-                 : policy_take_reason(l, node, &policy->templates_why, "outbound.templates");
 }
 
 /* ---- the text in a plain form ---- */
@@ -308,22 +288,20 @@ bool policy_links_allowed(const struct policy *policy, struct span text, char *h
     return true;
 }
 
-bool policy_template_allowed(const struct policy *policy, struct span name)
+bool policy_link_host_allowed(const struct policy *policy, struct span host)
 {
-    if (!policy->templates_said)
+    char text[HOST_MAX + 1];
+    if (!policy->links_said)
         return true;
-    for (size_t i = 0; i < policy->template_count; i++)
-        if (span_is(name, policy->templates[i]))
-            return true;
-    return false;
+    if (host.n == 0 || host.n > HOST_MAX || memchr(host.p, '\0', host.n))
+        return false;
+    memcpy(text, host.p, host.n);
+    text[host.n] = '\0';
+    lower(text);
+    return listed(policy, text);
 }
 
 struct policy_reason policy_why_links(const struct policy *policy)
 {
     return policy->links_said ? policy->links_why : (struct policy_reason){"", 0};
-}
-
-struct policy_reason policy_why_templates(const struct policy *policy)
-{
-    return policy->templates_said ? policy->templates_why : (struct policy_reason){"", 0};
 }

@@ -1,13 +1,5 @@
-/* Sections profiles, media, routes and outbound: what a reader, a tool and a customer get. */
+/* Sections profiles and routes: what a reader and a tool get. */
 #include "policy_room.h"
-
-static size_t count(const struct yaml_node *map)
-{
-    size_t n = 0;
-    for (const struct yaml_node *i = map ? map->child : NULL; i; i = i->next)
-        n++;
-    return n;
-}
 
 /* ---- actions ---- */
 
@@ -82,12 +74,70 @@ static int load_type(const struct loader *l, const struct yaml_node *node, struc
                                       node->key);
 }
 
+/* ---- rules with conditions ---- */
+
+static int load_case(const struct loader *l, const struct yaml_node *node, struct profile *profile)
+{
+    struct profile_case *rule = &profile->cases[profile->case_count];
+    const struct yaml_node *when = yaml_get(node, "when"), *common = yaml_get(node, "default");
+    struct mask_rule action = {MASK_REDACT, 0, 0};
+    int error = policy_check_types(l, node, POLICY_KEYS_CASE);
+    if (!error && !when)
+        error = yaml_error(l->doc, node, l->diag, "\"when\" is missing: the conditions");
+    if (!error)
+        error = policy_check(l, when, POLICY_KEYS_WHEN);
+    if (!error)
+        error = policy_take_when(l, when, &rule->when);
+    if (!error && common)
+        error = load_action(l, common, &action);
+    for (size_t t = 0; t < DETECT_TYPES_MAX; t++)
+        rule->rules[t] = action;
+    rule->named = common ? UINT64_MAX : 0;
+    for (const struct yaml_node *n = node->child; n && !error; n = n->next) {
+        if (n == when || n == common)
+            continue;
+        unsigned type = policy_type(l->policy, n->key);
+        error = load_action(l, n, &rule->rules[type]);
+        rule->named |= UINT64_C(1) << type;
+    }
+    if (!error && !rule->named)
+        error = yaml_error(l->doc, node, l->diag, "this rule says of no type what is done");
+    return error ? error
+                 : policy_take_reason(l, node, &rule->why, "profiles.%s.rules[%zu]", profile->name,
+                                      profile->case_count + 1);
+}
+
+static int load_cases(const struct loader *l, const struct yaml_node *list, struct profile *profile)
+{
+    size_t n = policy_count(list);
+    if (n > POLICY_CASES_MAX)
+        return yaml_error_key(l->doc, list, l->diag, "more than %d rules", POLICY_CASES_MAX);
+    profile->cases = arena_try_zero(&l->policy->arena, (n + 1) * sizeof(*profile->cases));
+    if (!profile->cases)
+        return policy_no_memory(l);
+    for (const struct yaml_node *i = list->child; i; i = i->next) {
+        int error = load_case(l, i, profile);
+        const struct profile_case *rule = &profile->cases[profile->case_count];
+        for (size_t e = 0; e < profile->case_count && !error; e++)
+            if (policy_when_covers(&profile->cases[e].when, &rule->when) &&
+                !(rule->named & ~profile->cases[e].named))
+                error = yaml_error(l->doc, i, l->diag,
+                                   "this rule is never reached: the one on line %u takes all it "
+                                   "would",
+                                   profile->cases[e].why.line);
+        if (error)
+            return error;
+        profile->case_count++;
+    }
+    return 0;
+}
+
 static int load_profile(const struct loader *l, const struct yaml_node *node,
                         struct profile *profile)
 {
     static const char *const contacts[] = {"keep", "alias"};
     const struct yaml_node *contact = yaml_get(node, "contact");
-    const struct yaml_node *common = yaml_get(node, "default");
+    const struct yaml_node *common = yaml_get(node, "default"), *rules = yaml_get(node, "rules");
     struct mask_rule rule = {MASK_REDACT, 0, 0};
     struct policy_reason why = {"", 0};
     size_t word = 0;
@@ -103,9 +153,9 @@ static int load_profile(const struct loader *l, const struct yaml_node *node,
         error = yaml_word(l->doc, contact, contacts, 2, &word, l->diag);
     profile->hides_contact = word == 1;
     for (const struct yaml_node *n = node->child; n && !error; n = n->next)
-        if (n != common && n != contact)
+        if (n != common && n != contact && n != rules)
             error = load_type(l, n, profile);
-    return error;
+    return error || !rules ? error : load_cases(l, rules, profile);
 }
 
 int policy_load_profiles(const struct loader *l, const struct yaml_node *node)
@@ -113,7 +163,7 @@ int policy_load_profiles(const struct loader *l, const struct yaml_node *node)
     struct policy *policy = l->policy;
     policy->storage.name = "storage";
     fill(&policy->storage, (struct mask_rule){MASK_REDACT, 0, 0}, (struct policy_reason){"", 0});
-    size_t n = count(node);
+    size_t n = policy_count(node);
     if (n > POLICY_PROFILES_MAX)
         return yaml_error_key(l->doc, node, l->diag, "more than %d profiles", POLICY_PROFILES_MAX);
     if (!n)
@@ -130,54 +180,9 @@ int policy_load_profiles(const struct loader *l, const struct yaml_node *node)
     return 0;
 }
 
-/* ---- media ---- */
-
-/* `inspected`: kinds that only a look at the picture tells. */
-static int media_word(const struct loader *l, const struct yaml_node *node, bool inspected,
-                      enum media_action *out)
-{
-    static const char *const words[] = {"withhold", "pass", "redact"};
-    size_t word = 0;
-    int error = yaml_word(l->doc, node, words, inspected ? 1 : 2, &word, NULL);
-    if (error && node->kind == YAML_SCALAR &&
-        (strcmp(node->text, "redact") == 0 || (inspected && strcmp(node->text, "pass") == 0)))
-        return yaml_error(l->doc, node, l->diag,
-                          "\"%s\": \"%s\" is not available in this version: pictures are not "
-                          "inspected yet; write withhold",
-                          node->key, node->text);
-    if (error)
-        return yaml_word(l->doc, node, words, inspected ? 1 : 2, &word, l->diag);
-    *out = word == 1 ? MEDIA_PASS : MEDIA_WITHHOLD;
-    return 0;
-}
-
-int policy_load_media(const struct loader *l, const struct yaml_node *node)
-{
-    static const struct {
-        const char *key;
-        bool inspected;
-        enum policy_media_kind kind;
-    } kinds[] = {
-        {"card", true, POLICY_MEDIA_UNKNOWN},     {"id_document", true, POLICY_MEDIA_UNKNOWN},
-        {"unknown", false, POLICY_MEDIA_UNKNOWN}, {"document", false, POLICY_MEDIA_DOCUMENT},
-        {"audio", false, POLICY_MEDIA_AUDIO},
-    };
-    for (size_t i = 0; i < POLICY_MEDIA_KINDS; i++)
-        l->policy->media[i] = MEDIA_WITHHOLD;
-    if (!node)
-        return 0;
-    int error = policy_check(l, node, POLICY_KEYS_MEDIA);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !error; i++) {
-        const struct yaml_node *value = yaml_get(node, kinds[i].key);
-        if (value)
-            error = media_word(l, value, kinds[i].inspected, &l->policy->media[kinds[i].kind]);
-    }
-    return error;
-}
-
 /* ---- routes ---- */
 
-static int unknown_profile(const struct loader *l, const struct yaml_node *node)
+int policy_unknown_profile(const struct loader *l, const struct yaml_node *node)
 {
     const char *words[POLICY_PROFILES_MAX];
     for (size_t i = 0; i < l->policy->profile_count; i++)
@@ -199,7 +204,7 @@ static int load_route(const struct loader *l, const struct yaml_node *node, stru
     const struct yaml_node *profile = yaml_get(node, "profile");
     route->door.profile = policy_profile(l->policy, profile->text);
     if (!route->door.profile)
-        return unknown_profile(l, profile);
+        return policy_unknown_profile(l, profile);
     route->door.media = MEDIA_PASS;
     for (size_t k = 0; k < POLICY_MEDIA_KINDS; k++)
         if (l->policy->media[k] != MEDIA_PASS)
@@ -208,13 +213,16 @@ static int load_route(const struct loader *l, const struct yaml_node *node, stru
     if (!media)
         return 0;
     route->media_said = true;
-    return media_word(l, media, false, &route->door.media);
+    int error_media = policy_media_word(l, media, false, &route->door.media);
+    return error_media ? error_media
+                       : policy_take_reason(l, media, &route->media_why, "routes.%s.media",
+                                            route->door.name);
 }
 
 int policy_load_routes(const struct loader *l, const struct yaml_node *node)
 {
     struct policy *policy = l->policy;
-    size_t n = count(node);
+    size_t n = policy_count(node);
     if (n > POLICY_ROUTES_MAX)
         return yaml_error_key(l->doc, node, l->diag, "more than %d routes", POLICY_ROUTES_MAX);
     if (!n)
@@ -231,49 +239,82 @@ int policy_load_routes(const struct loader *l, const struct yaml_node *node)
     return 0;
 }
 
-/* ---- outbound ---- */
+/* ---- deciding ---- */
 
-static int outbound_word(const struct loader *l, const struct yaml_node *node,
-                         enum outbound_action *out)
+/* Of two rules the stricter; by what a reader learns: nothing of the text, nothing, that two values
+ * are the same to the gateway, to the reader, a part, all. */
+static bool stricter(struct mask_rule a, struct mask_rule b)
 {
-    static const char *const words[] = {"mask", "refuse", "pass"};
-    static const enum outbound_action actions[] = {OUTBOUND_MASK, OUTBOUND_REFUSE, OUTBOUND_PASS};
-    size_t word = 0;
-    int error = yaml_word(l->doc, node, words, 3, &word, l->diag);
-    *out = actions[word];
-    return error;
+    static const int order[] = {[MASK_KEEP] = 0,  [MASK_PARTIAL] = 1, [MASK_HASH] = 2,
+                                [MASK_TOKEN] = 3, [MASK_REDACT] = 4,  [MASK_BLOCK] = 5};
+    if (a.action == MASK_PARTIAL && b.action == MASK_PARTIAL)
+        return a.first + a.last < b.first + b.last;
+    return order[a.action] > order[b.action];
 }
 
-int policy_load_outbound(const struct loader *l, const struct yaml_node *node)
+/* What decides: a case, or -1 for the profile's own rows. */
+static int decides(const struct profile *profile, const struct retention_facts *facts,
+                   unsigned type)
 {
-    enum outbound_action rest = OUTBOUND_MASK;
-    struct policy_reason why = {"", 0};
-    struct policy *policy = l->policy;
-    int error = node ? policy_check(l, node, POLICY_KEYS_OUTBOUND) : 0;
-    if (!error)
-        error = policy_load_links(l, yaml_get(node, "links"));
-    if (!error)
-        error = policy_load_templates(l, yaml_get(node, "templates"));
-    const struct yaml_node *found = yaml_get(node, "found");
-    if (!error && found)
-        error = policy_check_types(l, found, POLICY_KEYS_FOUND);
-    const struct yaml_node *common = yaml_get(found, "default");
-    if (!error && common)
-        error = outbound_word(l, common, &rest);
-    if (!error && common)
-        error = policy_take_reason(l, common, &why, "outbound.found.default");
-    for (size_t t = 0; t < DETECT_TYPES_MAX; t++) {
-        policy->outbound[t] = rest;
-        policy->outbound_why[t] = why;
+    uint64_t bit = UINT64_C(1) << type;
+    for (size_t i = 0; facts && i < profile->case_count; i++)
+        if (profile->cases[i].named & bit && policy_when_holds(&profile->cases[i].when, facts))
+            return (int)i;
+    if (facts)
+        return -1;
+    int found = -1; /* the strictest of all */
+    for (size_t i = 0; i < profile->case_count; i++)
+        if (profile->cases[i].named & bit &&
+            stricter(profile->cases[i].rules[type],
+                     found < 0 ? profile->rules[type] : profile->cases[found].rules[type]))
+            found = (int)i;
+    return found;
+}
+
+struct mask_rule profile_rule_for(const struct profile *profile,
+                                  const struct retention_facts *facts, unsigned type)
+{
+    if (type >= DETECT_TYPES_MAX)
+        return (struct mask_rule){MASK_REDACT, 0, 0};
+    if (!profile->case_count)
+        return profile->rules[type];
+    int i = decides(profile, facts, type);
+    return i < 0 ? profile->rules[type] : profile->cases[i].rules[type];
+}
+
+struct mask_rule profile_rule(const struct profile *profile, unsigned type)
+{
+    return profile_rule_for(profile, NULL, type);
+}
+
+struct policy_reason policy_why_profile_for(const struct profile *profile,
+                                            const struct retention_facts *facts, unsigned type)
+{
+    if (type >= DETECT_TYPES_MAX)
+        return (struct policy_reason){"", 0};
+    int i = decides(profile, facts, type);
+    return i < 0 ? profile->why[type] : profile->cases[i].why;
+}
+
+struct policy_reason policy_why_profile(const struct profile *profile, unsigned type)
+{
+    return policy_why_profile_for(profile, NULL, type);
+}
+
+bool profile_has_conditions(const struct profile *profile)
+{
+    return profile->case_count > 0;
+}
+
+bool profile_gives_tokens(const struct profile *profile)
+{
+    for (unsigned type = 0; type < DETECT_TYPES_MAX; type++) {
+        if (profile->rules[type].action == MASK_TOKEN)
+            return true;
+        for (size_t i = 0; i < profile->case_count; i++)
+            if (profile->cases[i].named >> type & 1 &&
+                profile->cases[i].rules[type].action == MASK_TOKEN)
+                return true;
     }
-    for (const struct yaml_node *n = found ? found->child : NULL; n && !error; n = n->next) {
-        if (n == common)
-            continue;
-        unsigned type = policy_type(policy, n->key);
-        error = outbound_word(l, n, &policy->outbound[type]);
-        if (!error)
-            error =
-                policy_take_reason(l, n, &policy->outbound_why[type], "outbound.found.%s", n->key);
-    }
-    return error;
+    return false;
 }

@@ -208,25 +208,25 @@ static void condition(const struct writer *w, const struct rule *rule)
 {
     bool any = false;
     for (unsigned t = 0; t < DETECT_TYPES_MAX; t++)
-        if (rule->found >> t & 1) {
+        if (rule->when.found >> t & 1) {
             say(w, any ? " of " : "met ", any ? " or " : "with ");
             cell(w, policy_type_word(w->p, t));
             any = true;
         }
-    if (rule->kind != RULE_ANY) {
+    if (rule->when.kind != RULE_ANY) {
         buffer_add_str(w->out, any ? ", " : "");
-        say(w, rule->kind == RULE_MEDIA ? "bestand" : "tekst",
-            rule->kind == RULE_MEDIA ? "file" : "text");
+        say(w, rule->when.kind == RULE_MEDIA ? "bestand" : "tekst",
+            rule->when.kind == RULE_MEDIA ? "file" : "text");
         any = true;
     }
-    if (rule->direction != RULE_BOTH) {
+    if (rule->when.direction != RULE_BOTH) {
         buffer_add_str(w->out, any ? ", " : "");
-        say(w, rule->direction == RULE_IN ? "ontvangen" : "verstuurd",
-            rule->direction == RULE_IN ? "received" : "sent");
+        say(w, rule->when.direction == RULE_IN ? "ontvangen" : "verstuurd",
+            rule->when.direction == RULE_IN ? "received" : "sent");
         any = true;
     }
-    for (size_t i = 0; i < rule->channel_count; i++) {
-        buffer_addf(w->out, "%s%s", any ? ", " : "", rule->channels[i]);
+    for (size_t i = 0; i < rule->when.channel_count; i++) {
+        buffer_addf(w->out, "%s%s", any ? ", " : "", rule->when.channels[i]);
         any = true;
     }
     if (!any)
@@ -272,7 +272,7 @@ static void outbound(const struct writer *w)
     for (size_t i = 0; i < 3; i++) {
         bool any = false;
         for (unsigned t = 0; t < DETECT_TYPES_MAX; t++) {
-            if (!looked_for(w->p, t) || w->p->outbound[t] != order[i])
+            if (!looked_for(w->p, t) || (enum outbound_action)w->p->outbound.actions[t] != order[i])
                 continue;
             buffer_addf(w->out, "%s", any ? ", " : "- ");
             if (!any)
@@ -296,6 +296,23 @@ static void listed(const struct writer *w, const char *nl, const char *en, bool 
     for (size_t i = 0; i < n; i++) {
         buffer_add_str(w->out, i ? ", " : "");
         cell(w, list[i]);
+    }
+    buffer_add_char(w->out, '\n');
+}
+
+static void templates(const struct writer *w)
+{
+    say(w, "- sjablonen: ", "- templates: ");
+    if (!w->p->templates_said || !w->p->template_count)
+        say(w, w->p->templates_said ? "geen" : "alle", w->p->templates_said ? "none" : "any");
+    for (size_t i = 0; i < w->p->template_count; i++) {
+        const struct policy_template *t = &w->p->templates[i];
+        buffer_add_str(w->out, i ? ", " : "");
+        cell(w, t->name);
+        const char *category = policy_category_word(t->category);
+        if (category || t->purpose[0])
+            buffer_addf(w->out, " (%s%s%s)", category ? category : "",
+                        category && t->purpose[0] ? ", " : "", t->purpose);
     }
     buffer_add_char(w->out, '\n');
 }
@@ -364,8 +381,7 @@ int policy_register(const struct policy *policy, bool dutch, struct buffer *out)
             "\nWhat a customer takes back is hidden, and kept for its term.\n");
     outbound(w);
     listed(w, "links naar", "links to", policy->links_said, policy->links, policy->link_count);
-    listed(w, "sjablonen", "templates", policy->templates_said, policy->templates,
-           policy->template_count);
+    templates(w);
     measures(w);
     return out->error;
 }

@@ -22,6 +22,24 @@
     "{\"type\": \"object\", \"propertyNames\": " REF("name") ", \"additionalProperties\": " item "}"
 #define WORDS(words) "{\"enum\": [" words "]}"
 #define STRINGS LIST("{\"type\": \"string\"}")
+#define ONE_OR_MORE "{\"anyOf\": [{\"type\": \"string\"}, " STRINGS "]}"
+#define COVERED WORDS("\"redact\", \"withhold\", \"pass\"")
+#define FILES WORDS("\"withhold\", \"pass\"")
+#define BASIS                                                                                      \
+    "{\"anyOf\": [" WORDS("\"required\", \"none\"") ", " REF("ground") ", " LIST(REF("ground")) "]}"
+#define KINDS                                                                                      \
+    LIST(WORDS(                                                                                    \
+        "\"image\", \"document\", \"audio\", \"video\", \"sticker\", \"location\", \"contacts\""))
+#define OPEN "{\"anyOf\": [" REF("span") ", " REF("hours") "]}"
+#define NEEDED WORDS("\"required\", \"optional\"")
+#define WHEN_ROWS(table)                                                                           \
+    {table, "found", ONE_OR_MORE}, {table, "not_found", ONE_OR_MORE},                              \
+        {table, "kind", WORDS("\"media\", \"text\"")},                                             \
+        {table, "direction", WORDS("\"in\", \"out\"")}, {table, "channel", ONE_OR_MORE},           \
+        {table, "hour", REF("span")}, {table, "days", ONE_OR_MORE},                                \
+    {                                                                                              \
+        table, "consent", WORDS("\"given\", \"missing\"")                                          \
+    }
 
 /* Names of the tables in the schema, and what keys that are no table's may hold. */
 static const struct {
@@ -42,6 +60,17 @@ static const struct {
     [POLICY_KEYS_OUTBOUND] = {"outbound", NULL},
     [POLICY_KEYS_FOUND] = {"found", REF("sending")},
     [POLICY_KEYS_LOG] = {"log", NULL},
+    [POLICY_KEYS_WHEN] = {"when", NULL},
+    [POLICY_KEYS_CASE] = {"profile_rule", REF("action")},
+    [POLICY_KEYS_ROLE] = {"role", NULL},
+    [POLICY_KEYS_OUTBOUND_RULE] = {"outbound_rule", NULL},
+    [POLICY_KEYS_OUTBOUND_WHEN] = {"outbound_when", NULL},
+    [POLICY_KEYS_OUTBOUND_ROLE] = {"outbound_role", NULL},
+    [POLICY_KEYS_TEMPLATE] = {"template", NULL},
+    [POLICY_KEYS_CONSENT] = {"consent", NULL},
+    [POLICY_KEYS_PACE] = {"pace", NULL},
+    [POLICY_KEYS_NOTICE] = {"notice", NULL},
+    [POLICY_KEYS_HOURS] = {"hours", NULL},
 };
 
 /* Values that the kind of a key does not tell. */
@@ -76,34 +105,98 @@ static const struct {
     {POLICY_KEYS_PROFILE, "default", REF("action")},
     {POLICY_KEYS_PROFILE, "contact", WORDS("\"keep\", \"alias\"")},
     {POLICY_KEYS_ACTION, "partial", REF("partial")},
-    {POLICY_KEYS_RULE, "found", "{\"anyOf\": [{\"type\": \"string\"}, " STRINGS "]}"},
-    {POLICY_KEYS_RULE, "kind", WORDS("\"media\", \"text\"")},
-    {POLICY_KEYS_RULE, "direction", WORDS("\"in\", \"out\"")},
-    {POLICY_KEYS_RULE, "channel", "{\"anyOf\": [{\"type\": \"string\"}, " STRINGS "]}"},
+    WHEN_ROWS(POLICY_KEYS_RULE),
     {POLICY_KEYS_RULE, "keep", "{\"anyOf\": [{\"const\": \"never\"}, " REF("duration") "]}"},
     {POLICY_KEYS_ROUTE, "media", WORDS("\"withhold\", \"pass\"")},
-    {POLICY_KEYS_MEDIA, "card", WORDS("\"withhold\"")},
-    {POLICY_KEYS_MEDIA, "id_document", WORDS("\"withhold\"")},
-    {POLICY_KEYS_MEDIA, "unknown", WORDS("\"withhold\", \"pass\"")},
-    {POLICY_KEYS_MEDIA, "document", WORDS("\"withhold\", \"pass\"")},
-    {POLICY_KEYS_MEDIA, "audio", WORDS("\"withhold\", \"pass\"")},
+    {POLICY_KEYS_MEDIA, "card", COVERED},
+    {POLICY_KEYS_MEDIA, "id_document", COVERED},
+    {POLICY_KEYS_MEDIA, "mrz", COVERED},
+    {POLICY_KEYS_MEDIA, "bsn", COVERED},
+    {POLICY_KEYS_MEDIA, "iban", COVERED},
+    {POLICY_KEYS_MEDIA, "payment_code", COVERED},
+    {POLICY_KEYS_MEDIA, "other", COVERED},
+    {POLICY_KEYS_MEDIA, "clean", FILES},
+    {POLICY_KEYS_MEDIA, "unknown", FILES},
+    {POLICY_KEYS_MEDIA, "document", FILES},
+    {POLICY_KEYS_MEDIA, "audio", FILES},
+    {POLICY_KEYS_MEDIA, "video", FILES},
     {POLICY_KEYS_OUTBOUND, "found", REF("found")},
     {POLICY_KEYS_OUTBOUND, "links", STRINGS},
-    {POLICY_KEYS_OUTBOUND, "templates", STRINGS},
+    {POLICY_KEYS_OUTBOUND, "templates",
+     LIST("{\"anyOf\": [{\"type\": \"string\"}, " REF("template") "]}")},
+    {POLICY_KEYS_OUTBOUND, "roles", NAMED(REF("outbound_role"))},
+    {POLICY_KEYS_OUTBOUND, "rules", LIST(REF("outbound_rule"))},
+    {POLICY_KEYS_OUTBOUND, "purposes", LIST(REF("name"))},
+    {POLICY_KEYS_OUTBOUND, "attachments", KINDS},
+    {POLICY_KEYS_OUTBOUND, "consent", REF("consent")},
+    {POLICY_KEYS_OUTBOUND, "pace", REF("pace")},
+    {POLICY_KEYS_OUTBOUND, "stop", STRINGS},
+    {POLICY_KEYS_OUTBOUND_RULE, "when", REF("outbound_when")},
+    {POLICY_KEYS_OUTBOUND_RULE, "found", REF("found")},
+    {POLICY_KEYS_OUTBOUND_ROLE, "found", REF("found")},
+    {POLICY_KEYS_OUTBOUND_ROLE, "attachments", KINDS},
+    {POLICY_KEYS_TEMPLATE, "category", WORDS("\"marketing\", \"utility\", \"authentication\"")},
+    {POLICY_KEYS_CONSENT, "marketing", BASIS},
+    {POLICY_KEYS_CONSENT, "utility", BASIS},
+    {POLICY_KEYS_CONSENT, "authentication", BASIS},
+    {POLICY_KEYS_CONSENT, "service", BASIS},
+    {POLICY_KEYS_TOP, "selection", WORDS("\"required\"")},
+    {POLICY_KEYS_TOP, "roles", NAMED(REF("role"))},
+    {POLICY_KEYS_TOP, "notices", NAMED(REF("notice"))},
+    {POLICY_KEYS_TOP, "hours", OPEN},
+    {POLICY_KEYS_TOP, "until", REF("day")},
+    {POLICY_KEYS_TOP, "then", REF("name")},
+    {POLICY_KEYS_PROFILE, "rules", LIST(REF("profile_rule"))},
+    WHEN_ROWS(POLICY_KEYS_WHEN),
+    WHEN_ROWS(POLICY_KEYS_OUTBOUND_WHEN),
+    {POLICY_KEYS_CASE, "when", REF("when")},
+    {POLICY_KEYS_CASE, "default", REF("action")},
+    {POLICY_KEYS_ROLE, "may",
+     LIST(
+         WORDS("\"history\", \"reveal\", \"search\", \"export\", \"log\", \"policy\", \"approve\", "
+               "\"roles\", \"subject\", \"hold\", \"consent\", \"stats\", \"operate\""))},
+    {POLICY_KEYS_ROLE, "reveal", STRINGS},
+    {POLICY_KEYS_ROLE, "reason", NEEDED},
+    {POLICY_KEYS_ROLE, "reference", NEEDED},
+    {POLICY_KEYS_ROLE, "hours", OPEN},
+    {POLICY_KEYS_HOURS, "open", REF("span")},
+    {POLICY_KEYS_HOURS, "days", ONE_OR_MORE},
+    {POLICY_KEYS_HOURS, "holidays", LIST(REF("day"))},
     {POLICY_KEYS_FOUND, "default", REF("sending")},
 };
 
 /* Values that more than one key has. */
-static const char scalars[] =
-    "    \"name\": {\"type\": \"string\", \"pattern\": \"^[a-z][a-z0-9_-]{0,62}$\"},\n"
-    "    \"duration\": {\"type\": \"string\", \"pattern\": "
-    "\"^[0-9]+(s|min|h|d|w|m|y)$\"},\n"
-    "    \"share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1},\n"
-    "    \"sending\": " WORDS(
-        "\"mask\", \"refuse\", \"pass\"") ",\n"
-                                          "    \"action\": {\"anyOf\": [" WORDS(
-                                              "\"redact\", \"hash\", \"keep\", "
-                                              "\"block\"") ", " REF("shape") "]}";
+static const char
+    scalars
+        [] =
+            "    \"name\": {\"type\": \"string\", \"pattern\": \"^[a-z][a-z0-9_-]{0,62}$\"},\n"
+            "    \"duration\": {\"type\": \"string\", \"pattern\": "
+            "\"^[0-9]+(s|min|h|d|w|m|y)$\"},\n"
+            "    \"day\": {\"type\": \"string\", \"pattern\": \"^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"},\n"
+            "    \"span\": {\"type\": \"string\", \"pattern\": "
+            "\"^[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$\"},\n"
+            "    \"ground\": " WORDS(
+                "\"consent\", \"customer\", \"contract\", \"task\"") ",\n"
+                                                                     "    \"share\": {\"type\": "
+                                                                     "\"number\", \"minimum\": 0, "
+                                                                     "\"maximum\": 1},\n"
+                                                                     "    \"sending\": " WORDS(
+                                                                         "\"mask\", \"refuse\", "
+                                                                         "\"pass\"") ",\n"
+                                                                                     "    "
+                                                                                     "\"action\": "
+                                                                                     "{\"anyOf\": "
+                                                                                     "[" WORDS(
+                                                                                         "\"redact"
+                                                                                         "\", "
+                                                                                         "\"hash\","
+                                                                                         " \"keep\""
+                                                                                         ", "
+                                                                                         "\"token\""
+                                                                                         ", "
+                                                                                         "\"block"
+                                                                                         "\"") ","
+                                                                                               " " REF("shape") "]}";
 
 static const char *value_of(enum policy_table_index table, const struct yaml_key *key)
 {
@@ -345,7 +438,15 @@ static void test_refuses(void **state)
         "name: t\n",
         "policy: 2\nname: t\n",
         HEAD "profils: {}\n",
-        HEAD "notices: {}\n", /* not in this version: not in the schema */
+        HEAD "notices: {bsn: {en: text}}\n",
+        HEAD "roles: {a: {may: [all]}}\n",
+        HEAD "roles: {a: {reason: yes}}\n",
+        HEAD "profiles: {a: {rules: [{when: {kind: voice}, default: keep}]}}\n",
+        HEAD "profiles: {a: {rules: [{default: keep}]}}\n",
+        HEAD "outbound: {templates: [{category: marketing}]}\n",
+        HEAD "outbound: {consent: {marketing: asked}}\n",
+        HEAD "outbound: {attachments: [pdf]}\n",
+        HEAD "hours: {days: [ma]}\n",
         HEAD "detect: {bsn: on}\n",
         HEAD "detect: {bsn: {form: 0.5}}\n",
         HEAD "detect: {bsn: {from: high}}\n",
@@ -354,7 +455,8 @@ static void test_refuses(void **state)
         HEAD "originals: {keep: 1d}\n",
         HEAD "originals: [{ground: x}]\n",
         HEAD "originals: [{keep: 1d, kind: picture}]\n",
-        HEAD "media: {card: pass}\n",
+        HEAD "media: {card: hide}\n",
+        HEAD "media: {unknown: redact}\n",
         HEAD "outbound: {found: {bsn: redact}}\n",
         HEAD "routes: {a: {}}\n",
     };
