@@ -53,6 +53,9 @@ int graph_on_head(struct exchange *ex, uint64_t *body_max, void *ctx);
 void graph_on_request(struct exchange *ex, void *ctx);
 void graph_on_gone(struct exchange *ex, void *ctx);
 
+/* For struct server_config.refusal: Meta's error shape. */
+const char *graph_refusal(unsigned status, const char *reason, struct buffer *out);
+
 /* The own error codes, one row each. */
 struct graph_code {
     unsigned code;   /* 900001-900099 */

@@ -5,6 +5,10 @@
 
 #define CONTROL_ANSWER_MS 120000 /* the check of Meta asks once per channel */
 
+/* Bytes a second: a tool that takes a large attachment more slowly would keep its memory for hours,
+ * and the loop at 503 meanwhile. A line of 1 Mbit/s is enough. */
+#define TOOLS_MIN_RATE (128u * 1024)
+
 static const char *const names[CONFIG_LISTENERS] = {
     [CONFIG_META] = "meta", [CONFIG_TOOLS] = "tools", [CONFIG_ADMIN] = "admin"};
 
@@ -57,7 +61,9 @@ static struct server_config face(struct gateway *gw, unsigned kind, unsigned ind
         c.on_request = graph_on_request;
         c.on_gone = graph_on_gone;
         c.ctx = graph_context(gw->graph, index);
+        c.refusal = graph_refusal;
         c.limits.answer_ms = GRAPH_ANSWER_MS;
+        c.limits.min_rate = TOOLS_MIN_RATE;
         break;
     default:
         c.on_request = admin_on_request;

@@ -65,6 +65,43 @@ static const struct graph_code codes[E_COUNT] = {
          "Een token in het bericht hoort niet bij deze ontvanger, is verlopen of is verzonnen.",
          "A token in the message does not belong to this recipient, has expired or is made up.",
          false},
+    [E_WINDOW] =
+        {900030, 403, "window",
+         "Deze klant schreef langer dan 24 uur geleden. WhatsApp staat dan alleen een goedgekeurd "
+         "sjabloon toe: stuur een sjabloon, of wacht tot de klant weer schrijft.",
+         "This customer last wrote more than 24 hours ago. WhatsApp then takes an approved "
+         "template only: send a template, or wait until the customer writes again.",
+         false},
+    [E_OPTED_OUT] =
+        {900031, 403, "opted_out",
+         "Deze klant wil geen berichten meer waar hij niet om vroeg (STOP). Antwoorden kan weer "
+         "zodra de klant zelf schrijft.",
+         "This customer wants no messages they did not ask for (STOP). You can answer as soon as "
+         "the customer writes.",
+         false},
+    [E_BASIS] =
+        {900032, 403, "basis",
+         "Voor dit soort bericht is geen grondslag van deze klant vastgelegd. Leg eerst vast "
+         "waarom "
+         "het mag (toestemming, klant, overeenkomst of taak).",
+         "No basis is on record of this customer for this kind of message. First record why it may "
+         "be sent (consent, customer, contract or task).",
+         false},
+    [E_PACE] = {900033, 429, "pace",
+                "Deze klant kreeg al zoveel berichten als in deze tijd mag; probeer het later.",
+                "This customer was sent as many messages as are allowed in this time; try later.",
+                true},
+    [E_ATTACHMENT] = {900034, 403, "attachment",
+                      "Dit soort bijlage mag volgens het beleid niet worden verstuurd.",
+                      "Policy does not allow this kind of attachment to be sent.", false},
+    [E_ENTRY] = {900035, 400, "entry", "Deze vastlegging klopt niet; er is niets vastgelegd.",
+                 "This entry is not right; nothing was recorded.", false},
+    [E_HTTP] = {900036, 400, "http", "De aanroep is geen geldig HTTP-verzoek of duurde te lang.",
+                "The call is not a valid HTTP request, or took too long.", false},
+    [E_OLD_ENTRY] = {900037, 409, "old_entry",
+                     "Deze klant heeft zich na dit tijdstip afgemeld; er is niets veranderd.",
+                     "This customer withdrew or opted out after this time; nothing was changed.",
+                     false},
 };
 
 const struct graph_code *graph_codes(size_t *n)
@@ -93,6 +130,17 @@ static void write_error(struct buffer *out, const struct graph_code *c, const ch
     buffer_addf(out, "},\"is_transient\":%s,\"fbtrace_id\":\"sluis\"}}",
                 c->retry ? "true" : "false");
     buffer_free(&text);
+}
+
+/* The server's own refusals: its words for what is wrong stand behind ours. */
+const char *graph_refusal(unsigned status, const char *reason, struct buffer *out)
+{
+    enum graph_error error = status == 503   ? E_BUSY
+                             : status == 413 ? E_TOO_LARGE
+                             : status == 405 ? E_METHOD
+                                             : E_HTTP;
+    write_error(out, &codes[error], reason);
+    return "application/json; charset=utf-8";
 }
 
 void refuse(struct graph *graph, struct exchange *ex, enum graph_error error, const char *detail)

@@ -63,6 +63,14 @@ enum graph_error { /* rows of the code table, in its order */
                    E_ACTOR,
                    E_DOMAIN,
                    E_TEMPLATE,
+                   E_WINDOW,
+                   E_OPTED_OUT,
+                   E_BASIS,
+                   E_PACE,
+                   E_ATTACHMENT,
+                   E_ENTRY,
+                   E_HTTP,
+                   E_OLD_ENTRY,
                    E_TOKEN_TEXT,
                    E_COUNT
 };

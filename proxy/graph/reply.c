@@ -6,6 +6,7 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define EDITS_MAX 4
 
@@ -150,6 +151,56 @@ static int rewrite_paging(struct call *call, const struct json_doc *doc, struct 
     return 0;
 }
 
+/* ---- numbers of other departments ---- */
+
+static bool own_number(struct call *call, const struct json_doc *doc, uint32_t element)
+{
+    struct span id;
+    uint32_t at = json_get(doc, element, SPAN("id"));
+    if (!json_is(doc, at, JSON_STRING) || json_string(doc, at, &call->arena, &id) != 0)
+        return false;
+    for (size_t i = 0; i < call->config->channel_count; i++) {
+        const struct config_channel *c = &call->config->channels[i];
+        if (span_is(id, c->phone_number_id) && principal_may_use(&call->principal, c->id))
+            return true;
+    }
+    return false;
+}
+
+/* Numbers of one business account may be channels of different departments, and some no channels at
+ * all: a tool sees those of its own token. What is no list of objects with an id is not shown. */
+static int keep_own_numbers(struct call *call, const struct json_doc *doc, struct rewriting *w)
+{
+    struct buffer kept;
+    struct span text;
+    uint32_t data = json_get(doc, 0, SPAN("data"));
+    const struct json_node *v = json_node(doc, data);
+    if (!v)
+        return 0;
+    buffer_init(&kept, GRAPH_REPLY_MAX);
+    buffer_add_char(&kept, '[');
+    for (uint32_t i = v->kind == JSON_ARRAY ? json_first(doc, data) : JSON_NONE; i != JSON_NONE;
+         i = json_next(doc, i)) {
+        if (!own_number(call, doc, i))
+            continue;
+        if (kept.n > 1)
+            buffer_add_char(&kept, ',');
+        buffer_add(&kept, json_raw(doc, i));
+    }
+    buffer_add_char(&kept, ']');
+    int r = kept.error ? kept.error : arena_try_copy(&call->arena, buffer_span(&kept), &text);
+    buffer_free(&kept);
+    if (r == 0)
+        w->edits[w->n++] = (struct json_edit){v->start, v->end, text};
+    return r;
+}
+
+static int edit_order(const void *a, const void *b)
+{
+    const struct json_edit *x = a, *y = b;
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
 static const struct profile *reader_profile(const struct call *call)
 {
     return call->route ? call->route->policy->profile
@@ -196,8 +247,11 @@ static int rebuild(struct call *call, struct span body, struct buffer *out)
     int r = json_scan(&doc, body, &call->arena, NULL);
     if (r == 0)
         r = rewrite_paging(call, &doc, &w);
+    if (r == 0 && strcmp(call->endpoint->edge, "phone_numbers") == 0)
+        r = keep_own_numbers(call, &doc, &w);
     if (r != 0)
         return r;
+    qsort(w.edits, w.n, sizeof(w.edits[0]), edit_order);
     buffer_init(&base, 4096);
     buffer_init(&own, GRAPH_REPLY_MAX * 6);
     r = json_emit(&own, body, 0, (uint32_t)body.n, w.edits, w.n);

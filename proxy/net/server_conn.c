@@ -4,6 +4,8 @@
 #include "sluis/base/log.h"
 #include <stdlib.h>
 
+#define REFUSAL_MAX 8192 /* bytes of what a refusal says */
+
 static void enter(struct server_conn *sc, enum phase phase, int64_t deadline_ms)
 {
     sc->phase = phase;
@@ -45,8 +47,19 @@ static void refuse(struct server_conn *sc, unsigned status, const char *reason)
     exchange_answer_begin(ex, status);
     if (status == 503)
         http_write_field_u64(&ex->out, SPAN("Retry-After"), SERVER_RETRY_AFTER_S);
-    exchange_answer_field(ex, SPAN("Content-Type"), SPAN("text/plain"));
-    exchange_answer_end(ex, span_str(reason));
+    struct buffer body;
+    const char *type = NULL;
+    buffer_init(&body, REFUSAL_MAX);
+    if (sc->server->config.refusal)
+        type = sc->server->config.refusal(status, reason, &body);
+    if (!type || body.error) {
+        type = "text/plain";
+        buffer_clear(&body);
+        buffer_add_str(&body, reason);
+    }
+    exchange_answer_field(ex, SPAN("Content-Type"), span_str(type));
+    exchange_answer_end(ex, buffer_span(&body));
+    buffer_free(&body);
 }
 
 void server_conn_abort(struct server_conn *sc, unsigned status, const char *reason)

@@ -166,7 +166,8 @@ static struct reply on_numbers(struct graph *g, const struct http_message *m)
 {
     (void)g;
     (void)m;
-    return (struct reply){200, json_pack("{s[o] s{s{ss ss}}}", "data",
+    return (struct reply){200, json_pack("{s[oo] s{s{ss ss}}}", "data",
+                                         number_json(SPAN("106540352242999")), /* a neighbour's */
                                          number_json(SPAN("106540352242922")), "paging", "cursors",
                                          "before", "QVFIUa", "after", "QVFIUa")};
 }

@@ -228,6 +228,24 @@ for method, theirs, unknown, body in pairs:
             (a.status, a.body, b.status, b.body))
 nothing_left("and nothing was asked of Meta", before)
 
+print("numbers of the same account")
+a = call("GET", f"/v24.0/{WABA}/phone_numbers")
+verdict(a.status == 200 and [n["id"] for n in a.json["data"]] == [PHONE] and "paging" in a.json,
+        "a tool sees its own numbers only", a.body)
+
+print("refusals of the listener itself")
+raw = trust.wrap_socket(socket.create_connection(("127.0.0.1", int(env["PORT_TOOLS"])), 10), server_hostname="localhost")
+raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n")
+raw.settimeout(10)
+got = b""
+while part := raw.recv(65536):
+    got += part
+raw.close()
+said = got.partition(b"\r\n\r\n")
+error = json.loads(said[2])["error"] if said[2].startswith(b"{") else {}
+verdict(got.startswith(b"HTTP/1.1 400") and error.get("code") == 900036 and error.get("message", "").startswith("(#900036)"),
+        "a request that is no HTTP: Meta's shape", got)
+
 print("parameters")
 for name, method, path, body in [
     ("method", "GET", f"/v24.0/{PHONE}?method=delete", None),

@@ -21,6 +21,7 @@
 #define SLUIS_NET_SERVER_H
 
 #include "sluis/base/arena.h"
+#include "sluis/base/buffer.h"
 #include "sluis/base/diag.h"
 #include "sluis/net/http.h"
 #include "sluis/net/loop.h"
@@ -66,6 +67,10 @@ struct server_config {
     /* The exchange was not answered and is going away; answering has no effect any more. Also
      * after a deadline, when the server answers 503 itself. Not after exchange_abort. May be NULL. */
     void (*on_gone)(struct exchange *ex, void *ctx);
+    /* What a refusal of the server's own says (bad request, too large, too slow, busy), in the
+     * shape that the listener's clients read: appends the body to `out` and gives its content type, a
+     * constant. `reason` is a constant word. NULL: the word alone, as text/plain. */
+    const char *(*refusal)(unsigned status, const char *reason, struct buffer *out);
     void *ctx;
 };
 

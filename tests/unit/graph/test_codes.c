@@ -30,8 +30,8 @@ static int check_code(const struct graph_code *c, unsigned before)
         return wrong("code out of range or order", line);
     if (c->status < 400 || c->status > 599 || !c->word[0] || !c->nl[0] || !c->en[0])
         return wrong("status or texts", line);
-    if (c->retry && c->status < 500)
-        return wrong("a refusal that may be repeated is no 4xx", line);
+    if (c->retry && c->status < 500 && c->status != 429)
+        return wrong("a refusal that may be repeated is a 429 or no 4xx", line);
     /* whatsapp 0.12: Chatwoot takes a 401 for a broken inbox. */
     if (c->status == 401 && strcmp(c->word, "token") != 0)
         return wrong("401 is for tokens", line);
