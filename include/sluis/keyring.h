@@ -14,6 +14,8 @@
  * BLAKE2b-256(person "sluis record", message = time leaf | subject leaf | message leaf | part |
  * version) identifier = BLAKE2b-128(key = index key, person "sluis lookup", message = label | 0 |
  * text) day hash   = the same with key = time leaf of (class KEYRING_CLASS_DAY, bucket = day)
+ *                (two index keys live while one replaces the other, see keyring_lookup_begin)
+ *   subject hash = BLAKE2b-128(key = subject leaf, person "sluis subject", message = label | 0 | text)
  *   pseudonym  = first 64 bits, big-endian, of
  *                BLAKE2b-256(key = subject leaf, person "sluis subject", message = "pseudonym")
  *   derive     = BLAKE2b-256(key = derivation key, person "sluis derive", message = label)
@@ -190,11 +192,47 @@ SLUIS_MUST_CHECK int keyring_pseudonym(struct keyring_cache *cache, uint64_t sub
 
 /* Look-up hashes: keyed BLAKE2b-128 with the index key (identifiers) or a key per day (dedupe).
  * `label` keeps uses apart ("phone", "message", ...). The hash of a day whose key was destroyed is
- * random: it never matches. */
+ * random: it never matches. keyring_hash_identifier uses the newest index key; what may have been
+ * written before it was made is looked for with keyring_hash_identifiers, newest first. */
+#define KEYRING_LOOKUP_KEYS 2 /* live at once */
+struct keyring_hashes {
+    unsigned n; /* 1, or 2 while the index key is being replaced */
+    uint8_t hash[KEYRING_LOOKUP_KEYS][STORE_HASH_BYTES];
+    uint32_t key[KEYRING_LOOKUP_KEYS]; /* number of the index key */
+};
+void keyring_hash_identifiers(struct keyring *keyring, const char *label, struct span text,
+                              struct keyring_hashes *out);
 void keyring_hash_identifier(struct keyring *keyring, const char *label, struct span text,
                              uint8_t out[STORE_HASH_BYTES]);
 void keyring_hash_day(struct keyring *keyring, uint32_t day, const char *label, struct span text,
                       uint8_t out[STORE_HASH_BYTES]);
+/* The hash of a text under one subject's key: it cannot be made again once that is destroyed
+ * (SLUIS_EEXPIRED). SLUIS_ELIMIT beyond 32 bits. */
+SLUIS_MUST_CHECK int keyring_hash_subject(struct keyring_cache *cache, uint64_t subject,
+                                          const char *label, struct span text,
+                                          uint8_t out[STORE_HASH_BYTES]);
+
+/* ---- replacing the index key ---- */
+/*
+ * A hash of a phone number is a phone number to whoever holds the key: there are not so many. So
+ * the index key is replaced (purge.h, purge_lookup_replace): `begin` makes the next key, which new
+ * hashes are made with from then on; the caller then makes every row of the index anew; `finish`
+ * destroys the old key. Both write a new generation of the keyring. A stop in between leaves both
+ * keys, and `replacing`: the caller goes on.
+ */
+struct keyring_lookup {
+    uint32_t number; /* of the oldest living index key: how many were there before it */
+    int64_t made_ms; /* 0: not known (made by an earlier version) */
+    bool replacing;  /* there is a next one, number + 1 */
+    int64_t next_made_ms;
+};
+void keyring_lookup(struct keyring *keyring, struct keyring_lookup *out);
+/* SLUIS_EEXIST when a replacement is under way; on other errors nothing changed. */
+SLUIS_MUST_CHECK int keyring_lookup_begin(struct keyring *keyring, int64_t now_ms);
+/* 0: the old key is nowhere any more. On an error it is gone in memory, maybe not on disk: call
+ * again, or after a start go on as after a stop. Both sync the disk: not on event threads. */
+SLUIS_MUST_CHECK int keyring_lookup_finish(struct keyring *keyring);
+
 /* A long-lived key for another use ("alias", "token-hash", "delivery-id"); wipe it after use. */
 void keyring_derive(struct keyring *keyring, const char *label, uint8_t out[KEYRING_KEY_BYTES]);
 

@@ -14,6 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "sluis/base/clock.h"
 #include "sluis/base/encode.h"
 #include "sluis/base/log.h"
 
@@ -389,7 +390,7 @@ static int files_make(struct keyring_files *files, struct cover *cover,
     if (!result && (fsync(files->epoch) != 0 || fsync(files->folder) != 0))
         result = SLUIS_EIO;
     if (!result)
-        result = seed ? cover_read(cover, seed->cover) : cover_make(cover);
+        result = seed ? cover_read(cover, seed->cover) : cover_make(cover, clock_wall_ms());
     return result ? result : files_commit(files, cover);
 }
 

@@ -4,10 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static const unsigned char lookup_person[crypto_generichash_blake2b_PERSONALBYTES] = "sluis lookup";
 static const unsigned char derive_person[crypto_generichash_blake2b_PERSONALBYTES] = "sluis derive";
-
-#define LABEL_MAX 256 /* our own constants and configured names: "delivery-id/CHANNEL/ROUTE" */
 
 /* Opens with the root key, or with the one that a rotation was about to put in its place. */
 static int open_files(struct keyring *keyring, const struct keyring_config *config,
@@ -54,6 +51,7 @@ out:
         return result;
     }
     keyring->generation = keyring->files.generation;
+    keyring->lookup = keyring->cover.lookup;
     *out = keyring;
     return 0;
 }
@@ -178,54 +176,6 @@ int keyring_puncture(struct keyring *keyring, const struct keyring_leaf *leaves,
     }
     pthread_mutex_unlock(&keyring->change);
     return result;
-}
-
-/* ---- look-up hashes ---- */
-
-static void lookup_hash(const uint8_t key[TREE_KEY], const char *label, struct span text,
-                        uint8_t out[STORE_HASH_BYTES])
-{
-    crypto_generichash_blake2b_state state;
-    crypto_generichash_blake2b_init_salt_personal(&state, key, TREE_KEY, STORE_HASH_BYTES, NULL,
-                                                  lookup_person);
-    crypto_generichash_blake2b_update(&state, (const unsigned char *)label,
-                                      strnlen(label, LABEL_MAX));
-    crypto_generichash_blake2b_update(&state, (const unsigned char *)"", 1);
-    crypto_generichash_blake2b_update(&state, (const unsigned char *)text.p, text.n);
-    crypto_generichash_blake2b_final(&state, out, STORE_HASH_BYTES);
-    sodium_memzero(&state, sizeof(state));
-}
-
-void keyring_hash_identifier(struct keyring *keyring, const char *label, struct span text,
-                             uint8_t out[STORE_HASH_BYTES])
-{
-    pthread_rwlock_rdlock(&keyring->lock);
-    lookup_hash(slab_key(&keyring->cover.slab, SLAB_INDEX), label, text, out);
-    pthread_rwlock_unlock(&keyring->lock);
-}
-
-void keyring_hash_day(struct keyring *keyring, uint32_t day, const char *label, struct span text,
-                      uint8_t out[STORE_HASH_BYTES])
-{
-    struct day_key *slot = &keyring->days[day % DAY_KEYS];
-    pthread_rwlock_rdlock(&keyring->lock);
-    bool known = slot->known && slot->day == day;
-    if (known)
-        lookup_hash(slot->key, label, text, out);
-    pthread_rwlock_unlock(&keyring->lock);
-    if (known)
-        return;
-    const struct keyring_leaf leaf = {.tree = KEYRING_TIME, .cls = KEYRING_CLASS_DAY, .leaf = day};
-    pthread_rwlock_wrlock(&keyring->lock);
-    slot->known = false;
-    if (cover_leaf(&keyring->cover, KEYRING_TIME, tree_path(&leaf), slot->key) == 0) {
-        slot->known = true;
-        slot->day = day;
-        lookup_hash(slot->key, label, text, out);
-    } else {
-        randombytes_buf(out, STORE_HASH_BYTES);
-    }
-    pthread_rwlock_unlock(&keyring->lock);
 }
 
 void keyring_derive(struct keyring *keyring, const char *label, uint8_t out[KEYRING_KEY_BYTES])

@@ -183,6 +183,31 @@ int keyring_pseudonym(struct keyring_cache *cache, uint64_t subject, uint64_t *o
     return 0;
 }
 
+int keyring_hash_subject(struct keyring_cache *cache, uint64_t subject, const char *label,
+                         struct span text, uint8_t out[STORE_HASH_BYTES])
+{
+    static const unsigned char person[crypto_generichash_blake2b_PERSONALBYTES] = "sluis subject";
+    crypto_generichash_blake2b_state state;
+    uint8_t leaf[TREE_KEY];
+    if (subject > UINT32_MAX)
+        return SLUIS_ELIMIT;
+    pthread_mutex_lock(&cache->lock);
+    int result = leaf_get(cache, KEYRING_SUBJECT, subject, leaf);
+    pthread_mutex_unlock(&cache->lock);
+    if (result)
+        return result;
+    crypto_generichash_blake2b_init_salt_personal(&state, leaf, sizeof(leaf), STORE_HASH_BYTES,
+                                                  NULL, person);
+    crypto_generichash_blake2b_update(&state, (const unsigned char *)label,
+                                      strnlen(label, LABEL_MAX));
+    crypto_generichash_blake2b_update(&state, (const unsigned char *)"", 1);
+    crypto_generichash_blake2b_update(&state, (const unsigned char *)text.p, text.n);
+    crypto_generichash_blake2b_final(&state, out, STORE_HASH_BYTES);
+    sodium_memzero(&state, sizeof(state));
+    sodium_memzero(leaf, sizeof(leaf));
+    return 0;
+}
+
 static void record_ad(uint8_t ad[RECORD_AD], uint8_t table, const struct record_id *id,
                       uint32_t generation)
 {

@@ -8,6 +8,8 @@
 
 #include "file.h"
 
+/* Our own constants and configured names: "delivery-id/CHANNEL/ROUTE". */
+#define LABEL_MAX 256
 #define DAY_KEYS 16 /* dedupe keys at hand: 9 days live, and some look back */
 
 struct day_key {
@@ -25,6 +27,7 @@ struct keyring {
     struct keyring_files files;
     struct day_key *days; /* sodium_malloc, DAY_KEYS */
     struct root_source root;
+    struct keyring_lookup lookup; /* as others see it: what stands on disk; under `lock` */
     bool behind;
     uint64_t generation; /* on disk; under `lock`, where files.generation is under `change` */
 };

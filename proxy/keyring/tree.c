@@ -3,6 +3,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "sluis/base/encode.h"
+
 #define SLAB_SLOTS_FIRST 1024
 #define INNER_FIRST 256
 /* New keys and inner nodes one puncture may need: the siblings along one path. */
@@ -143,7 +145,7 @@ static uint8_t *live_key(const struct cover *cover, uint32_t ref)
     return slab_key(&cover->slab, ref & ~TREE_LIVE);
 }
 
-int cover_make(struct cover *cover)
+int cover_make(struct cover *cover, int64_t now_ms)
 {
     for (unsigned t = 0; t < KEYRING_TREES; t++) {
         cover->roots[t] = live_new(cover);
@@ -151,6 +153,7 @@ int cover_make(struct cover *cover)
     }
     randombytes_buf(slab_key(&cover->slab, SLAB_INDEX), TREE_KEY);
     randombytes_buf(slab_key(&cover->slab, SLAB_DERIVE), TREE_KEY);
+    cover->lookup = (struct keyring_lookup){.made_ms = now_ms};
     return 0;
 }
 
@@ -275,6 +278,8 @@ int cover_puncture(struct cover *cover, const struct keyring_leaf *leaf, bool *c
 /* ---- on paper ---- */
 
 enum { MARK_DEAD, MARK_LIVE, MARK_INNER };
+#define MARK_LOOKUP 'L'
+#define LOOKUP_BYTES 14 /* mark, number, made, replacing */
 
 static void ref_write(const struct cover *cover, uint32_t ref, struct buffer *out)
 {
@@ -296,12 +301,22 @@ void cover_write(const struct cover *cover, struct buffer *out)
     buffer_add(out, span_of(slab_key(&cover->slab, SLAB_DERIVE), TREE_KEY));
     for (unsigned t = 0; t < KEYRING_TREES; t++)
         ref_write(cover, cover->roots[t], out);
+    uint8_t text[LOOKUP_BYTES] = {MARK_LOOKUP};
+    be32_put(text + 1, cover->lookup.number);
+    be64_put(text + 5, (uint64_t)cover->lookup.made_ms);
+    text[13] = cover->lookup.replacing;
+    buffer_add(out, span_of(text, sizeof(text)));
+    if (cover->lookup.replacing) {
+        be64_put(text, (uint64_t)cover->lookup.next_made_ms);
+        buffer_add(out, span_of(text, 8));
+        buffer_add(out, span_of(slab_key(&cover->slab, SLAB_INDEX_NEXT), TREE_KEY));
+    }
 }
 
 size_t cover_most(const struct cover *cover)
 {
     return 2 * TREE_KEY + (size_t)cover->slab.used * (TREE_KEY + 1) + KEYRING_TREES +
-           (size_t)cover->inner_used * (TREE_ARITY + 1);
+           (size_t)cover->inner_used * (TREE_ARITY + 1) + LOOKUP_BYTES + 8 + TREE_KEY;
 }
 
 static int key_read(struct span *text, uint8_t *key)
@@ -348,6 +363,27 @@ static int ref_read(struct cover *cover, struct span *text, unsigned levels_left
     return any ? 0 : SLUIS_EINVAL;
 }
 
+static int lookup_read(struct cover *cover, struct span *text)
+{
+    const uint8_t *at = (const uint8_t *)text->p;
+    cover->lookup = (struct keyring_lookup){0};
+    if (text->n == 0)
+        return 0;
+    if (text->n < LOOKUP_BYTES || at[0] != MARK_LOOKUP || at[13] > 1)
+        return SLUIS_EINVAL;
+    cover->lookup.number = be32_get(at + 1);
+    cover->lookup.made_ms = (int64_t)be64_get(at + 5);
+    cover->lookup.replacing = at[13];
+    *text = span_from(*text, LOOKUP_BYTES);
+    if (!cover->lookup.replacing)
+        return 0;
+    if (text->n < 8)
+        return SLUIS_EINVAL;
+    cover->lookup.next_made_ms = (int64_t)be64_get((const uint8_t *)text->p);
+    *text = span_from(*text, 8);
+    return key_read(text, slab_key(&cover->slab, SLAB_INDEX_NEXT));
+}
+
 int cover_read(struct cover *cover, struct span text)
 {
     int result = key_read(&text, slab_key(&cover->slab, SLAB_INDEX));
@@ -355,6 +391,8 @@ int cover_read(struct cover *cover, struct span text)
         result = key_read(&text, slab_key(&cover->slab, SLAB_DERIVE));
     for (unsigned t = 0; t < KEYRING_TREES && !result; t++)
         result = ref_read(cover, &text, tree_levels((enum keyring_tree)t), &cover->roots[t]);
+    if (!result)
+        result = lookup_read(cover, &text);
     if (!result && text.n != 0)
         result = SLUIS_EINVAL;
     return result;

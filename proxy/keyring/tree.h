@@ -26,7 +26,7 @@
 #define TREE_LEVELS_TIME 24
 #define TREE_LEVELS_SERIAL 16
 /* Slots of the slab that are no tree nodes. */
-enum slab_slot { SLAB_ROOT, SLAB_EPOCH, SLAB_INDEX, SLAB_DERIVE, SLAB_FIXED };
+enum slab_slot { SLAB_ROOT, SLAB_EPOCH, SLAB_INDEX_NEXT, SLAB_INDEX, SLAB_DERIVE, SLAB_FIXED };
 /* 64 MB of keys: some 200,000 scattered erasures. Beyond it puncturing answers SLUIS_ELIMIT. */
 #define SLAB_SLOTS_MAX (2u * 1024 * 1024)
 
@@ -51,12 +51,13 @@ struct cover {
     uint32_t inner_free; /* list through child[0] */
     uint32_t roots[KEYRING_TREES];
     uint64_t live; /* cover nodes */
+    struct keyring_lookup lookup; /* while replacing, its next key is in SLAB_INDEX_NEXT */
 };
 
 SLUIS_MUST_CHECK int cover_init(struct cover *cover);
 void cover_free(struct cover *cover);
 /* Fresh random roots, index key and derivation key. */
-SLUIS_MUST_CHECK int cover_make(struct cover *cover);
+SLUIS_MUST_CHECK int cover_make(struct cover *cover, int64_t now_ms);
 static inline uint8_t *slab_key(const struct slab *slab, uint32_t slot)
 {
     return slab->keys + (size_t)slot * TREE_KEY;
@@ -82,7 +83,9 @@ SLUIS_MUST_CHECK int cover_puncture(struct cover *cover, const struct keyring_le
                                     bool *changed);
 
 /* The cover in depth-first order: index key, derivation key, then per tree 0 (dead), 1 and the key
- * (live), or 2 and four children. */
+ * (live), or 2 and four children; then what is known of the index key: 'L', its number (be32),
+ * made (be64), and 0, or 1, when the next was made (be64) and the next key. A cover that ends before
+ * 'L' is of a version that knew one index key: number 0, made at time 0. */
 void cover_write(const struct cover *cover, struct buffer *out);
 size_t cover_most(const struct cover *cover); /* bytes that cover_write may write, at most */
 /* Refuses with SLUIS_EINVAL whatever cover_write would not have written. */

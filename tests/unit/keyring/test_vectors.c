@@ -17,7 +17,7 @@ static size_t vector(const char *hex, uint8_t out[VECTOR_MAX])
 }
 
 /* A keyring folder written by Python alone. */
-static struct keyring *python_keyring(struct place *place)
+static struct keyring *python_keyring_of(struct place *place, const char *cover_hex)
 {
     uint8_t bytes[VECTOR_MAX], epoch[2 * 4096] = {0};
     char cover[256];
@@ -28,11 +28,16 @@ static struct keyring *python_keyring(struct place *place)
     size_t n = vector(V_SLOT, bytes);
     memcpy(epoch + (V_GENERATION % 2) * 4096, bytes, n);
     write_file(place->epoch, epoch, sizeof(epoch), 0600);
-    n = vector(V_COVER, bytes);
+    n = vector(cover_hex, bytes);
     snprintf(cover, sizeof(cover), "%s/cover.%u", place->ring, V_GENERATION);
     write_file(cover, bytes, n, 0600);
     assert_int_equal(place_open(place, false, &keyring), 0);
     return keyring;
+}
+
+static struct keyring *python_keyring(struct place *place)
+{
+    return python_keyring_of(place, V_COVER);
 }
 
 static void derivations(void **state)
@@ -100,6 +105,11 @@ static void records(void **state)
     };
     assert_int_equal(keyring_cache_new(keyring, &cache), 0);
     uint64_t pseudonym;
+    uint8_t hash[STORE_HASH_BYTES];
+    assert_int_equal(
+        keyring_hash_subject(cache, V_SUBJECT, "identifier", SPAN("31612345678"), hash), 0);
+    vector(V_SUBJECT_HASH, sealed);
+    assert_memory_equal(hash, sealed, STORE_HASH_BYTES);
     assert_int_equal(keyring_pseudonym(cache, V_SUBJECT, &pseudonym), 0);
     vector(V_PSEUDONYM, sealed);
     assert_int_equal(pseudonym, be64_get(sealed));
@@ -122,8 +132,36 @@ static void records(void **state)
     place_remove(&place);
 }
 
+/* A keyring that Python wrote in the middle of a replacement. */
+static void two_index_keys(void **state)
+{
+    (void)state;
+    struct place place;
+    struct keyring *keyring = python_keyring_of(&place, V_COVER_REPLACING);
+    struct keyring_lookup lookup;
+    struct keyring_hashes hashes;
+    uint8_t want[VECTOR_MAX], got[STORE_HASH_BYTES];
+    keyring_lookup(keyring, &lookup);
+    assert_true(lookup.replacing);
+    assert_int_equal(lookup.number, V_LOOKUP);
+    assert_true(lookup.made_ms == 1790000000000 && lookup.next_made_ms == 1792000000000);
+    keyring_hash_identifiers(keyring, "phone", SPAN("31612345678"), &hashes);
+    assert_int_equal(hashes.n, 2);
+    vector(V_IDENTIFIER_NEXT, want);
+    assert_memory_equal(hashes.hash[0], want, STORE_HASH_BYTES);
+    assert_int_equal(hashes.key[0], V_LOOKUP + 1);
+    keyring_hash_identifier(keyring, "phone", SPAN("31612345678"), got);
+    assert_memory_equal(got, want, STORE_HASH_BYTES);
+    vector(V_IDENTIFIER, want);
+    assert_memory_equal(hashes.hash[1], want, STORE_HASH_BYTES);
+    assert_int_equal(hashes.key[1], V_LOOKUP);
+    keyring_close(keyring);
+    place_remove(&place);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(derivations), cmocka_unit_test(records)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(derivations), cmocka_unit_test(records),
+                                       cmocka_unit_test(two_index_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,6 +97,7 @@ INSTALLATION, GENERATION = b'sluis-test-inst.', 7
 EPOCH = b'\x66' * 32
 CLS, BUCKET, SUBJECT, SERIAL, PART, TABLE, ROWGEN = 3, 495123, 77, 123456, ord('O'), 1, 9
 DAY = 20778
+LOOKUP, MADE, NEXT_MADE, NEXT = 4, 1790000000000, 1792000000000, b'\x77' * 32
 TEXT = b'Mijn rekening is NL91ABNA0417164300'
 
 
@@ -127,6 +128,15 @@ def cover_file():
     return head + nonce + xchacha_seal(EPOCH, nonce, head, plain)
 
 
+def replacing_file():
+    """The same while the index key is being replaced: number and time of the old, then of the next."""
+    head = b'SLUISKR1' + struct.pack('>Q', GENERATION) + INSTALLATION
+    nonce = bytes(range(24, 48))
+    plain = (INDEX + DERIVE + b''.join(b'\x01' + t for t in TREES) +
+             b'L' + struct.pack('>IQBQ', LOOKUP, MADE, 1, NEXT_MADE) + NEXT)
+    return head + nonce + xchacha_seal(EPOCH, nonce, head, plain)
+
+
 def header():
     day_key = leaf(TREES[0], 0xffff << 32 | DAY, 24)
     rows = {
@@ -139,13 +149,17 @@ def header():
         'RECORD_FOREVER': record(0, 0, SUBJECT, SERIAL, ord('P'), 0),
         'RECORD_LOG': record(CLS, BUCKET, 0, SERIAL, ord('L'), 0),
         'IDENTIFIER': blake(16, b'sluis lookup', b'phone\0' + b'31612345678', INDEX),
+        'COVER_REPLACING': replacing_file(),
+        'IDENTIFIER_NEXT': blake(16, b'sluis lookup', b'phone\0' + b'31612345678', NEXT),
+        'SUBJECT_HASH': blake(16, b'sluis subject', b'identifier\0' + b'31612345678',
+                              leaf(TREES[1], SUBJECT, 16)),
         'DAY_HASH': blake(16, b'sluis lookup', b'message\0' + b'wamid.X', day_key),
         'PSEUDONYM': blake(32, b'sluis subject', b'pseudonym', leaf(TREES[1], SUBJECT, 16))[:8],
         'DERIVED': blake(32, b'sluis derive', b'alias', DERIVE),
         'TEXT': TEXT,
     }
     lines = ['/* Made by vectors.py; do not edit. */', '#ifndef KEYRING_VECTORS_H', '#define KEYRING_VECTORS_H', '']
-    for name in ('GENERATION', 'CLS', 'BUCKET', 'SUBJECT', 'SERIAL', 'TABLE', 'ROWGEN', 'DAY'):
+    for name in ('GENERATION', 'CLS', 'BUCKET', 'SUBJECT', 'SERIAL', 'TABLE', 'ROWGEN', 'DAY', 'LOOKUP'):
         lines.append(f'#define V_{name} {globals()[name]}u')
     for name, value in rows.items():
         text = value.hex()
