@@ -15,13 +15,13 @@
  * version) identifier = BLAKE2b-128(key = index key, person "sluis lookup", message = label | 0 |
  * text) day hash   = the same with key = time leaf of (class KEYRING_CLASS_DAY, bucket = day)
  *                (two index keys live while one replaces the other, see keyring_lookup_begin)
- *   subject hash = BLAKE2b-128(key = subject leaf, person "sluis subject", message = label | 0 | text)
- *   pseudonym  = first 64 bits, big-endian, of
- *                BLAKE2b-256(key = subject leaf, person "sluis subject", message = "pseudonym")
- *   derive     = BLAKE2b-256(key = derivation key, person "sluis derive", message = label)
- * Records that never expire (class 0: principals, settings, journal, subjects' own records) and
- * the access log (part 'L') hang under message leaf 0, since their serials are not commit
- * serials; subject 0 is leaf 0 of the subject tree. Leaf 0 and class 0 are never punctured.
+ *   subject hash = BLAKE2b-128(key = subject leaf, person "sluis subject", message = label | 0 |
+ * text) pseudonym  = first 64 bits, big-endian, of BLAKE2b-256(key = subject leaf, person "sluis
+ * subject", message = "pseudonym") derive     = BLAKE2b-256(key = derivation key, person "sluis
+ * derive", message = label) Records that never expire (class 0: principals, settings, journal,
+ * subjects' own records) and the access log (part 'L') hang under message leaf 0, since their
+ * serials are not commit serials; subject 0 is leaf 0 of the subject tree. Leaf 0 and class 0 are
+ * never punctured.
  *
  * Record format (all versions start with the version byte):
  *   byte 0     schema version (1)

@@ -25,6 +25,9 @@
 #include "sluis/store.h"
 
 #define PURGE_CLOCK_TRUST_S (24 * 3600)
+/* The index key is replaced when it is this old: then nobody can tell any more, from whatever is
+ * left of it, that an erased person was ever known. */
+#define PURGE_LOOKUP_DAYS 30
 #define PURGE_DEDUPE_DAYS 9 /* a day's look-up key lives this long after the day */
 
 struct purge;
@@ -40,6 +43,8 @@ struct purge_deps {
     struct policy *(*channel_policy)(void *ctx, const char *channel);
     /* Makes every resolver forget a subject, and waits until that is so. NULL: there are none. */
     void (*forget)(void *ctx, uint64_t subject);
+    /* Is nobody under way who was resolved before the index key `key` was the newest? NULL: so. */
+    bool (*settled)(void *ctx, uint32_t key);
     /* A copy of the message in memory must not be used any more (deliver_forget). May be NULL. */
     void (*drop)(void *ctx, uint64_t serial);
     void *ctx;
@@ -135,6 +140,17 @@ SLUIS_MUST_CHECK int purge_records(struct purge *purge, int64_t from_ms, int64_t
 /* The key that signs them. */
 void purge_public_key(struct purge *purge, uint8_t out[RETENTION_SIGN_PUBLIC]);
 
+/*
+ * The index key (keyring.h). The service thread replaces it after PURGE_LOOKUP_DAYS, or when asked
+ * for: the index is made anew from the records of living persons in slices, look-ups go on. Replace
+ * does it in the caller's thread. SLUIS_EAGAIN: the old key must live on for now, since there are
+ * rows in the index that nothing can be made anew from; tried again by the hour.
+ */
+SLUIS_MUST_CHECK int purge_lookup_replace(struct purge *purge);
+void purge_lookup_ask(struct purge *purge);
+/* By when the newest index key is to be replaced. */
+int64_t purge_lookup_until(struct purge *purge);
+
 /* An operator says that the clock is right; on record. */
 SLUIS_MUST_CHECK int purge_clock_accept(struct purge *purge);
 
@@ -143,6 +159,7 @@ struct purge_status {
     int64_t last_ms;     /* when keys were last destroyed by expiry, 0 not since the start */
     int last_error;      /* of the last attempt */
     uint64_t swept_rows; /* since the start */
+    int lookup_error;    /* of the last replacement of the index key */
 };
 void purge_status(struct purge *purge, struct purge_status *out);
 

@@ -186,9 +186,13 @@ void store_delete_record(struct store_txn *txn, const struct record_id *id);
 /* True when (day, hash) is new, which it then no longer is; serial is kept with it. */
 bool store_dedupe_take(struct store_txn *txn, uint32_t day, const uint8_t hash[STORE_HASH_BYTES],
                        const struct record_id *where);
-/* Identifier -> subject. When the identifier has another subject, fails the job with SLUIS_EEXIST. */
+/* Identifier -> subject. When the identifier has another subject, fails the job with SLUIS_EEXIST.
+ * `key`: number of the index key that made the hash (its last 8 bits are kept; keyring.h), so that
+ * rows of keys that are gone can be told. Rooms use subject_put. */
+void store_put_identifier_of(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                             uint64_t subject, uint32_t key);
 void store_put_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
-                          uint64_t subject);
+                          uint64_t subject); /* of key 0 */
 /* Intake journal and conversation head (channel, subject); `previous` is filled in. */
 void store_put_item(struct store_txn *txn, struct store_item *item);
 /* A leaf of the access log and its RFC 6962 leaf hash; *index gets its place (valid after done). */
@@ -217,6 +221,10 @@ void store_delete_pending(struct store_txn *txn, uint16_t route, uint64_t serial
  * STORE_VALUE_MAX, keys up to 64 bytes; the caller seals. An empty value deletes. */
 enum store_table { STORE_TABLE_PRINCIPAL = 1, STORE_TABLE_MEDIA, STORE_TABLE_SETTING, STORE_TABLE_QUARANTINE, STORE_TABLE_SUBJECT, STORE_TABLE_COUNT };
 void store_put_row(struct store_txn *txn, enum store_table table, struct span key, struct span value);
+/* Every row whose key begins with `prefix` (not empty), at most STORE_DELETE_ROWS: more fail the job
+ * with SLUIS_ELIMIT. */
+#define STORE_DELETE_ROWS 1024
+void store_delete_rows(struct store_txn *txn, enum store_table table, struct span prefix);
 
 /* ---- sweeps: rows that nobody can read any more, in bounded slices ---- */
 #define STORE_SWEEP_ROWS 512 /* per call: what becomes free stays within one row of LMDB's list */
@@ -267,6 +275,11 @@ int store_each_identifier(struct store_read *read, const uint8_t from[STORE_HASH
                           int (*each)(void *ctx, const uint8_t hash[STORE_HASH_BYTES],
                                       uint64_t subject),
                           void *ctx);
+/* The same with the last 8 bits of the number of the index key. */
+int store_each_identifier_of(struct store_read *read, const uint8_t from[STORE_HASH_BYTES],
+                             int (*each)(void *ctx, const uint8_t hash[STORE_HASH_BYTES],
+                                         uint64_t subject, uint8_t key),
+                             void *ctx);
 /* The hashes alone, some at a time and without a gap (SLUIS_EIO); nothing is unsealed. */
 int store_each_leaf_hash(struct store_read *read, uint64_t from_index,
                          int (*each)(void *ctx, uint64_t index, const uint8_t (*hashes)[32],

@@ -77,6 +77,13 @@ static void drop(void *ctx, uint64_t serial)
     deliver_forget(gw->deliver, serial);
 }
 
+/* All threads share one resolver. */
+static bool settled(void *ctx, uint32_t key)
+{
+    struct gateway *gw = ctx;
+    return subject_resolver_settled(gw->subjects[0], key);
+}
+
 int purge_open(struct gateway *gw)
 {
     const struct purge_deps deps = {.store = gw->store,
@@ -84,6 +91,7 @@ int purge_open(struct gateway *gw)
                                     .each_policy = each_policy,
                                     .channel_policy = channel_policy,
                                     .forget = forget,
+                                    .settled = settled,
                                     .drop = drop,
                                     .ctx = gw};
     return purge_new(&deps, &gw->purge);

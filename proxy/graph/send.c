@@ -255,8 +255,7 @@ static int job_run(struct store_txn *txn, struct store_job *job)
 {
     struct send *s = (struct send *)((char *)job - offsetof(struct send, job));
     uint64_t index;
-    for (unsigned i = 0; i < s->subject.new_hashes; i++)
-        store_put_identifier(txn, s->subject.hashes[i], s->subject.serial);
+    subject_put(txn, &s->subject);
     if (s->row.cls_o)
         store_put_record(txn, &s->record_o, buffer_span(&s->sealed_o));
     if (s->row.cls_m)

@@ -41,6 +41,8 @@ struct erasure {
     struct person_items items;
     uint8_t hashes[IDENTIFIERS_MAX][STORE_HASH_BYTES];
     unsigned hash_count, walked;
+    struct subject_identifier identifiers[IDENTIFIERS_MAX];
+    unsigned identifier_count;
     uint8_t from[STORE_HASH_BYTES];
     bool more;
     struct stay stays[STAYS_MAX];
@@ -72,6 +74,41 @@ static int take_hash(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint64_t s
     return 0;
 }
 
+static int take_identifier(void *ctx, struct span key, struct span value)
+{
+    struct erasure *e = ctx;
+    struct subject_identifier *id = &e->identifiers[e->identifier_count];
+    uint8_t prefix[SUBJECT_RECORD_PREFIX];
+    subject_record_prefix(e->subject, prefix);
+    if (!span_starts(key, span_of(prefix, sizeof(prefix))))
+        return 1;
+    if (e->identifier_count == IDENTIFIERS_MAX)
+        return SLUIS_ELIMIT;
+    int r = subject_record_open(e->p->cache, key, value, id);
+    if (r == 0)
+        e->identifier_count++;
+    else if (r == SLUIS_ECRYPTO || r == SLUIS_EINVAL) /* it goes with the rest */
+        LOG(LOG_ALARM, "purge", "identifier_damaged", log_u64("subject", e->subject), log_error(r));
+    return r == SLUIS_EEXPIRED || r == SLUIS_ECRYPTO || r == SLUIS_EINVAL ? 0 : r;
+}
+
+/* What they are, for messages that are late. */
+static int find_identifiers(struct erasure *e)
+{
+    uint8_t prefix[SUBJECT_RECORD_PREFIX];
+    struct store_read *read;
+    subject_record_prefix(e->subject, prefix);
+    e->identifier_count = 0;
+    int r = store_read_begin(e->p->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = store_each_row(read, STORE_TABLE_SUBJECT, span_of(prefix, sizeof(prefix)), take_identifier,
+                       e);
+    store_read_end(read);
+    return r;
+}
+
+/* The rows of the index that lead to the person, by whatever key. */
 static int find_hashes(struct erasure *e)
 {
     int r = 0;
@@ -143,6 +180,8 @@ static int look(struct erasure *e)
 {
     int r = find_hashes(e);
     if (r == 0)
+        r = find_identifiers(e);
+    if (r == 0)
         r = person_items(e->p, e->subject, &e->items);
     if (r == 0)
         r = place_items(e);
@@ -185,7 +224,7 @@ static void add_stays(const struct erasure *e, struct buffer *out)
 }
 
 /* What the identifiers' hashes say about existence: those of days die with their days; those of the
- * index with the index key, which this version does not replace. */
+ * index with the index key, which backups of the keyring made until then hold as well. */
 static int certificate_text(struct erasure *e, struct buffer *out)
 {
     int64_t clear = 0;
@@ -197,7 +236,15 @@ static int certificate_text(struct erasure *e, struct buffer *out)
         buffer_add(out, SPAN(",\"destroyed_in_backups\":null"));
     else
         add_time(out, "destroyed_in_backups", clear ? clear : e->now_ms);
-    buffer_add(out, SPAN(",\"existence_by_index\":\"until the index key is replaced\""));
+    int64_t index = purge_lookup_until(e->p);
+    add_time(out, "existence_by_index_until", index);
+    if (r == 0)
+        r = keyring_backup_clear(e->p->deps.keyring, e->p->deps.store, UINT64_MAX, e->now_ms,
+                                 &clear);
+    if (r != 0)
+        buffer_add(out, SPAN(",\"existence_in_backups_until\":null"));
+    else
+        add_time(out, "existence_in_backups_until", clear > index ? clear : index);
     add_time(out, "existence_by_message_until",
              (e->now_ms / DAY_MS + PURGE_DEDUPE_DAYS + 2) * DAY_MS);
     buffer_addf(out, ",\"generation\":%llu,\"identifiers\":%u,\"in_part\":%s",
@@ -235,6 +282,13 @@ static int certificate(struct erasure *e, bool sign, struct buffer *out)
 
 /* ---- the steps ---- */
 
+static void put_tombstones(const struct erasure *e, struct store_txn *txn)
+{
+    for (unsigned i = 0; i < e->identifier_count; i++)
+        subject_tombstone_put(txn, e->p->deps.keyring,
+                              span_of(e->identifiers[i].text, e->identifiers[i].n), e->now_ms);
+}
+
 static int run_begin(struct store_txn *txn, struct store_job *job)
 {
     struct erasure *e = (struct erasure *)(void *)job;
@@ -244,9 +298,9 @@ static int run_begin(struct store_txn *txn, struct store_job *job)
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), buffer_span(&e->sealed));
         for (unsigned i = 0; i < e->hash_count; i++)
             store_delete_identifier(txn, e->hashes[i]);
+        subject_records_delete(txn, e->subject);
     }
-    for (unsigned i = 0; i < e->hash_count; i++)
-        subject_tombstone_put(txn, e->p->deps.keyring, e->hashes[i], e->now_ms);
+    put_tombstones(e, txn);
     audit_put(txn, &e->event);
     return store_txn_error(txn);
 }
@@ -271,6 +325,8 @@ static int run_hashes(struct store_txn *txn, struct store_job *job)
     struct erasure *e = (struct erasure *)(void *)job;
     for (unsigned i = 0; i < e->hash_count; i++)
         store_delete_identifier(txn, e->hashes[i]);
+    subject_records_delete(txn, e->subject);
+    put_tombstones(e, txn);
     return store_txn_error(txn);
 }
 
@@ -281,8 +337,10 @@ static int forget(struct erasure *e)
         e->p->deps.forget(e->p->deps.ctx, e->subject);
     unsigned before = e->hash_count;
     int r = find_hashes(e);
+    if (r == 0)
+        r = find_identifiers(e);
     e->job = (struct store_job){.priority = STORE_PURGE, .run = run_hashes};
-    if (r == 0 && e->hash_count)
+    if (r == 0 && (e->hash_count || e->identifier_count))
         r = store_submit_wait(e->p->deps.store, &e->job);
     e->hash_count += before;
     return r;
@@ -439,6 +497,7 @@ static void erasure_free(struct erasure *e)
     buffer_free(&e->sealed);
     buffer_free(&e->destruction);
     sodium_memzero(e->hashes, sizeof(e->hashes));
+    sodium_memzero(e->identifiers, sizeof(e->identifiers));
     free(e);
 }
 

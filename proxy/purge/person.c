@@ -38,18 +38,16 @@ static struct span normalise(struct span given, char out[IDENTIFIER_MAX])
 int person_find(struct purge *p, struct span identifier, uint64_t *subject)
 {
     char text[IDENTIFIER_MAX];
-    uint8_t hash[STORE_HASH_BYTES];
     struct store_read *read;
     struct span known = normalise(identifier, text);
     if (!known.n)
         return SLUIS_EINVAL;
-    subject_hash(p->deps.keyring, known, hash);
-    sodium_memzero(text, sizeof(text));
     int r = store_read_begin(p->deps.store, &read);
-    if (r != 0)
-        return r;
-    r = store_get_identifier(read, hash, subject);
-    store_read_end(read);
+    if (r == 0) {
+        r = subject_find(read, p->deps.keyring, known, subject);
+        store_read_end(read);
+    }
+    sodium_memzero(text, sizeof(text));
     return r;
 }
 

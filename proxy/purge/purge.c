@@ -24,6 +24,7 @@ int purge_new(const struct purge_deps *deps, struct purge **out)
     p->deps = *deps;
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->wake_lock, NULL);
+    pthread_mutex_init(&p->lookup_lock, NULL);
     pthread_rwlock_init(&p->mark_lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -39,6 +40,8 @@ int purge_new(const struct purge_deps *deps, struct purge **out)
         r = marks_load(p);
     if (r == 0)
         r = shorten_load(p);
+    if (r == 0)
+        r = lookup_open(p);
     if (r != 0) {
         purge_free(p);
         return r;
@@ -57,6 +60,7 @@ void purge_free(struct purge *p)
     keyring_cache_free(p->cache);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->wake_lock);
+    pthread_mutex_destroy(&p->lookup_lock);
     pthread_rwlock_destroy(&p->mark_lock);
     free(p->marks);
     pthread_cond_destroy(&p->wake);
@@ -66,7 +70,8 @@ void purge_free(struct purge *p)
 void purge_status(struct purge *p, struct purge_status *out)
 {
     *out = (struct purge_status){atomic_load(&p->clock_trusted), atomic_load(&p->last_ms),
-                                 atomic_load(&p->last_error), atomic_load(&p->swept_rows)};
+                                 atomic_load(&p->last_error), atomic_load(&p->swept_rows),
+                                 atomic_load(&p->lookup_error)};
 }
 
 void wake_round(struct purge *p)
@@ -297,6 +302,7 @@ static void one_round(struct purge *p)
     }
     if (r != 0)
         LOG(LOG_ERROR, "purge", "not_swept", log_error(r));
+    lookup_round(p, now);
 }
 
 /* Until the next round is due, or something is asked for. True: a whole round. */

@@ -24,7 +24,8 @@
 
 #define ROW_TEXT_MAX 2048
 #define NO_BUCKET UINT32_MAX /* none yet: no class gets that far */
-#define DAY_MS ((int64_t)24 * 3600 * 1000)
+#define HOUR_MS ((int64_t)3600 * 1000)
+#define DAY_MS (24 * HOUR_MS)
 
 struct purge_keys { /* from key derivation, for signing */
     uint8_t public_key[RETENTION_SIGN_PUBLIC], secret[RETENTION_SIGN_SECRET];
@@ -57,13 +58,18 @@ struct purge {
     bool applying; /* under `lock`: "purge.a" stands */
     bool resumed;  /* under `lock`: erasures that a stop cut off are finished */
 
+    pthread_mutex_t lookup_lock; /* one replacement of the index key at a time; before `lock` */
+    int64_t lookup_tried_ms;     /* service thread only */
+    _Atomic int lookup_error;    /* of the last replacement */
+
     /* the service thread */
     pthread_t thread;
     bool thread_started;
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
-    bool stopping, wanted, revoked; /* under wake_lock: a whole round; only messages taken back */
-    int64_t tidied_ms;              /* thread only */
+    /* under wake_lock: a whole round; only messages taken back; a new index key */
+    bool stopping, wanted, revoked, lookup_wanted;
+    int64_t tidied_ms; /* thread only */
     _Atomic int64_t last_ms;
     _Atomic int last_error;
     _Atomic uint64_t swept_rows;
@@ -195,6 +201,12 @@ int person_record(struct purge *p, const struct audit_event *event);
 int holds_copy(struct purge *p);
 /* erase.c: erasures that a stop cut off */
 int erase_resume(struct purge *p);
+
+/* lookup.c */
+/* Before anything is looked up: an index of another key than the keyring's is made anew. */
+int lookup_open(struct purge *p);
+/* On the service thread: replaces the index key when it is due or asked for. */
+void lookup_round(struct purge *p, int64_t now_ms);
 
 /* sweep.c: on the service thread (or a test's) */
 int sweep_classes(struct purge *p);

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "sluis/base/encode.h"
 #include "sluis/base/log.h"
+#include "sluis/subject.h"
 
 /* An item that nothing was stored of still serves dedupe and delivery this long. */
 #define UNSTORED_KEEP_MS (10 * DAY_MS)
@@ -26,7 +28,13 @@ struct head {
 struct identifier {
     uint8_t hash[STORE_HASH_BYTES];
     uint64_t subject;
+    uint8_t key; /* of the index */
     bool gone;
+};
+struct kept { /* a record of such a person, should it have to come back */
+    uint8_t key[SUBJECT_KEY_BYTES];
+    uint16_t n;
+    uint8_t value[SUBJECT_RECORD_MAX];
 };
 
 struct tidy {
@@ -41,6 +49,8 @@ struct tidy {
     unsigned head_count;
     struct identifier identifiers[IDENTIFIERS_MAX];
     unsigned identifier_count;
+    struct kept *records;
+    unsigned record_count;
     uint64_t next; /* order to go on from */
     unsigned walked;
     bool more;
@@ -201,7 +211,8 @@ static bool has_head(const struct tidy *t, struct store_read *read, uint64_t sub
     return false;
 }
 
-static int take_identifier(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint64_t subject)
+static int take_identifier(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint64_t subject,
+                           uint8_t key)
 {
     struct tidy *t = ctx;
     const struct head want = {.subject = subject};
@@ -214,6 +225,7 @@ static int take_identifier(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint
         struct identifier *id = &t->identifiers[t->identifier_count++];
         memcpy(id->hash, hash, STORE_HASH_BYTES);
         id->subject = subject;
+        id->key = key;
     }
     return 0;
 }
@@ -234,7 +246,7 @@ static int find_identifiers(struct tidy *t)
         r = store_read_begin(t->p->deps.store, &t->read);
         if (r != 0)
             break;
-        r = store_each_identifier(t->read, t->from_hash, take_identifier, t);
+        r = store_each_identifier_of(t->read, t->from_hash, take_identifier, t);
         store_read_end(t->read);
     }
     r = r ? r : store_read_begin(t->p->deps.store, &t->read);
@@ -249,11 +261,56 @@ static int find_identifiers(struct tidy *t)
     return 0;
 }
 
+static int take_record(void *ctx, struct span key, struct span value)
+{
+    struct tidy *t = ctx;
+    const struct identifier *id = &t->identifiers[t->walked];
+    uint8_t prefix[SUBJECT_RECORD_PREFIX];
+    subject_record_prefix(id->subject, prefix);
+    if (!span_starts(key, span_of(prefix, sizeof(prefix))) || key.n != SUBJECT_KEY_BYTES ||
+        value.n > SUBJECT_RECORD_MAX)
+        return 1;
+    if (t->record_count == IDENTIFIERS_MAX)
+        return SLUIS_ELIMIT;
+    struct kept *k = &t->records[t->record_count++];
+    memcpy(k->key, key.p, SUBJECT_KEY_BYTES);
+    memcpy(k->value, value.p, value.n);
+    k->n = (uint16_t)value.n;
+    return 0;
+}
+
+/* Records past the limit end the list: the persons behind it wait for the next walk. */
+static int keep_records(struct tidy *t)
+{
+    t->records = calloc(IDENTIFIERS_MAX, sizeof(*t->records));
+    int r = t->records ? store_read_begin(t->p->deps.store, &t->read) : SLUIS_ENOMEM;
+    if (r != 0)
+        return r;
+    for (t->walked = 0; r == 0 && t->walked < t->identifier_count; t->walked++) {
+        uint8_t prefix[SUBJECT_RECORD_PREFIX];
+        bool again = false;
+        for (unsigned i = 0; !again && i < t->walked; i++)
+            again = t->identifiers[i].subject == t->identifiers[t->walked].subject;
+        subject_record_prefix(t->identifiers[t->walked].subject, prefix);
+        if (!again)
+            r = store_each_row(t->read, STORE_TABLE_SUBJECT, span_of(prefix, sizeof(prefix)),
+                               take_record, t);
+    }
+    if (r == SLUIS_ELIMIT) {
+        t->identifier_count = t->walked - 1;
+        r = 0;
+    }
+    store_read_end(t->read);
+    return r;
+}
+
 static int run_identifiers(struct store_txn *txn, struct store_job *job)
 {
     struct tidy_job *j = (struct tidy_job *)(void *)job;
     for (unsigned i = j->at; i < j->at + j->n; i++)
         store_delete_identifier(txn, j->t->identifiers[i].hash);
+    for (unsigned i = j->at; i < j->at + j->n; i++)
+        subject_records_delete(txn, j->t->identifiers[i].subject);
     return store_txn_error(txn);
 }
 
@@ -261,7 +318,13 @@ static int run_return(struct store_txn *txn, struct store_job *job)
 {
     struct tidy_job *j = (struct tidy_job *)(void *)job;
     const struct identifier *id = &j->t->identifiers[j->at];
-    store_put_identifier(txn, id->hash, id->subject);
+    store_put_identifier_of(txn, id->hash, id->subject, id->key);
+    for (unsigned i = 0; i < j->t->record_count; i++) {
+        const struct kept *k = &j->t->records[i];
+        if (be64_get(k->key + 1) == id->subject)
+            store_put_row(txn, STORE_TABLE_SUBJECT, span_of(k->key, SUBJECT_KEY_BYTES),
+                          span_of(k->value, k->n));
+    }
     return store_txn_error(txn);
 }
 
@@ -320,6 +383,8 @@ int tidy(struct purge *p, int64_t now_ms)
         r = in_slices(t, t->head_count, run_heads);
     if (r == 0)
         r = find_identifiers(t);
+    if (r == 0 && t->identifier_count)
+        r = keep_records(t);
     if (r == 0 && t->identifier_count) {
         forget_all(t);
         r = in_slices(t, t->identifier_count, run_identifiers);
@@ -333,6 +398,7 @@ int tidy(struct purge *p, int64_t now_ms)
         log_u64("identifiers", t->identifier_count), log_u64("journal_to", t->past_to),
         log_error(r));
     free(t->living.bits);
+    free(t->records);
     free(t);
     return r;
 }

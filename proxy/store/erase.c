@@ -44,10 +44,10 @@ int store_each_key(struct store_read *read, uint16_t cls, uint32_t bucket, uint6
     return rc == MDB_NOTFOUND ? 0 : env_error(rc);
 }
 
-int store_each_identifier(struct store_read *read, const uint8_t from[STORE_HASH_BYTES],
-                          int (*each)(void *ctx, const uint8_t hash[STORE_HASH_BYTES],
-                                      uint64_t subject),
-                          void *ctx)
+int store_each_identifier_of(struct store_read *read, const uint8_t from[STORE_HASH_BYTES],
+                             int (*each)(void *ctx, const uint8_t hash[STORE_HASH_BYTES],
+                                         uint64_t subject, uint8_t key),
+                             void *ctx)
 {
     MDB_cursor *cursor;
     MDB_val value;
@@ -63,7 +63,8 @@ int store_each_identifier(struct store_read *read, const uint8_t from[STORE_HASH
         if (key.mv_size != STORE_HASH_BYTES || value.mv_size != 8)
             result = SLUIS_EIO;
         else
-            result = each(ctx, key.mv_data, be64_get(value.mv_data));
+            result = each(ctx, key.mv_data, be64_get(value.mv_data) & IDENTIFIER_SUBJECT,
+                          *(const uint8_t *)value.mv_data);
         if (!result)
             rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
@@ -72,6 +73,62 @@ int store_each_identifier(struct store_read *read, const uint8_t from[STORE_HASH
     if (result)
         return result > 0 ? 0 : result;
     return rc == MDB_NOTFOUND ? 0 : env_error(rc);
+}
+
+struct each_plain {
+    int (*each)(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint64_t subject);
+    void *ctx;
+};
+
+static int each_plain(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint64_t subject,
+                      uint8_t key)
+{
+    const struct each_plain *e = ctx;
+    (void)key;
+    return e->each(e->ctx, hash, subject);
+}
+
+int store_each_identifier(struct store_read *read, const uint8_t from[STORE_HASH_BYTES],
+                          int (*each)(void *ctx, const uint8_t hash[STORE_HASH_BYTES],
+                                      uint64_t subject),
+                          void *ctx)
+{
+    struct each_plain e = {each, ctx};
+    return store_each_identifier_of(read, from, each_plain, &e);
+}
+
+void store_delete_rows(struct store_txn *txn, enum store_table table, struct span prefix)
+{
+    MDB_cursor *cursor;
+    MDB_val value;
+    unsigned n = 0;
+
+    if (txn->error)
+        return;
+    if (prefix.n == 0 || prefix.n > STORE_KEY_MAX || table == 0 || table >= STORE_TABLE_COUNT) {
+        store_txn_fail(txn, SLUIS_EINVAL);
+        return;
+    }
+    int rc = mdb_cursor_open(txn->txn, txn->store->dbi[layout_db_of_table(table)], &cursor);
+    if (rc) {
+        txn_lmdb_fail(txn, rc);
+        return;
+    }
+    MDB_val key = val_of(prefix.p, prefix.n);
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    while (!rc && key.mv_size >= prefix.n && memcmp(key.mv_data, prefix.p, prefix.n) == 0) {
+        if (n++ == STORE_DELETE_ROWS) {
+            store_txn_fail(txn, SLUIS_ELIMIT);
+            break;
+        }
+        txn->changed = true;
+        rc = mdb_cursor_del(cursor, 0);
+        if (!rc)
+            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    if (rc && rc != MDB_NOTFOUND)
+        txn_lmdb_fail(txn, rc);
 }
 
 void store_delete_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES])

@@ -10,7 +10,7 @@
  *   names       kind u8, id be16                       name, as configured by the operator
  *   class-NN    bucket be32, serial be64, part, row    part of a sealed record
  *   dedupe      day be32, hash 16                      struct record_id
- *   identifier  hash 16                                subject be64
+ *   identifier  hash 16                                subject be64, its first byte: index key
  *   journal     order be64 of the first item         sealed block of items
  *   jindex      serial / 64 be64                       (block be64, bits be64) ..., in commit order
  *   head        channel be16, subject be64             serial be64
@@ -76,6 +76,10 @@ void layout_dedupe_key(uint32_t day, const uint8_t hash[STORE_HASH_BYTES],
                        uint8_t out[DEDUPE_KEY_BYTES]);
 void layout_dedupe_value(const struct record_id *id, uint8_t out[DEDUPE_VALUE_BYTES]);
 SLUIS_MUST_CHECK int layout_dedupe_parse(struct span value, struct record_id *out);
+
+/* identifier: the first byte of the value says which index key made the hash */
+#define IDENTIFIER_KEY_SHIFT 56
+#define IDENTIFIER_SUBJECT (((uint64_t)1 << IDENTIFIER_KEY_SHIFT) - 1)
 
 /* names, head, cursor, pending */
 #define NAME_KEY_BYTES 3

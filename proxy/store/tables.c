@@ -30,20 +30,30 @@ int store_get_dedupe(struct store_read *read, uint32_t day, const uint8_t hash[S
     return rc ? rc : layout_dedupe_parse(span_of(value, sizeof(value)), where);
 }
 
-void store_put_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
-                          uint64_t subject)
+void store_put_identifier_of(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                             uint64_t subject, uint32_t key)
 {
     MDB_dbi dbi = txn->store->dbi[DB_IDENTIFIER];
     uint8_t value[8];
     struct span old;
 
+    if (subject > IDENTIFIER_SUBJECT) {
+        store_txn_fail(txn, SLUIS_ELIMIT);
+        return;
+    }
     if (txn_get(txn, dbi, hash, STORE_HASH_BYTES, &old)) {
-        if (old.n != 8 || be64_get((const uint8_t *)old.p) != subject)
+        if (old.n != 8 || (be64_get((const uint8_t *)old.p) & IDENTIFIER_SUBJECT) != subject)
             store_txn_fail(txn, SLUIS_EEXIST);
         return;
     }
-    be64_put(value, subject);
+    be64_put(value, (uint64_t)key << IDENTIFIER_KEY_SHIFT | subject);
     txn_put(txn, dbi, hash, STORE_HASH_BYTES, span_of(value, sizeof(value)), 0);
+}
+
+void store_put_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                          uint64_t subject)
+{
+    store_put_identifier_of(txn, hash, subject, 0);
 }
 
 static int get_u64(struct store_read *read, enum db db, const void *key, size_t n, uint64_t *out)
@@ -62,7 +72,10 @@ static int get_u64(struct store_read *read, enum db db, const void *key, size_t 
 int store_get_identifier(struct store_read *read, const uint8_t hash[STORE_HASH_BYTES],
                          uint64_t *subject)
 {
-    return get_u64(read, DB_IDENTIFIER, hash, STORE_HASH_BYTES, subject);
+    int rc = get_u64(read, DB_IDENTIFIER, hash, STORE_HASH_BYTES, subject);
+    if (rc == 0)
+        *subject &= IDENTIFIER_SUBJECT;
+    return rc;
 }
 
 void store_put_cursor(struct store_txn *txn, uint16_t route, uint64_t serial)

@@ -13,8 +13,15 @@ struct subject_resolver {
     _Atomic unsigned refs;
     pthread_mutex_t lock; /* of the cache */
     struct cache cache;
+    struct keyring_cache *keys; /* for sealing records */
+    /* With new identifiers, not settled: [1] resolved under the newest index key, [0] before. */
+    uint32_t key;
+    unsigned open[2];
     _Atomic int64_t last_erased_ms; /* nobody was erased after this: most messages need no look */
 };
+
+/* record.c: what is hashed and kept of an identifier: itself, or what stands for one too long */
+struct span identifier_text(struct span identifier, char out[SUBJECT_IDENTIFIER_MAX]);
 
 /* tombstone.c */
 SLUIS_MUST_CHECK int tombstone_load(struct subject_resolver *resolver);

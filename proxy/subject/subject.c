@@ -18,7 +18,9 @@ int subject_resolver_new(struct store *store, struct keyring *keyring,
     pthread_mutex_init(&resolver->lock, NULL);
     resolver->store = store;
     resolver->keyring = keyring;
-    int result = tombstone_load(resolver);
+    int result = keyring_cache_new(keyring, &resolver->keys);
+    if (!result)
+        result = tombstone_load(resolver);
     if (result) {
         subject_resolver_free(resolver);
         return result;
@@ -39,38 +41,58 @@ void subject_resolver_free(struct subject_resolver *resolver)
         return;
     pthread_mutex_destroy(&resolver->lock);
     cache_free(&resolver->cache);
+    keyring_cache_free(resolver->keys);
     free(resolver);
-}
-
-void subject_hash(struct keyring *keyring, struct span identifier, uint8_t out[STORE_HASH_BYTES])
-{
-    keyring_hash_identifier(keyring, "subject", identifier, out);
 }
 
 /* One identifier on its way to a subject. */
 struct lookup {
-    uint8_t hash[STORE_HASH_BYTES];
+    struct keyring_hashes hashes; /* newest index key first */
+    struct span text;
     uint64_t serial; /* 0: unknown to cache and store */
+    bool newest;     /* it stands, or is pending, under the newest key's hash */
 };
 
-static int look_up(struct subject_resolver *resolver, struct span identifier, struct lookup *lookup)
+static struct cache_entry *find_cached(struct subject_resolver *resolver, struct lookup *lookup)
+{
+    struct cache_entry *entry = NULL;
+    for (unsigned i = 0; !entry && i < lookup->hashes.n; i++) {
+        entry = cache_find(&resolver->cache, lookup->hashes.hash[i]);
+        lookup->newest = i == 0;
+    }
+    return entry;
+}
+
+/* All in one transaction: a row may be on its way from the old key to the new. */
+static int find_stored(struct subject_resolver *resolver, struct lookup *lookup)
 {
     struct store_read *read;
-    subject_hash(resolver->keyring, identifier, lookup->hash);
-    struct cache_entry *entry = cache_find(&resolver->cache, lookup->hash);
-    lookup->serial = entry ? entry->serial : 0;
-    if (entry)
-        return 0;
     int result = store_read_begin(resolver->store, &read);
     if (result)
         return result;
-    result = store_get_identifier(read, lookup->hash, &lookup->serial);
-    store_read_end(read);
-    if (result) {
-        lookup->serial = 0;
-        return result == SLUIS_ENOENT ? 0 : result;
+    result = SLUIS_ENOENT;
+    for (unsigned i = 0; result == SLUIS_ENOENT && i < lookup->hashes.n; i++) {
+        result = store_get_identifier(read, lookup->hashes.hash[i], &lookup->serial);
+        lookup->newest = i == 0;
     }
-    entry = cache_add(&resolver->cache, lookup->hash, lookup->serial);
+    store_read_end(read);
+    if (result)
+        lookup->serial = 0;
+    return result == SLUIS_ENOENT ? 0 : result;
+}
+
+static int look_up(struct subject_resolver *resolver, struct span identifier, struct lookup *lookup)
+{
+    lookup->text = identifier;
+    subject_hashes(resolver->keyring, identifier, &lookup->hashes);
+    struct cache_entry *entry = find_cached(resolver, lookup);
+    lookup->serial = entry ? entry->serial : 0;
+    if (entry)
+        return 0;
+    int result = find_stored(resolver, lookup);
+    if (result || !lookup->serial || !lookup->newest)
+        return result;
+    entry = cache_add(&resolver->cache, lookup->hashes.hash[0], lookup->serial);
     if (entry) { /* a cache full of pending ones is no obstacle to a known subject */
         entry->known = true;
         cache_update(&resolver->cache, entry);
@@ -79,27 +101,41 @@ static int look_up(struct subject_resolver *resolver, struct span identifier, st
 }
 
 /* Makes the identifier one that the caller's job writes, unless it already stands for `serial`, or
- * stands for somebody else. */
+ * stands for somebody else. Found by an older index key only: written under the newest. */
 static int claim(struct subject_resolver *resolver, const struct lookup *lookup,
                  struct subject *out)
 {
-    struct cache_entry *entry = cache_find(&resolver->cache, lookup->hash);
-    if (lookup->serial && (lookup->serial != out->serial || !entry || entry->known))
+    const uint8_t *hash = lookup->hashes.hash[0];
+    struct cache_entry *entry = cache_find(&resolver->cache, hash);
+    if (lookup->serial &&
+        (lookup->serial != out->serial || (lookup->newest && (!entry || entry->known))))
         return 0;
+    int result = subject_row_make(resolver->keyring, resolver->keys, out->serial, lookup->text,
+                                  clock_wall_ms(), 0, &out->rows[out->new_hashes]);
+    if (result)
+        return result;
     if (!entry)
-        entry = cache_add(&resolver->cache, lookup->hash, out->serial);
+        entry = cache_add(&resolver->cache, hash, out->serial);
     if (!entry)
         return SLUIS_ELIMIT;
     entry->pending++;
     cache_update(&resolver->cache, entry);
-    memcpy(out->hashes[out->new_hashes++], lookup->hash, STORE_HASH_BYTES);
+    /* by the key that it was looked up with, should there be a newer one by now */
+    memcpy(out->rows[out->new_hashes].hash, hash, STORE_HASH_BYTES);
+    out->rows[out->new_hashes++].key = lookup->hashes.key[0];
     return 0;
+}
+
+/* Whom the index key of a moment was used for, and how many of them are not settled. */
+static unsigned *open_of(struct subject_resolver *resolver, uint32_t key)
+{
+    return &resolver->open[key == resolver->key];
 }
 
 static void settle(struct subject_resolver *resolver, const struct subject *subject, int result)
 {
     for (unsigned i = 0; i < subject->new_hashes; i++) {
-        struct cache_entry *entry = cache_find(&resolver->cache, subject->hashes[i]);
+        struct cache_entry *entry = cache_find(&resolver->cache, subject->rows[i].hash);
         if (!entry || !entry->pending || entry->serial != subject->serial)
             continue; /* forgotten meanwhile; or settled twice, which must do no harm */
         entry->pending--;
@@ -109,6 +145,8 @@ static void settle(struct subject_resolver *resolver, const struct subject *subj
             entry->known = false;
         cache_update(&resolver->cache, entry);
     }
+    unsigned *open = open_of(resolver, subject->key);
+    *open -= subject->new_hashes && *open;
 }
 
 static int resolve(struct subject_resolver *resolver, struct span phone, struct span user_id,
@@ -117,7 +155,8 @@ static int resolve(struct subject_resolver *resolver, struct span phone, struct 
     struct lookup lookups[2]; /* the user id first: it decides */
     unsigned n = 0;
     int result = 0;
-    memset(out, 0, sizeof(*out));
+    out->serial = 0;
+    out->new_hashes = 0;
     if (user_id.n && !result)
         result = look_up(resolver, user_id, &lookups[n++]);
     if (phone.n && !result)
@@ -126,20 +165,38 @@ static int resolve(struct subject_resolver *resolver, struct span phone, struct 
         return SLUIS_EINVAL;
     if (result)
         return result;
+    out->key = lookups[0].hashes.key[0];
+    if (out->key != resolver->key) { /* what was hashed with another key is of before */
+        resolver->open[0] += resolver->open[1];
+        resolver->open[1] = 0;
+        resolver->key = out->key;
+    }
     for (unsigned i = 0; i < n && !out->serial; i++)
         out->serial = lookups[i].serial;
     if (!out->serial)
         out->serial = store_next_subject(resolver->store);
     for (unsigned i = 0; i < n && !result; i++) {
-        if (i == 1 && memcmp(lookups[0].hash, lookups[1].hash, STORE_HASH_BYTES) == 0)
+        if (i == 1 &&
+            memcmp(lookups[0].hashes.hash[0], lookups[1].hashes.hash[0], STORE_HASH_BYTES) == 0)
             break; /* both identifiers spelled the same */
         result = claim(resolver, &lookups[i], out);
     }
+    *open_of(resolver, out->key) += out->new_hashes != 0;
     if (result) {
         settle(resolver, out, result);
-        memset(out, 0, sizeof(*out));
+        out->serial = 0;
+        out->new_hashes = 0;
     }
     return result;
+}
+
+bool subject_resolver_settled(struct subject_resolver *resolver, uint32_t key)
+{
+    pthread_mutex_lock(&resolver->lock);
+    /* nobody came since the new key was made: then whoever is open is of before it */
+    bool settled = resolver->open[0] == 0 && (resolver->key == key || resolver->open[1] == 0);
+    pthread_mutex_unlock(&resolver->lock);
+    return settled;
 }
 
 int subject_resolve(struct subject_resolver *resolver, struct span phone, struct span user_id,

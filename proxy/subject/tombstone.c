@@ -11,15 +11,16 @@
 
 static const struct span last_key = {"subject.erased", 14};
 
-static void tombstone_hash(struct keyring *keyring, uint32_t day,
-                           const uint8_t identifier[STORE_HASH_BYTES],
+/* By the day's key alone: the index key may be replaced while it lives. */
+static void tombstone_hash(struct keyring *keyring, uint32_t day, struct span identifier,
                            uint8_t out[STORE_HASH_BYTES])
 {
-    keyring_hash_day(keyring, day, "erased", span_of(identifier, STORE_HASH_BYTES), out);
+    char text[SUBJECT_IDENTIFIER_MAX];
+    keyring_hash_day(keyring, day, "erased", identifier_text(identifier, text), out);
 }
 
-void subject_tombstone_put(struct store_txn *txn, struct keyring *keyring,
-                           const uint8_t identifier[STORE_HASH_BYTES], int64_t erased_ms)
+void subject_tombstone_put(struct store_txn *txn, struct keyring *keyring, struct span identifier,
+                           int64_t erased_ms)
 {
     const struct record_id where = {.serial = (uint64_t)erased_ms, .part = 'E'};
     uint8_t hash[STORE_HASH_BYTES], text[8];
@@ -51,16 +52,15 @@ int tombstone_load(struct subject_resolver *resolver)
 static int look(struct subject_resolver *resolver, struct store_read *read, struct span text,
                 int64_t at_ms)
 {
-    uint8_t identifier[STORE_HASH_BYTES], hash[STORE_HASH_BYTES];
+    uint8_t hash[STORE_HASH_BYTES];
     int64_t today = clock_wall_ms() / DAY_MS, day = at_ms / DAY_MS;
     if (day < today - LOOK_BACK_DAYS)
         day = today - LOOK_BACK_DAYS;
     if (!text.n)
         return 0;
-    subject_hash(resolver->keyring, text, identifier);
     for (; day <= today; day++) {
         struct record_id where;
-        tombstone_hash(resolver->keyring, (uint32_t)day, identifier, hash);
+        tombstone_hash(resolver->keyring, (uint32_t)day, text, hash);
         int r = store_get_dedupe(read, (uint32_t)day, hash, &where);
         if (r == 0 && at_ms + SECOND_MS <= (int64_t)where.serial)
             return SLUIS_EEXPIRED;

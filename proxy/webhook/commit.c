@@ -194,8 +194,7 @@ static int job_run(struct store_txn *txn, struct store_job *job)
     const struct record_id nothing = {.part = 'R'};
     for (unsigned i = 0; item->awaits && i < 2; i++)
         (void)store_dedupe_take(txn, item->await_day - i, item->awaited[i], &nothing);
-    for (unsigned i = 0; i < item->subject.new_hashes; i++)
-        store_put_identifier(txn, item->subject.hashes[i], item->subject.serial);
+    subject_put(txn, &item->subject);
     if (item->row.cls_o)
         store_put_record(txn, &item->record_o, buffer_span(&item->sealed_o));
     if (item->row.cls_m)

@@ -160,7 +160,7 @@ static void years_in_order(void **state)
         struct buffer text;
         bool changed;
         assert_int_equal(cover_init(&cover), 0);
-        assert_int_equal(cover_make(&cover), 0);
+        assert_int_equal(cover_make(&cover, 0), 0);
         struct keyring_leaf leaf = {
             .tree = KEYRING_TIME, .cls = 1, .leaf = FIRST - 1, .through = true};
         assert_int_equal(cover_puncture(&cover, &leaf, &changed), 0);
@@ -191,7 +191,7 @@ static void against_a_model(void **state)
     uint8_t first[RANGE][TREE_KEY], key[TREE_KEY];
     bool changed;
     assert_int_equal(cover_init(&cover), 0);
-    assert_int_equal(cover_make(&cover), 0);
+    assert_int_equal(cover_make(&cover, 0), 0);
     buffer_init(&text, 1 << 22);
     for (uint32_t i = 0; i < RANGE; i++)
         assert_int_equal(cover_leaf(&cover, KEYRING_MESSAGE, i, first[i]), 0);
@@ -230,7 +230,7 @@ static void no_trace(void **state)
     struct buffer text;
     bool changed;
     assert_int_equal(cover_init(&cover), 0);
-    assert_int_equal(cover_make(&cover), 0);
+    assert_int_equal(cover_make(&cover, 0), 0);
     const struct keyring_leaf leaf = {.tree = KEYRING_MESSAGE, .leaf = 0x1234567};
     uint8_t way[TREE_LEVELS_SERIAL + 1][TREE_KEY];
     const uint8_t *root;
@@ -265,14 +265,16 @@ static void paper_refused(void **state)
     struct buffer text;
     bool changed;
     assert_int_equal(cover_init(&cover), 0);
-    assert_int_equal(cover_make(&cover), 0);
+    assert_int_equal(cover_make(&cover, 0), 0);
     const struct keyring_leaf leaf = {.tree = KEYRING_SUBJECT, .leaf = 77};
     assert_int_equal(cover_puncture(&cover, &leaf, &changed), 0);
     buffer_init(&text, 1 << 20);
     cover_write(&cover, &text);
     for (size_t n = 0; n <= text.n; n++) {
         assert_int_equal(cover_init(&other), 0);
-        assert_int_equal(cover_read(&other, span_of(text.p, n)), n == text.n ? 0 : SLUIS_EINVAL);
+        assert_int_equal(cover_read(&other, span_of(text.p, n)),
+                         n == text.n || n == text.n - 14 /* of a version before */ ? 0
+                                                                                   : SLUIS_EINVAL);
         cover_free(&other);
     }
     buffer_add_char(&text, 0);

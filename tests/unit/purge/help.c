@@ -46,18 +46,25 @@ void world_purge_open(struct world *w)
                                     .each_policy = each_policy,
                                     .channel_policy = channel_policy,
                                     .forget = forget,
+                                    .settled = w->settled,
                                     .ctx = w};
     assert_int_equal(purge_new(&deps, &w->purge), 0);
 }
 
 static void open_all(struct world *w)
 {
-    const struct keyring_config keys = {
-        .path = w->keys, .root_file = w->root, .make = true, .any_file_system = true};
+    const struct keyring_config keys = {.path = w->keys,
+                                        .root_file = w->root,
+                                        .make = true,
+                                        .any_file_system = true,
+                                        .fault = w->keyring_fault,
+                                        .fault_ctx = w->fault_ctx};
     struct diag diag = {0};
     uint16_t id;
     struct store_config config;
     test_config(&config, w->folder);
+    config.fault = w->store_fault;
+    config.fault_ctx = w->fault_ctx;
     if (w->map_size)
         config.map_size = w->map_size;
     assert_int_equal(store_open(&config, &w->store, &diag), 0);
@@ -132,6 +139,16 @@ void world_policy(struct world *w, const char *originals, const char *history)
     w->policy = next;
 }
 
+void world_put_back(struct world *w)
+{
+    char old[300];
+    close_all(w);
+    test_folder_remove(w->folder);
+    snprintf(old, sizeof(old), "%s-old", w->folder);
+    assert_int_equal(rename(old, w->folder), 0);
+    open_all(w);
+}
+
 void world_close(struct world *w)
 {
     close_all(w);
@@ -153,8 +170,7 @@ void world_shift(struct world *w, int64_t ms)
 struct put {
     struct message *message;
     struct buffer o, m;
-    uint8_t hash[STORE_HASH_BYTES];
-    bool has_hash;
+    struct subject identifier;
 };
 
 static int run_put(struct store_txn *txn, void *ctx)
@@ -162,8 +178,7 @@ static int run_put(struct store_txn *txn, void *ctx)
     struct put *put = ctx;
     store_put_record(txn, &put->message->o, buffer_span(&put->o));
     store_put_record(txn, &put->message->m, buffer_span(&put->m));
-    if (put->has_hash)
-        store_put_identifier(txn, put->hash, put->message->item.subject);
+    subject_put(txn, &put->identifier);
     store_put_item(txn, &put->message->item);
     return store_txn_error(txn);
 }
@@ -196,7 +211,7 @@ void message_put(struct world *w, uint64_t subject, const char *identifier, int6
     struct retention_rule o = policy_retention(w->policy, RETENTION_ORIGINAL, &facts);
     struct retention_rule m = policy_retention(w->policy, RETENTION_HISTORY, &facts);
     struct retention_place place_o, place_m;
-    struct put put = {.message = out, .has_hash = identifier != NULL};
+    struct put put = {.message = out};
     memset(out, 0, sizeof(*out));
     assert_int_equal(retention_place(w->store, &o, RETENTION_ORIGINAL, at_ms, at_ms, &place_o), 0);
     assert_int_equal(retention_place(w->store, &m, RETENTION_HISTORY, at_ms, at_ms, &place_m), 0);
@@ -216,8 +231,12 @@ void message_put(struct world *w, uint64_t subject, const char *identifier, int6
              (unsigned long long)out->item.serial);
     seal(w, out, &out->o, &put.o);
     seal(w, out, &out->m, &put.m);
+    put.identifier.serial = subject;
+    put.identifier.new_hashes = identifier != NULL;
     if (identifier)
-        subject_hash(w->keyring, span_str(identifier), put.hash);
+        assert_int_equal(subject_row_make(w->keyring, w->cache, subject, span_str(identifier),
+                                          at_ms, 0, &put.identifier.rows[0]),
+                         0);
     assert_int_equal(test_run(w->store, run_put, &put), 0);
     buffer_free(&put.o);
     buffer_free(&put.m);
@@ -243,11 +262,9 @@ int message_open(struct world *w, const struct record_id *id)
 
 bool identifier_known(struct world *w, const char *identifier, uint64_t *subject)
 {
-    uint8_t hash[STORE_HASH_BYTES];
     struct store_read *read;
-    subject_hash(w->keyring, span_str(identifier), hash);
     assert_int_equal(store_read_begin(w->store, &read), 0);
-    int r = store_get_identifier(read, hash, subject);
+    int r = subject_find(read, w->keyring, span_str(identifier), subject);
     store_read_end(read);
     assert_true(r == 0 || r == SLUIS_ENOENT);
     return r == 0;

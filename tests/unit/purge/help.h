@@ -25,8 +25,12 @@ struct world {
     struct purge *purge;
     uint64_t forgotten; /* the last subject */
     unsigned forgets;
-    int64_t shift_ms; /* to be taken back */
-    size_t map_size;  /* of the store; 0: the tests' */
+    int64_t shift_ms;                               /* to be taken back */
+    size_t map_size;                                /* of the store; 0: the tests' */
+    bool (*settled)(void *ctx, uint32_t key);       /* for the purge, from its next opening on */
+    int (*keyring_fault)(void *ctx, unsigned step); /* from the next restart on */
+    int (*store_fault)(void *ctx);
+    void *fault_ctx;
 };
 
 /* originals 2h (a maximum), history 4h as a minimum ("selection"), pan never. */
@@ -37,6 +41,8 @@ void world_open_sized(struct world *w, size_t map_size); /* likewise, for benchm
 void world_close(struct world *w);
 /* Store, keyring and purge closed and opened again: a restart. */
 void world_restart(struct world *w);
+/* The store's folder of before (FOLDER-old) takes the place of the store; a restart. */
+void world_put_back(struct world *w);
 void world_purge_open(struct world *w); /* after purge_free, without a restart */
 /* Another policy is in force from now on: terms as in "2h" or "never", originals and history. */
 void world_policy(struct world *w, const char *originals, const char *history);

@@ -208,8 +208,15 @@ struct identifier_case {
 static int run_identifier(struct store_txn *txn, void *ctx)
 {
     struct identifier_case *c = ctx;
-    store_put_identifier(txn, c->hash, c->subject);
+    store_put_identifier_of(txn, c->hash, c->subject, 0x1fe);
     return store_txn_error(txn);
+}
+
+static int check_key(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint64_t subject, uint8_t key)
+{
+    (void)hash;
+    *(bool *)ctx = subject == 7 && key == 0xfe;
+    return 0;
 }
 
 static void test_identifiers(void **state)
@@ -227,6 +234,10 @@ static void test_identifiers(void **state)
     struct store_read *read = begin(f);
     assert_int_equal(store_get_identifier(read, c.hash, &subject), 0);
     assert_int_equal(subject, 7);
+    bool right = false;
+    assert_int_equal(
+        store_each_identifier_of(read, (uint8_t[STORE_HASH_BYTES]){0}, check_key, &right), 0);
+    assert_true(right);
     c.hash[0] ^= 1;
     assert_int_equal(store_get_identifier(read, c.hash, &subject), SLUIS_ENOENT);
     store_read_end(read);
@@ -582,6 +593,32 @@ static void test_rows(void **state)
     arena_free(&arena);
 }
 
+static int run_prefix(struct store_txn *txn, void *ctx)
+{
+    store_delete_rows(txn, STORE_TABLE_SUBJECT, *(struct span *)ctx);
+    return store_txn_error(txn);
+}
+
+static void test_prefix(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const keys[] = {"Ia", "Iab", "Iabc", "Iac", "J"};
+    struct span prefix = SPAN("Iab");
+    unsigned n = 0;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct row_case c = {STORE_TABLE_SUBJECT, span_str(keys[i]), SPAN("x")};
+        assert_int_equal(test_run(f->store, run_row, &c), 0);
+    }
+    assert_int_equal(test_run(f->store, run_prefix, &prefix), 0);
+    assert_int_equal(test_run(f->store, run_prefix, &prefix), 0); /* none is left */
+    struct store_read *read = begin(f);
+    assert_int_equal(store_each_row(read, STORE_TABLE_SUBJECT, SPAN_EMPTY, count_rows, &n), 0);
+    store_read_end(read);
+    assert_int_equal(n, 3);
+    prefix = SPAN_EMPTY; /* everything: not by accident */
+    assert_int_equal(test_run(f->store, run_prefix, &prefix), SLUIS_EINVAL);
+}
+
 static void test_names(void **state)
 {
     struct fixture *f = *state;
@@ -855,10 +892,10 @@ int main(void)
         TEST(test_journal_order), TEST(test_journal_extremes),
         TEST(test_leaves),        TEST(test_leaf_limit),
         TEST(test_delivery),      TEST(test_rows),
-        TEST(test_names),         TEST(test_serials),
-        TEST(test_sweeps),        TEST(test_sweep_dedupe),
-        TEST(test_opening),       TEST(test_unfinished),
-        TEST(test_canary),
+        TEST(test_prefix),        TEST(test_names),
+        TEST(test_serials),       TEST(test_sweeps),
+        TEST(test_sweep_dedupe),  TEST(test_opening),
+        TEST(test_unfinished),    TEST(test_canary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

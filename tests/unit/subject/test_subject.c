@@ -39,9 +39,7 @@ static int teardown(void **state)
 
 static int put(struct store_txn *txn, void *ctx)
 {
-    const struct subject *subject = ctx;
-    for (unsigned i = 0; i < subject->new_hashes; i++)
-        store_put_identifier(txn, subject->hashes[i], subject->serial);
+    subject_put(txn, ctx);
     return store_txn_error(txn);
 }
 
@@ -193,7 +191,7 @@ static void number_is_not_stored(void **state)
     uint8_t plain[32], hash[STORE_HASH_BYTES];
     resolve(f, "31612345678", "", &a);
     subject_hash(f->keyring, SPAN("31612345678"), hash);
-    assert_memory_equal(hash, a.hashes[0], STORE_HASH_BYTES);
+    assert_memory_equal(hash, a.rows[0].hash, STORE_HASH_BYTES);
     /* not a plain hash that could be tried without the key */
     crypto_generichash(plain, STORE_HASH_BYTES, (const uint8_t *)"31612345678", 11, NULL, 0);
     assert_memory_not_equal(plain, hash, STORE_HASH_BYTES);
