@@ -152,6 +152,10 @@ struct mask_reader {
     bool keeps_tool_data;     /* this route set it: pass; else dropped */
     /* Of the message at hand, for MASK_TOKEN; NULL: its original is not kept, so it redacts. */
     const struct mask_token_keys *token;
+    /* What the profile's conditions look at: channel, direction, time, consent (what was found, and
+     * whether there are media, is taken from the judgement). NULL: not known, the strictest holds. */
+    const struct retention_facts *facts;
+    bool observing;           /* policy_observe: everything is kept but `secret` */
     bool unjudged;            /* content replaced by MASK_UNJUDGED_TEXT, structure kept */
     bool expired;             /* marked: rendered from part M after part O was gone */
     bool after_gap;           /* an earlier item of the conversation was parked */
@@ -173,6 +177,11 @@ SLUIS_MUST_CHECK int mask_render(const struct json_doc *doc, uint32_t root, enum
 SLUIS_MUST_CHECK int mask_text(struct span text, const struct finding *findings, size_t n,
                                const struct policy *policy, const struct profile *profile,
                                struct buffer *out);
+
+/* The same for a message with these facts (its findings are in facts->found); NULL: not known. */
+SLUIS_MUST_CHECK int mask_text_for(struct span text, const struct finding *findings, size_t n,
+                                   const struct policy *policy, const struct profile *profile,
+                                   const struct retention_facts *facts, struct buffer *out);
 
 /* What stands in part O and part M before sealing: findings and unit JSON in one. */
 void mask_pack(const struct judged *judged, struct span json, struct buffer *out);

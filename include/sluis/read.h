@@ -24,6 +24,7 @@ struct read_judge {
     const struct policy *policy;
     const struct profile *profile; /* the reader's: of two findings that overlap its stricter rule
                                       holds */
+    const struct retention_facts *facts; /* as mask_reader.facts; NULL: not known */
     struct detect_scratch *scratch;
     bool from_customer;
     int64_t at_ms;

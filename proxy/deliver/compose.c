@@ -73,6 +73,13 @@ static int fetch(struct route *r, struct entry *e, struct form *form)
     return result == 0 ? mask_unpack(packed, &r->arena, &form->judged, &form->json) : result;
 }
 
+static struct retention_facts facts_of(const struct route *r, const struct entry *e)
+{
+    return (struct retention_facts){.out = e->item.kind == STORE_KIND_ECHO,
+                                    .channel = r->channel->name,
+                                    .at_ms = e->item.at_ms};
+}
+
 /* Judged by the policy of now; when that cannot be done the content goes behind the replacement
  * text. */
 static int judge_now(struct route *r, struct entry *e, const struct json_doc *doc,
@@ -81,10 +88,12 @@ static int judge_now(struct route *r, struct entry *e, const struct json_doc *do
     *unjudged = (e->item.flags & STORE_ITEM_UNJUDGED) != 0;
     if (*unjudged || form->current)
         return 0;
+    const struct retention_facts facts = facts_of(r, e);
     const struct read_judge judge = {.doc = doc,
                                      .table = MASK_TABLE_WEBHOOK,
                                      .policy = r->channel->policy,
                                      .profile = r->facts->policy->profile,
+                                     .facts = &facts,
                                      .scratch = r->scratch,
                                      .from_customer = e->item.kind == STORE_KIND_MESSAGE,
                                      .at_ms = e->item.at_ms};
@@ -126,6 +135,7 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
     const struct policy_route *policy = r->facts->policy;
     struct mask_token_keys token;
     bool tokens = !form.expired && token_keys(r, &e->item, &token);
+    const struct retention_facts facts = facts_of(r, e);
     const struct mask_reader reader = {
         .profile = policy->profile,
         .policy = r->channel->policy,
@@ -137,6 +147,8 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
         /* it goes back only to the tool that set it: the one there is */
         .keeps_tool_data = r->channel->route_count == 1,
         .token = tokens ? &token : NULL,
+        .facts = &facts,
+        .observing = policy_observe(r->channel->policy, clock_wall_ms()),
         .unjudged = unjudged,
         .expired = form.expired,
         .after_gap = e->after_gap,

@@ -229,7 +229,9 @@ static int render(struct call *call, const struct json_doc *doc, const char *med
                                        .media = MEDIA_PASS, /* known ids on a channel that passes */
                                        .media_base = media_base,
                                        .hash_key = hash_key,
-                                       .alias_key = call->route ? alias_key : NULL};
+                                       .alias_key = call->route ? alias_key : NULL,
+                                       .observing =
+                                           policy_observe(call->channel->policy, input.at_ms)};
     int r = mask_judge(&input, &call->arena, &judged);
     if (r == 0)
         r = mask_render(doc, 0, MASK_TABLE_REPLY, &judged, &reader, &call->arena, out);

@@ -280,7 +280,8 @@ static int seal_parts(struct send *s, int64_t now)
     const struct retention_facts facts = {.found = call->judged.found,
                                           .media = call->judged.has_media,
                                           .out = true,
-                                          .channel = call->channel->name};
+                                          .channel = call->channel->name,
+                                          .at_ms = now};
     struct retention_rule rule_o = policy_retention(policy, RETENTION_ORIGINAL, &facts);
     struct retention_rule rule_m = policy_retention(policy, RETENTION_HISTORY, &facts);
     struct retention_place o, m;

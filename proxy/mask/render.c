@@ -72,7 +72,10 @@ static struct mask_rule rule_of(const struct render *r, unsigned type)
 {
     if (type == RENDER_CUT || type == RENDER_FORGED)
         return (struct mask_rule){.action = MASK_REDACT};
-    struct mask_rule rule = profile_rule(r->reader->profile, type);
+    if (r->reader->observing && type != DETECT_SECRET)
+        return (struct mask_rule){.action = MASK_KEEP};
+    struct mask_rule rule =
+        profile_rule_for(r->reader->profile, r->reader->facts ? &r->facts : NULL, type);
     if (rule.action == MASK_KEEP && type == DETECT_PHONE && r->hides)
         rule.action = MASK_REDACT; /* a number in a text gives the contact away as well */
     return rule;
@@ -473,6 +476,12 @@ int mask_render(const struct json_doc *doc, uint32_t root, enum mask_table table
     if (judged && !reader->unjudged) {
         r.findings = judged->findings;
         r.count = judged->count;
+    }
+    if (reader->facts)
+        r.facts = *reader->facts;
+    if (judged) {
+        r.facts.found = judged->found;
+        r.facts.media = judged->has_media;
     }
     if (reader->expired && table == MASK_TABLE_WEBHOOK)
         r.marked = window_text(doc, window_message(doc, root));

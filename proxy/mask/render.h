@@ -22,6 +22,7 @@ struct render {
     uint32_t marked;             /* the string that says [verlopen], or JSON_NONE */
     uint32_t forged;             /* a member of the input that has our mark's name, or JSON_NONE */
     bool hides, withhold, inner; /* withhold: all media, whatever their kind */
+    struct retention_facts facts;
     int error;
 };
 

@@ -126,8 +126,9 @@ void replace_value(struct mask_rule rule, unsigned type, struct span value,
     redact(policy, type, out);
 }
 
-int mask_text(struct span text, const struct finding *findings, size_t n,
-              const struct policy *policy, const struct profile *profile, struct buffer *out)
+int mask_text_for(struct span text, const struct finding *findings, size_t n,
+                  const struct policy *policy, const struct profile *profile,
+                  const struct retention_facts *facts, struct buffer *out)
 {
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
@@ -136,7 +137,7 @@ int mask_text(struct span text, const struct finding *findings, size_t n,
             continue;
         if (f->start < at || f->end < f->start || f->end > text.n)
             return SLUIS_EINVAL;
-        if (profile_rule(profile, f->type).action == MASK_BLOCK) {
+        if (profile_rule_for(profile, facts, f->type).action == MASK_BLOCK) {
             buffer_add(out, SPAN(REPLACE_BLOCKED));
             return out->error;
         }
@@ -148,10 +149,16 @@ int mask_text(struct span text, const struct finding *findings, size_t n,
         if (f->back)
             continue;
         buffer_add(out, span_sub(text, at, f->start));
-        replace_value(profile_rule(profile, f->type), f->type, span_sub(text, f->start, f->end),
-                      policy, NULL, out);
+        replace_value(profile_rule_for(profile, facts, f->type), f->type,
+                      span_sub(text, f->start, f->end), policy, NULL, out);
         at = f->end;
     }
     buffer_add(out, span_from(text, at));
     return out->error;
+}
+
+int mask_text(struct span text, const struct finding *findings, size_t n,
+              const struct policy *policy, const struct profile *profile, struct buffer *out)
+{
+    return mask_text_for(text, findings, n, policy, profile, NULL, out);
 }

@@ -250,8 +250,10 @@ static int find_places(struct shorten *s, const struct store_item *item, struct 
 static int make_move(struct shorten *s, const struct store_item *item, const struct policy *policy,
                      const char *channel, struct move *move, struct buffer *o, struct buffer *m)
 {
-    struct retention_facts facts = {
-        .out = item->kind == STORE_KIND_ECHO || item->kind == STORE_KIND_SENT, .channel = channel};
+    struct retention_facts facts = {.out = item->kind == STORE_KIND_ECHO ||
+                                           item->kind == STORE_KIND_SENT,
+                                    .channel = channel,
+                                    .at_ms = item->at_ms};
     int r = find_places(s, item, move);
     if (r == 0)
         r = open_part(s, &move->o, o);

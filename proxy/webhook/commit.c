@@ -88,7 +88,8 @@ int item_seal(struct item *item, const struct json_doc *doc, const struct judged
     const struct retention_facts facts = {.found = judged->found,
                                           .media = judged->has_media,
                                           .out = item->unit.kind == STORE_KIND_ECHO,
-                                          .channel = item->channel->name};
+                                          .channel = item->channel->name,
+                                          .at_ms = item->row.at_ms};
     struct retention_rule rule_o =
         unjudged ? shortest_kept(policy) : policy_retention(policy, RETENTION_ORIGINAL, &facts);
     struct retention_rule rule_m = policy_retention(policy, RETENTION_HISTORY, &facts);
@@ -117,11 +118,18 @@ int item_seal(struct item *item, const struct json_doc *doc, const struct judged
 
 /* ---- the access log: one intent per route ---- */
 
-static uint64_t masked_for(const struct profile *profile, uint64_t found)
+static uint64_t masked_for(const struct item *item, const struct profile *profile,
+                           const struct judged *judged)
 {
+    const struct retention_facts facts = {.found = judged->found,
+                                          .media = judged->has_media,
+                                          .out = item->unit.kind == STORE_KIND_ECHO,
+                                          .channel = item->channel->name,
+                                          .at_ms = item->row.at_ms};
     uint64_t masked = 0;
     for (unsigned type = 0; type < DETECT_TYPES_MAX; type++)
-        if (found >> type & 1 && profile_rule(profile, type).action != MASK_KEEP)
+        if (judged->found >> type & 1 &&
+            profile_rule_for(profile, &facts, type).action != MASK_KEEP)
             masked |= (uint64_t)1 << type;
     return masked;
 }
@@ -155,12 +163,14 @@ int item_log_intents(struct item *item, const struct judged *judged, bool unjudg
         .outcome = unjudged ? "unjudged" : "accepted",
     };
     int r = keyring_pseudonym(item->owner->keys, item->subject.serial, &event.subject);
+    if (policy_observe(channel->policy, item->row.taken_ms) && !unjudged)
+        event.outcome = "observed"; /* `masked` is what would have been */
     for (size_t i = 0; r == 0 && i < channel->route_count && i < STORE_ROUTES_MAX; i++) {
         const struct config_route *route = &channel->routes[i];
         item->row.routes[item->row.route_count++] = route->id;
         event.route = route->name;
         event.role = profile_name(route->policy->profile);
-        event.masked = masked_for(route->policy->profile, judged->found);
+        event.masked = masked_for(item, route->policy->profile, judged);
         r = item_add_leaf(item, &event);
     }
     if (r == 0 && item->row.route_count == 0) /* accepted for nobody: still on record */

@@ -123,7 +123,8 @@ static bool may_keep(struct item *item, const struct earlier *e)
                                           .media = e->judged.has_media,
                                           .out = e->row.kind == STORE_KIND_SENT ||
                                                  e->row.kind == STORE_KIND_ECHO,
-                                          .channel = item->channel->name};
+                                          .channel = item->channel->name,
+                                          .at_ms = e->row.at_ms};
     struct retention_rule rule =
         policy_retention(item->channel->policy, RETENTION_ORIGINAL, &facts);
     struct retention_place place;

@@ -29,6 +29,8 @@ static const char room_policy[] =
     "  alias:   {default: redact, contact: alias}\n"
     "  hidden:  {default: redact, phone: keep, contact: alias}\n"
     "  token:   {default: token}\n"
+    "  rules:   {default: redact, phone: keep, rules: [{when: {channel: nacht}, default: redact}, "
+    "{when: {found: email, direction: out}, iban: keep}]}\n"
     "originals: [{keep: 24h, ground: AVG 6.1.e}]\n"
     "history: [{keep: 1y, ground: AVG 6.1.e}]\n"
     "routes: {webcare: {profile: strict}, audio: {profile: strict}}\n"

@@ -447,6 +447,45 @@ static void test_closed(void **state)
     room_close(&r);
 }
 
+/* Conditions of a profile: what the caller knows and what was found; the strictest when nothing is
+ * known. */
+static void test_conditions(void **state)
+{
+    (void)state;
+    struct room r;
+    struct retention_facts facts = {.channel = "dag"};
+    room_open(&r);
+    struct mask_reader reader = room_reader(&r, "rules");
+    room_message(&r, BODY("rek " IBAN " of jan@voorbeeld.example, bel +31 6 12345678"), "Jan");
+    room_judge(&r);
+    reader.facts = &facts;
+    assert_has(room_render(&r, &reader), "rek [IBAN] of [EMAIL], bel +31 6 12345678\"");
+    facts.out = true; /* the mail address comes from the judgement, not from here */
+    assert_has(room_render(&r, &reader), "rek " IBAN " of [EMAIL], bel +31 6 12345678\"");
+    facts.channel = "nacht";
+    assert_has(room_render(&r, &reader), "rek [IBAN] of [EMAIL], bel [PHONE]\"");
+    reader.facts = NULL;
+    assert_has(room_render(&r, &reader), "rek [IBAN] of [EMAIL], bel [PHONE]\"");
+    room_close(&r);
+}
+
+/* An observing policy changes nothing but secrets. */
+static void test_observing(void **state)
+{
+    (void)state;
+    struct room r;
+    room_open(&r);
+    struct mask_reader reader = room_reader(&r, "strict");
+    room_message(&r, BODY("rek " IBAN ", mijn wachtwoord is Zomer2026!"), "Jan");
+    room_judge(&r);
+    assert_has(room_render(&r, &reader), "rek [IBAN], mijn wachtwoord is [SECRET]\"");
+    reader.observing = true;
+    assert_has(room_render(&r, &reader), "rek " IBAN ", mijn wachtwoord is [SECRET]\"");
+    reader.profile = policy_profile(r.policy, "open");
+    assert_has(room_render(&r, &reader), "rek " IBAN ", mijn wachtwoord is Zomer2026!\"");
+    room_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,7 +495,8 @@ int main(void)
         cmocka_unit_test(test_tool_data),    cmocka_unit_test(test_send_and_reply),
         cmocka_unit_test(test_marks),        cmocka_unit_test(test_route_media),
         cmocka_unit_test(test_card),         cmocka_unit_test(test_window),
-        cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_closed),       cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_observing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
