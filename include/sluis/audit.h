@@ -53,6 +53,11 @@ enum audit_action {
     AUDIT_KEYS,     /* the root key was replaced; the gateway was unsealed */
     AUDIT_BACKUP,   /* a backup begun, made, verified, or confirmed destroyed */
     AUDIT_CONSENT,  /* a ground, an opting out or a reference of a contact was changed */
+    AUDIT_HISTORY,  /* conversations or messages were shown, a tag or a note was put */
+    AUDIT_REVEAL,   /* values behind masks were shown to a person */
+    AUDIT_SEARCH,   /* a search looked through messages; one leaf more per message it showed */
+    AUDIT_EXPORT,   /* a conversation was exported */
+    AUDIT_INCIDENT, /* an incident pack was made */
     AUDIT_ACTION_COUNT
 };
 const char *audit_action_word(enum audit_action action);
@@ -68,6 +73,7 @@ struct audit_event {
     const char *route;       /* configured name or NULL */
     const char *activity;    /* processing_activity, from policy */
     const char *purpose;     /* or NULL */
+    const char *reference;   /* case or ticket that the purpose belongs to, or NULL */
     uint64_t object;         /* message serial, 0 none */
     uint64_t object_last;    /* batches: last serial */
     uint64_t count;          /* batches; 0 omitted */

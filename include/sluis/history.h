@@ -66,7 +66,7 @@
 #define HISTORY_BODY_MAX 8192 /* bytes of a call's body */
 #define HISTORY_ANSWER_MAX (8u * 1024 * 1024)
 #define HISTORY_GRANT_MS (5 * 60 * 1000) /* a reveal may be shown again this long */
-#define HISTORY_CONVERSATION_MAX 64      /* bytes of a conversation's id, NUL included */
+#define HISTORY_CONVERSATION_MAX 96      /* bytes of a conversation's id, NUL included */
 
 enum history_operation {
     HISTORY_CONVERSATIONS,
@@ -113,6 +113,7 @@ struct history_request {
     /* the answer */
     unsigned status;          /* HTTP */
     const char *content_type; /* a constant; errors: application/problem+json */
+    bool no_store;            /* the answer must not be kept by anybody (Cache-Control: no-store) */
     struct buffer answer;
 };
 void history_request_init(struct history_request *request);

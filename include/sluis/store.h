@@ -219,7 +219,7 @@ void store_put_pending(struct store_txn *txn, const struct store_pending *pendin
 void store_delete_pending(struct store_txn *txn, uint16_t route, uint64_t serial);
 /* Small tables by key, for rooms above (principals, settings, quarantine). Values up to
  * STORE_VALUE_MAX, keys up to 64 bytes; the caller seals. An empty value deletes. */
-enum store_table { STORE_TABLE_PRINCIPAL = 1, STORE_TABLE_MEDIA, STORE_TABLE_SETTING, STORE_TABLE_QUARANTINE, STORE_TABLE_SUBJECT, STORE_TABLE_COUNT };
+enum store_table { STORE_TABLE_PRINCIPAL = 1, STORE_TABLE_MEDIA, STORE_TABLE_SETTING, STORE_TABLE_QUARANTINE, STORE_TABLE_SUBJECT, STORE_TABLE_HISTORY, STORE_TABLE_STATS, STORE_TABLE_COUNT };
 void store_put_row(struct store_txn *txn, enum store_table table, struct span key, struct span value);
 /* Every row whose key begins with `prefix` (not empty), at most STORE_DELETE_ROWS: more fail the job
  * with SLUIS_ELIMIT. */

@@ -40,6 +40,11 @@ static const char *const action_words[AUDIT_ACTION_COUNT] = {
     [AUDIT_KEYS] = "keys",
     [AUDIT_BACKUP] = "backup",
     [AUDIT_CONSENT] = "consent",
+    [AUDIT_HISTORY] = "history",
+    [AUDIT_REVEAL] = "reveal",
+    [AUDIT_SEARCH] = "search",
+    [AUDIT_EXPORT] = "export",
+    [AUDIT_INCIDENT] = "incident",
 };
 
 /* In the order of enum detect_type, which this room may not see; its test holds them together. */
@@ -283,6 +288,7 @@ int audit_leaf(const struct audit_event *event, struct buffer *out, uint8_t hash
     put_policy_hash(&w, event->policy_hash);
     put_text(&w, "processing_activity", event->activity);
     put_text(&w, "purpose", event->purpose);
+    put_text(&w, "reference", event->reference);
     put_text(&w, "responsible", event->responsible);
     put_text(&w, "role", event->role);
     put_text(&w, "route", event->route);

@@ -22,6 +22,8 @@ static const char *const db_names[DB_COUNT] = {
     [DB_ROWS + STORE_TABLE_SETTING - 1] = "row-setting",
     [DB_ROWS + STORE_TABLE_QUARANTINE - 1] = "row-quarantine",
     [DB_ROWS + STORE_TABLE_SUBJECT - 1] = "row-subject",
+    [DB_ROWS + STORE_TABLE_HISTORY - 1] = "row-history",
+    [DB_ROWS + STORE_TABLE_STATS - 1] = "row-stats",
 };
 
 const char *layout_db_name(unsigned db)

@@ -1,0 +1,138 @@
+/* Whose conversation is meant, and where in the journal a time is. */
+#include "room.h"
+
+#include "sluis/subject.h"
+
+#include <sodium.h>
+
+#define IDENTIFIER_MAX 128
+#define PROBES_MAX 130 /* doubling to the end of 64 bits, and halving back */
+
+bool subject_refused(struct work *w, uint64_t subject)
+{
+    const struct history_deps *deps = &w->h->deps;
+    return deps->refused && deps->refused(deps->ctx, subject);
+}
+
+/* "+31 6 1234 5678", "0031612345678" and "0612345678" are 31612345678; what is no number stays. */
+static struct span normalise(struct span given, char out[IDENTIFIER_MAX + 4])
+{
+    size_t n = 2;
+    bool plus = given.n && given.p[0] == '+';
+    if (given.n == 0 || given.n > IDENTIFIER_MAX)
+        return SPAN_EMPTY;
+    for (size_t i = 0; i < given.n; i++) {
+        if (given.p[i] >= '0' && given.p[i] <= '9')
+            out[n++] = given.p[i];
+        else if (!memchr("+ -().", given.p[i], 6) || (given.p[i] == '+' && i > 0))
+            return given; /* a BSUID */
+    }
+    struct span digits = span_of(out + 2, n - 2);
+    if (!plus && span_starts(digits, SPAN("00")))
+        return span_from(digits, 2);
+    if (!plus && span_starts(digits, SPAN("0"))) { /* national: Dutch */
+        out[1] = '3';
+        out[2] = '1';
+        return span_of(out + 1, n - 1);
+    }
+    return digits;
+}
+
+static int by_contact(struct work *w, uint64_t *subject)
+{
+    char text[IDENTIFIER_MAX + 4];
+    uint8_t hash[STORE_HASH_BYTES];
+    struct store_read *read;
+    struct span known = normalise(w->query.contact, text);
+    if (!known.n)
+        return SLUIS_ENOENT;
+    subject_hash(w->h->deps.keyring, known, hash);
+    sodium_memzero(text, sizeof(text));
+    int r = store_read_begin(w->h->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = store_get_identifier(read, hash, subject);
+    store_read_end(read);
+    return r;
+}
+
+int find_subject(struct work *w, uint64_t *subject)
+{
+    uint16_t channel = w->channel->id;
+    int r = SLUIS_ENOENT;
+    if (w->query.conversation.n) {
+        r = conversation_read(w->h, w->query.conversation, &channel, subject);
+        if (r != 0)
+            return refuse(w, 400, "conversation", "this is not the id of a conversation");
+    } else if (w->query.contact.n) {
+        r = by_contact(w, subject);
+    }
+    if (r == SLUIS_ENOENT || (r == 0 && channel != w->channel->id))
+        return refuse(w, 404, "not_found", "no such conversation on this channel");
+    if (r == 0 && subject_refused(w, *subject))
+        return refuse(w, 403, "restricted", "the processing of this person's data is restricted");
+    return r;
+}
+
+/* ---- the journal by time ---- */
+
+struct probe {
+    bool found;
+    uint64_t order;
+    int64_t taken_ms;
+};
+
+static int take_first(void *ctx, const struct store_item *item)
+{
+    struct probe *p = ctx;
+    *p = (struct probe){true, item->order, item->taken_ms};
+    return 1;
+}
+
+static int probe(struct store_read *read, uint64_t from, struct probe *out)
+{
+    *out = (struct probe){.found = false};
+    int r = store_each_item(read, from, take_first, out);
+    return r < 0 ? r : 0;
+}
+
+/* The first order from which on there is nothing, or nothing taken before `ms`. */
+static int boundary(struct work *w, int64_t ms, bool by_time, uint64_t *order)
+{
+    struct store_read *read;
+    struct probe p;
+    uint64_t low = 1, high = 1;
+    int r = store_read_begin(w->h->deps.store, &read);
+    if (r != 0)
+        return r;
+    for (unsigned i = 0; r == 0 && i < PROBES_MAX; i++) {
+        r = probe(read, high, &p);
+        if (r != 0 || !p.found || (by_time && p.taken_ms >= ms) || high > UINT64_MAX / 2)
+            break;
+        low = p.order + 1;
+        high = low > high * 2 ? low : high * 2;
+    }
+    while (r == 0 && low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        r = probe(read, middle, &p);
+        if (r == 0 && p.found && p.order < high && !(by_time && p.taken_ms >= ms))
+            low = p.order + 1;
+        else
+            high = middle;
+    }
+    store_read_end(read);
+    *order = low;
+    return r;
+}
+
+int find_order(struct work *w, int64_t ms, uint64_t *order)
+{
+    return boundary(w, ms - ORDER_SLACK_MS, true, order);
+}
+
+int find_newest(struct work *w, uint64_t *order)
+{
+    int r = boundary(w, 0, false, order);
+    *order -= 1;
+    return r;
+}
