@@ -1,7 +1,7 @@
 /*
- * The admin face: health, metrics and what `sluis` commands ask of the running gateway. Two doors with
- * one table of endpoints: the admin listener (TLS; health and metrics only, until persons can log
- * in) and the control socket (Unix, mode 0600: who may open it is the operator).
+ * The admin face: health, metrics and what `sluis` commands ask of the running gateway. Two doors
+ * with one table of endpoints: the admin listener (TLS; health and metrics only, until persons can
+ * log in) and the control socket (Unix, mode 0600: who may open it is the operator).
  *
  * Runs on a loop of its own, because its handlers may wait for the store.
  */
@@ -12,6 +12,7 @@
 #include "sluis/audit.h"
 #include "sluis/config.h"
 #include "sluis/deliver.h"
+#include "sluis/history.h"
 #include "sluis/keyring.h"
 #include "sluis/net/server.h"
 #include "sluis/purge.h"
@@ -26,12 +27,13 @@ struct admin_deps {
     struct access *access;
     struct deliver *deliver;
     struct purge *purge;
+    struct history *history; /* NULL: none */
     struct resolver *resolver;
     struct loop *loop;
     /* New configuration in force, or a diagnosis. May block. */
     int (*reload)(void *ctx, struct diag *diag);
-    /* Asks Meta where each channel's callback points. 0: `done` follows on `loop` with a JSON array of
-     * findings, or an error; else it does not. */
+    /* Asks Meta where each channel's callback points. 0: `done` follows on `loop` with a JSON array
+     * of findings, or an error; else it does not. */
     int (*check_meta)(void *ctx, void (*done)(void *done_ctx, int error, struct span json),
                       void *done_ctx);
     void *ctx;

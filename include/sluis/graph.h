@@ -1,6 +1,7 @@
 /*
- * The tools face: the Graph API as webcare tools know it, with Sluis tokens, an allow-list of endpoints and
- * parameters, inspection of what is sent, set-up calls answered here, and replies rebuilt.
+ * The tools face: the Graph API as webcare tools know it, with Sluis tokens, an allow-list of
+ * endpoints and parameters, inspection of what is sent, set-up calls answered here, and replies
+ * rebuilt.
  */
 #ifndef SLUIS_GRAPH_H
 #define SLUIS_GRAPH_H
@@ -15,6 +16,7 @@
 #include "sluis/upstream.h"
 
 struct graph;
+struct history;
 
 struct graph_sent {
     uint16_t channel;
@@ -37,6 +39,7 @@ struct graph_deps {
      * copy. May be NULL. */
     void (*on_sent)(void *ctx, const struct graph_sent *sent);
     void *on_sent_ctx;
+    struct history *history; /* NULL: no history for tools */
 };
 SLUIS_MUST_CHECK int graph_new(const struct graph_deps *deps, struct graph **out);
 void graph_free(struct graph *graph);

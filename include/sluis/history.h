@@ -11,7 +11,8 @@
  *
  * Glossary
  *   reader        who asks: a tool (its own route's profile), a person (the role's profile), or the
- *                 operator at the control socket (the storage profile: every finding redacted)
+ *                 operator at the control socket (the storage profile: every finding redacted).
+ * Tools and persons need the right of the operation on the channel, by a role (access_decide)
  *   conversation  all messages of one data subject on one channel; its id is opaque, the same for
  *                 every reader, and holds no phone number
  *   message id    our own commit serial, a number; never an id of Meta's
@@ -81,8 +82,6 @@ enum history_operation {
 };
 const char *history_operation_word(enum history_operation operation); /* "messages" */
 
-enum history_who { HISTORY_TOOL, HISTORY_PERSON, HISTORY_OPERATOR };
-
 struct history;
 struct history_deps {
     struct store *store;
@@ -102,11 +101,8 @@ void history_free(struct history *history);
 struct history_request {
     struct mail mail; /* the room's while it works; the face's from `done` on */
     enum history_operation operation;
-    enum history_who who;
-    struct principal principal; /* HISTORY_OPERATOR: zero */
-    char role[64];              /* HISTORY_PERSON; HISTORY_OPERATOR: may name one to see as it */
-    char claimed[AUDIT_CLAIMED_MAX + 1]; /* X-Sluis-Actor, or "" */
-    bool break_glass_possible;           /* the face knows the person (admin listener) */
+    struct principal principal;          /* PRINCIPAL_NOBODY: refused */
+    char claimed[AUDIT_CLAIMED_MAX + 1]; /* X-Sluis-Actor of a tool, or "" */
     struct buffer body;
     void (*done)(struct history_request *request); /* hands over by mail, returns at once */
     void *ctx;

@@ -83,6 +83,8 @@ void admin_subject_hold(struct admin_request *r);
 void admin_subject_release(struct admin_request *r);
 void admin_purge_report(struct admin_request *r);
 void admin_clock_accept(struct admin_request *r);
+/* history.c */
+void admin_history(struct admin_request *r);
 
 /* backup.c */
 void admin_backup_state(struct admin_request *r);

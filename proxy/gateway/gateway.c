@@ -152,6 +152,14 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .on_revoked_ctx = gw};
     if (r == 0)
         r = webhook_new(&webhook, &gw->webhook);
+    const struct history_deps history = {.store = gw->store,
+                                         .keyring = gw->keyring,
+                                         .config = gw->cell,
+                                         .access = gw->access,
+                                         .refused = refused,
+                                         .ctx = gw};
+    if (r == 0)
+        r = history_new(&history, &gw->history);
     const struct graph_deps graph = {.store = gw->store,
                                      .keyring = gw->keyring,
                                      .config = gw->cell,
@@ -162,7 +170,8 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .loop_count = gw->loop_count,
                                      .refusals = &gw->refusals,
                                      .on_sent = on_sent,
-                                     .on_sent_ctx = gw->webhook};
+                                     .on_sent_ctx = gw->webhook,
+                                     .history = gw->history};
     if (r == 0)
         r = graph_new(&graph, &gw->graph);
     const struct admin_deps admin = {.store = gw->store,
@@ -172,6 +181,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .access = gw->access,
                                      .deliver = gw->deliver,
                                      .purge = gw->purge,
+                                     .history = gw->history,
                                      .resolver = gw->resolver,
                                      .loop = gw->admin_loop,
                                      .reload = gateway_reload,
@@ -295,6 +305,7 @@ static void end(struct gateway *gw)
 {
     purge_stop(gw->purge); /* it may wait for the loops */
     admin_stop(gw->admin);
+    history_stop(gw->history); /* what it was asked is answered by mail to the loops */
     join_loops(gw);
     settle_mail(gw);
     listen_close(gw);
@@ -303,6 +314,7 @@ static void end(struct gateway *gw)
     if (gw->store)
         store_close(gw->store); /* finishes jobs: their completions go to mailboxes */
     admin_free(gw->admin);
+    history_free(gw->history);
     purge_free(gw->purge);
     graph_free(gw->graph);
     webhook_free(gw->webhook);

@@ -9,6 +9,7 @@
 #include "sluis/deliver.h"
 #include "sluis/gateway.h"
 #include "sluis/graph.h"
+#include "sluis/history.h"
 #include "sluis/keyring.h"
 #include "sluis/net/resolver.h"
 #include "sluis/net/server.h"
@@ -48,6 +49,7 @@ struct gateway {
     struct graph *graph;
     struct admin *admin;
     struct purge *purge;
+    struct history *history;
     struct upstream *checker; /* on admin's loop: asks Meta where callbacks point */
     struct loop_timer *check_timer;
     struct tls_context *tls[CONFIG_LISTENERS];
@@ -73,7 +75,8 @@ int block_seal_get(void *ctx, uint8_t table, uint64_t row, struct span sealed, s
 int sealed_wait(struct gateway *gw, const struct config *config, struct diag *diag);
 
 /* in_force.c */
-/* One leaf for program and configuration, one for the policy of each channel. Waits for the store. */
+/* One leaf for program and configuration, one for the policy of each channel. Waits for the store.
+ */
 SLUIS_MUST_CHECK int record_in_force(struct gateway *gw, const struct config *config,
                                      enum audit_action action, const char *outcome);
 /* Hex of the program's build id; empty when it was linked without. */

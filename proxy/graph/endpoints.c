@@ -4,6 +4,8 @@
  */
 #include "internal.h"
 
+#include "sluis/history.h"
+
 static const char *const none[] = {NULL};
 static const char *const fields[] = {"fields", NULL};
 static const char *const paged[] = {"fields", "limit", "after", "before", NULL};
@@ -95,6 +97,12 @@ static const struct endpoint endpoints[] = {
     {HTTP_POST, OBJECT_PHONE, "register", none, GRAPH_JSON_MAX, false, handle_setup, NULL},
     {HTTP_POST, OBJECT_PHONE, "deregister", none, GRAPH_JSON_MAX, false, handle_setup, NULL},
     {HTTP_POST, OBJECT_PHONE, "", none, GRAPH_JSON_MAX, false, handle_phone_post, NULL},
+    /* /sluis/v1/history/...: not Graph's, masked as the tool's own route is */
+    {HTTP_POST, OBJECT_HISTORY, "conversations", none, HISTORY_BODY_MAX, false, handle_history,
+     NULL},
+    {HTTP_POST, OBJECT_HISTORY, "messages", none, HISTORY_BODY_MAX, false, handle_history, NULL},
+    {HTTP_POST, OBJECT_HISTORY, "tag", none, HISTORY_BODY_MAX, false, handle_history, NULL},
+    {HTTP_POST, OBJECT_HISTORY, "note", none, HISTORY_BODY_MAX, false, handle_history, NULL},
 };
 
 _Static_assert(sizeof(endpoints) / sizeof(endpoints[0]) == PERMISSION_TOOL_COUNT,
@@ -136,10 +144,30 @@ static enum object find_object(const struct config *config, const struct princip
     return *channel ? OBJECT_MEDIA : OBJECT_NONE;
 }
 
+static const struct endpoint *find_row(enum object object, struct span edge,
+                                       enum http_method method, enum graph_error *error)
+{
+    *error = E_ENDPOINT;
+    if (method == HTTP_HEAD)
+        method = HTTP_GET;
+    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
+        const struct endpoint *e = &endpoints[i];
+        if (e->object != object || !span_is(edge, e->edge))
+            continue;
+        if (e->method == method)
+            return e;
+        *error = E_METHOD;
+    }
+    return NULL;
+}
+
 const struct endpoint *endpoint_find(const struct config *config, const struct principal *principal,
                                      enum http_method method, const struct http_path *path,
                                      struct call *call, enum graph_error *error)
 {
+    if (path->count == 4 && span_is(path->segments[0], "sluis") &&
+        span_is(path->segments[1], "v1") && span_is(path->segments[2], "history"))
+        return find_row(OBJECT_HISTORY, path->segments[3], method, error);
     unsigned at = 0;
     struct span version = SPAN(GRAPH_VERSION_DEFAULT), edge = SPAN_EMPTY;
     if (path->count && is_version(path->segments[0]))
@@ -164,17 +192,7 @@ const struct endpoint *endpoint_find(const struct config *config, const struct p
     memcpy(call->id, id.p, id.n);
     memcpy(call->version, version.p, version.n);
     *error = E_ENDPOINT;
-    if (method == HTTP_HEAD)
-        method = HTTP_GET;
-    for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
-        const struct endpoint *e = &endpoints[i];
-        if (e->object != object || !span_is(edge, e->edge))
-            continue;
-        if (e->method == method)
-            return e;
-        *error = E_METHOD;
-    }
-    return NULL;
+    return find_row(object, edge, method, error);
 }
 
 static bool is_listed(const char *const *list, struct span name)

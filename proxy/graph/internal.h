@@ -116,7 +116,7 @@ static inline void graph_count(struct graph *g, enum graph_counter c)
 }
 
 /* What an object in a path is. */
-enum object { OBJECT_NONE, OBJECT_PHONE, OBJECT_WABA, OBJECT_MEDIA };
+enum object { OBJECT_NONE, OBJECT_PHONE, OBJECT_WABA, OBJECT_MEDIA, OBJECT_HISTORY };
 
 struct call;
 struct endpoint {
@@ -220,6 +220,7 @@ void handle_media_upload(struct call *call);
 void handle_setup(struct call *call);
 void handle_subscribed_get(struct call *call);
 void handle_phone_post(struct call *call);
+void handle_history(struct call *call);
 /* Endpoints without a channel: /oauth/..., /debug_token, our own media bytes. True when answered.
  */
 bool setup_special(struct call *call, struct exchange *ex, const struct http_path *path);

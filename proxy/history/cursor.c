@@ -11,7 +11,7 @@
 #define PLAIN_MAX 128
 #define SEALED_MAX (NONCE + PLAIN_MAX + TAG)
 
-void token_write(struct history *h, const uint8_t bound[32], struct span plain, struct buffer *out)
+void sealed_write(struct history *h, const uint8_t bound[32], struct span plain, struct buffer *out)
 {
     uint8_t sealed[SEALED_MAX];
     char text[BASE64URL_LEN(SEALED_MAX) + 1];
@@ -27,8 +27,8 @@ void token_write(struct history *h, const uint8_t bound[32], struct span plain, 
     buffer_add_str(out, text);
 }
 
-int token_read(struct history *h, const uint8_t bound[32], struct span text, uint8_t *out,
-               size_t size)
+int sealed_read(struct history *h, const uint8_t bound[32], struct span text, uint8_t *out,
+                size_t size)
 {
     uint8_t sealed[SEALED_MAX];
     long n = base64url_decode(text, sealed, sizeof(sealed));
@@ -54,7 +54,7 @@ void cursor_write(struct work *w, const struct place *place, struct buffer *out)
     be64_put(plain + 8, place->b);
     be64_put(plain + 16, place->c);
     buffer_add(out, SPAN("\"cursor\":\""));
-    token_write(w->h, bound, span_of(plain, sizeof(plain)), out);
+    sealed_write(w->h, bound, span_of(plain, sizeof(plain)), out);
     buffer_add_char(out, '"');
 }
 
@@ -65,8 +65,8 @@ int cursor_read(struct work *w, struct place *out)
     if (!w->query.cursor.n)
         return 0;
     query_hash(w, bound);
-    if (token_read(w->h, bound, w->query.cursor, plain, sizeof(plain)) != 0)
-        return refuse(w, 400, "cursor", "this cursor is not of this query and this reader");
+    if (sealed_read(w->h, bound, w->query.cursor, plain, sizeof(plain)) != 0)
+        return history_refuse(w, 400, "cursor", "this cursor is not of this query and this reader");
     *out = (struct place){be64_get(plain), be64_get(plain + 8), be64_get(plain + 16)};
     return 0;
 }

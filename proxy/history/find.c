@@ -63,14 +63,15 @@ int find_subject(struct work *w, uint64_t *subject)
     if (w->query.conversation.n) {
         r = conversation_read(w->h, w->query.conversation, &channel, subject);
         if (r != 0)
-            return refuse(w, 400, "conversation", "this is not the id of a conversation");
+            return history_refuse(w, 400, "conversation", "this is not the id of a conversation");
     } else if (w->query.contact.n) {
         r = by_contact(w, subject);
     }
     if (r == SLUIS_ENOENT || (r == 0 && channel != w->channel->id))
-        return refuse(w, 404, "not_found", "no such conversation on this channel");
+        return history_refuse(w, 404, "not_found", "no such conversation on this channel");
     if (r == 0 && subject_refused(w, *subject))
-        return refuse(w, 403, "restricted", "the processing of this person's data is restricted");
+        return history_refuse(w, 403, "restricted",
+                              "the processing of this person's data is restricted");
     return r;
 }
 

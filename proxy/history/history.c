@@ -61,7 +61,7 @@ static void problem(struct history_request *q, unsigned status, const char *code
     q->content_type = "application/problem+json";
 }
 
-int refuse(struct work *w, unsigned status, const char *code, const char *detail)
+int history_refuse(struct work *w, unsigned status, const char *code, const char *detail)
 {
     problem(w->q, status, code, detail);
     return SLUIS_EDENIED;
@@ -199,7 +199,7 @@ static void run_on(struct worker *worker, struct history_request *q)
     pthread_mutex_lock(&worker->busy);
     int r = run(&w);
     if (r == 0 && q->answer.error)
-        r = refuse(&w, 500, "too_large", "the answer does not fit");
+        r = history_refuse(&w, 500, "too_large", "the answer does not fit");
     if (r == SLUIS_EDENIED && q->status >= 400)
         record_refusal(&w);
     else if (r != 0) /* nothing of it leaves */

@@ -219,7 +219,7 @@ static int place_conversation(struct work *w, struct target *t)
     int64_t now = clock_wall_ms();
     int r = retention_place(w->h->deps.store, &rule, RETENTION_HISTORY, now, now, &place);
     if (r == 0 && place.never)
-        return refuse(w, 409, "not_kept", "policy keeps no history on this channel");
+        return history_refuse(w, 409, "not_kept", "policy keeps no history on this channel");
     t->cls = place.cls;
     t->bucket = place.bucket;
     return r;
@@ -235,13 +235,14 @@ static int find_message(struct work *w, struct target *t)
     r = store_get_item(read, w->query.message, &item);
     store_read_end(read);
     if (r == SLUIS_ENOENT || (r == 0 && item.channel != w->channel->id))
-        return refuse(w, 404, "not_found", "no such message on this channel");
+        return history_refuse(w, 404, "not_found", "no such message on this channel");
     if (r != 0)
         return r;
     if (subject_refused(w, item.subject))
-        return refuse(w, 403, "restricted", "the processing of this person's data is restricted");
+        return history_refuse(w, 403, "restricted",
+                              "the processing of this person's data is restricted");
     if (!item.cls_m && !item.cls_o)
-        return refuse(w, 409, "not_kept", "nothing is kept of this message");
+        return history_refuse(w, 409, "not_kept", "nothing is kept of this message");
     *t = (struct target){item.subject, item.serial, item.cls_m ? item.cls_m : item.cls_o,
                          item.cls_m ? item.bucket_m : item.bucket_o};
     return 0;
@@ -297,8 +298,10 @@ static int seal_row(struct work *w, const struct target *t, struct put *p, struc
     if (r == 0 && p->value.n + sizeof(p->key) > STORE_VALUE_MAX)
         r = SLUIS_ELIMIT;
     if (r == SLUIS_ELIMIT)
-        return refuse(w, 413, "too_large", "this does not fit in a note");
-    return r == SLUIS_EEXPIRED ? refuse(w, 409, "not_kept", "nothing is kept of this message") : r;
+        return history_refuse(w, 413, "too_large", "this does not fit in a note");
+    return r == SLUIS_EEXPIRED
+               ? history_refuse(w, 409, "not_kept", "nothing is kept of this message")
+               : r;
 }
 
 /* The row and its leaf in one commit. */
@@ -351,12 +354,12 @@ int operation_tag(struct work *w)
     struct finding found;
     const struct detect_input input = {.text = w->query.tag, .at_ms = clock_wall_ms()};
     if (detect_run(policy_detector(w->policy), w->worker->scratch, &input, &found, 1) != 0)
-        return refuse(w, 400, "body", "tag: it holds personal data");
+        return history_refuse(w, 400, "body", "tag: it holds personal data");
     int r = find_target(w, &t);
     if (r == 0 && !p.remove)
         r = count(w, &t, &tags, &notes);
     if (r == 0 && tags >= TAGS_MAX)
-        r = refuse(w, 409, "limit", "16 tags are all there can be here");
+        r = history_refuse(w, 409, "limit", "16 tags are all there can be here");
     if (r != 0)
         return r;
     buffer_init(&p.value, STORE_VALUE_MAX);
@@ -407,8 +410,9 @@ static int judge_note(struct work *w, struct buffer *packed)
     }
     buffer_free(&unit);
     if (r == SLUIS_ELIMIT)
-        return refuse(w, 413, "too_large", "this does not fit in a note");
-    return r == SLUIS_EJUDGE ? refuse(w, 422, "unjudged", "the text could not be checked") : r;
+        return history_refuse(w, 413, "too_large", "this does not fit in a note");
+    return r == SLUIS_EJUDGE ? history_refuse(w, 422, "unjudged", "the text could not be checked")
+                             : r;
 }
 
 int operation_note(struct work *w)
@@ -421,7 +425,7 @@ int operation_note(struct work *w)
     if (r == 0)
         r = count(w, &t, &tags, &notes);
     if (r == 0 && notes >= NOTES_MAX)
-        r = refuse(w, 409, "limit", "50 notes are all there can be here");
+        r = history_refuse(w, 409, "limit", "50 notes are all there can be here");
     if (r != 0)
         return r;
     buffer_init(&packed, STORE_VALUE_MAX);

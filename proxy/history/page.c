@@ -72,7 +72,7 @@ int operation_messages(struct work *w)
     if (!serial)
         r = store_get_head(read, w->channel->id, subject, &serial);
     if (r == SLUIS_ENOENT)
-        r = refuse(w, 404, "not_found", "no such conversation on this channel");
+        r = history_refuse(w, 404, "not_found", "no such conversation on this channel");
     if (r == 0) {
         buffer_add(out, SPAN("{\"conversation\":\""));
         conversation_write(w->h, w->channel->id, subject, out);

@@ -24,7 +24,6 @@ static const struct member {
     {"channel", TEXT, offsetof(struct query, channel), ALL, CONFIG_NAME_MAX},
     {"purpose", TEXT, offsetof(struct query, purpose), ALL, AUDIT_NAME_MAX},
     {"reference", TEXT, offsetof(struct query, reference), ALL, AUDIT_NAME_MAX},
-    {"role", TEXT, offsetof(struct query, role), ALL, CONFIG_NAME_MAX},
     {"contact", TEXT, offsetof(struct query, contact), WHO, 128},
     {"external_ref", TEXT, offsetof(struct query, external_ref), WHO, 128},
     {"conversation", TEXT, offsetof(struct query, conversation), ONE, HISTORY_CONVERSATION_MAX},
@@ -103,7 +102,7 @@ static int wrong(struct work *w, const char *member, const char *why)
 {
     char text[160];
     snprintf(text, sizeof(text), "%s: %s", member, why);
-    return refuse(w, 400, "body", text);
+    return history_refuse(w, 400, "body", text);
 }
 
 static int take_words(struct work *w, uint32_t node)
@@ -217,10 +216,10 @@ static int check(struct work *w)
 int query_parse(struct work *w)
 {
     if (w->q->body.error)
-        return refuse(w, 413, "too_large", "the body is too large");
+        return history_refuse(w, 413, "too_large", "the body is too large");
     struct span text = buffer_span(&w->q->body);
     if (json_scan(&w->body, text, &w->arena, NULL) != 0 || !json_is(&w->body, 0, JSON_OBJECT))
-        return refuse(w, 400, "json", "the body is not a JSON object");
+        return history_refuse(w, 400, "json", "the body is not a JSON object");
     for (uint32_t i = json_first(&w->body, 0); i != JSON_NONE; i = json_next(&w->body, i)) {
         struct span name;
         const struct member *m = members;
@@ -230,7 +229,7 @@ int query_parse(struct work *w)
                (!span_is(name, m->name) || !(m->operations & 1u << w->q->operation)))
             m++;
         if (m == members + MEMBERS)
-            return refuse(w, 400, "body", "a member that this call does not know");
+            return history_refuse(w, 400, "body", "a member that this call does not know");
         int r = take(w, m, i);
         if (r != 0)
             return r;
@@ -257,7 +256,7 @@ void query_hash(const struct work *w, uint8_t out[32])
                                q->before_ms,
                                q->statuses,
                                (int64_t)w->q->operation,
-                               (int64_t)w->q->who,
+                               (int64_t)w->q->principal.kind,
                                (int64_t)w->q->principal.id,
                                (int64_t)q->word_count};
     crypto_generichash_state state;

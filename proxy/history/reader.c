@@ -16,7 +16,7 @@ static int take_reason(struct work *w, struct span text, const char *member, cha
     if (n != 0) {
         snprintf(why, sizeof(why), "%s: it holds personal data, and it would stand in the log",
                  member);
-        return refuse(w, 400, "body", why);
+        return history_refuse(w, 400, "body", why);
     }
     memcpy(out, text.p, text.n);
     out[text.n] = '\0';
@@ -31,10 +31,25 @@ static int take_reason(struct work *w, struct span text, const char *member, cha
         out[0] = '\0';
         snprintf(why, sizeof(why), "%s: plain text without control characters was expected",
                  member);
-        return refuse(w, 400, "body", why);
+        return history_refuse(w, 400, "body", why);
     }
     return r;
 }
+
+static const struct {
+    uint32_t right;
+    bool tools;
+} rules[HISTORY_OPERATIONS] = {
+    [HISTORY_CONVERSATIONS] = {POLICY_MAY_HISTORY, true},
+    [HISTORY_MESSAGES] = {POLICY_MAY_HISTORY, true},
+    [HISTORY_TAG] = {POLICY_MAY_HISTORY, true},
+    [HISTORY_NOTE] = {POLICY_MAY_HISTORY, true},
+    /* inside a tool we do not know the person */
+    [HISTORY_REVEAL] = {POLICY_MAY_REVEAL, false},
+    [HISTORY_SEARCH] = {POLICY_MAY_SEARCH, false},
+    [HISTORY_EXPORT] = {POLICY_MAY_EXPORT, false},
+    [HISTORY_EXPIRING] = {POLICY_MAY_EXPORT, false},
+};
 
 static int find_channel(struct work *w)
 {
@@ -43,41 +58,58 @@ static int find_channel(struct work *w)
         return SLUIS_ENOMEM;
     const struct config_channel *channel = config_channel(w->config, name);
     /* Channels of others are not seen at all. */
-    if (!channel ||
-        (w->q->who == HISTORY_TOOL && !principal_may_use(&w->q->principal, channel->id)))
-        return refuse(w, 404, "channel", "no such channel");
+    if (!channel || (w->q->principal.kind == PRINCIPAL_TOOL &&
+                     !principal_may_use(&w->q->principal, channel->id)))
+        return history_refuse(w, 404, "channel", "no such channel");
     w->channel = channel;
     w->policy = channel->policy;
     return 0;
 }
 
-/* A tool sees what its own route shows it; one without a route here, what is stored for long. */
+/* The role that gives the right on this channel, and what else it says. */
+static int decide_role(struct work *w, bool *reason, bool *reference)
+{
+    struct access_decision decision;
+    int r = access_decide(w->h->deps.access, &w->q->principal, w->channel->id,
+                          rules[w->q->operation].right, clock_wall_ms(), &decision);
+    if (r == SLUIS_EDENIED)
+        return history_refuse(w, 403, access_why_word(decision.why), access_why_text(decision.why));
+    if (r != 0)
+        return r;
+    char *role = arena_try_str(&w->arena, span_str(decision.role));
+    if (!role)
+        return SLUIS_ENOMEM;
+    w->role = role;
+    w->reveal = decision.given.reveal;
+    *reason = decision.given.reason_required;
+    *reference = decision.given.reference_required;
+    /* No role's profile is known yet: what shows least. */
+    w->profile = policy_storage_profile(w->policy);
+    return 0;
+}
+
+/* A tool sees what its own route shows it; one without a route here, what its role shows. */
 static int decide_tool(struct work *w)
 {
-    static const unsigned allowed = 1u << HISTORY_CONVERSATIONS | 1u << HISTORY_MESSAGES |
-                                    1u << HISTORY_TAG | 1u << HISTORY_NOTE;
     const struct config_channel *of = NULL;
-    if (!(allowed >> w->q->operation & 1))
-        return refuse(w, 403, "right", "tools may not do this");
-    if (w->query.role.n)
-        return refuse(w, 400, "body", "role: not for tools");
-    w->role = "tool";
+    if (!rules[w->q->operation].tools)
+        return history_refuse(w, 403, "right", "tools may not do this");
     w->route =
         w->q->principal.route ? config_route_by_id(w->config, w->q->principal.route, &of) : NULL;
     if (w->q->principal.route && !w->route)
-        return refuse(w, 403, "right", "the route of this tool is not configured any more");
+        return history_refuse(w, 403, "right", "the route of this tool is not configured any more");
     if (of != w->channel)
         w->route = NULL;
-    w->profile = w->route ? w->route->policy->profile : policy_storage_profile(w->policy);
+    if (w->route)
+        w->profile = w->route->policy->profile;
     return 0;
 }
 
 static int decide_operator(struct work *w)
 {
     if (w->q->operation == HISTORY_REVEAL)
-        return refuse(w, 403, "right", "values are revealed to persons, on the admin listener");
-    if (w->query.role.n)
-        return refuse(w, 400, "body", "role: not available in this version");
+        return history_refuse(w, 403, "right",
+                              "values are revealed to persons, on the admin listener");
     w->role = "operator";
     w->profile = policy_storage_profile(w->policy);
     return 0;
@@ -97,20 +129,28 @@ static void derive_keys(struct work *w)
 
 int reader_decide(struct work *w)
 {
-    w->actor = w->q->who == HISTORY_OPERATOR ? "operator" : w->q->principal.name;
-    int r = find_channel(w);
-    if (r == 0 && w->q->who == HISTORY_TOOL)
-        r = decide_tool(w);
-    else if (r == 0 && w->q->who == HISTORY_OPERATOR)
+    bool reason = false, reference = false;
+    w->actor = w->q->principal.name;
+    int r = w->q->principal.kind == PRINCIPAL_NOBODY
+                ? history_refuse(w, 401, "sign_in", "sign in first")
+                : 0;
+    if (r == 0)
+        r = find_channel(w);
+    if (r == 0 && w->q->principal.kind == PRINCIPAL_OPERATOR)
         r = decide_operator(w);
-    else if (r == 0) /* until persons can sign in: nobody */
-        r = refuse(w, 403, "right", "this is not yours to see");
+    else if (r == 0)
+        r = decide_role(w, &reason, &reference);
+    if (r == 0 && w->q->principal.kind == PRINCIPAL_TOOL)
+        r = decide_tool(w);
     if (r == 0)
         r = take_reason(w, w->query.purpose, "purpose", w->purpose);
     if (r == 0)
         r = take_reason(w, w->query.reference, "reference", w->reference);
-    if (r == 0 && w->q->operation == HISTORY_SEARCH && (!w->purpose[0] || !w->reference[0]))
-        r = refuse(w, 400, "purpose", "purpose and reference are needed");
+    if (w->q->operation == HISTORY_SEARCH)
+        reason = reference = true;
+    if (r == 0 && !w->query.grant.n &&
+        ((reason && !w->purpose[0]) || (reference && !w->reference[0])))
+        r = history_refuse(w, 400, "purpose", "a purpose, or a reference, is needed");
     if (r == 0)
         derive_keys(w);
     return r;

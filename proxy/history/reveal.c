@@ -21,7 +21,7 @@ struct grant {
 static void grant_bound(const struct work *w, uint8_t out[32])
 {
     crypto_generichash_state state;
-    const uint64_t numbers[] = {w->q->principal.id, (uint64_t)w->q->who, w->channel->id};
+    const uint64_t numbers[] = {w->q->principal.id, (uint64_t)w->q->principal.kind, w->channel->id};
     crypto_generichash_init(&state, NULL, 0, 32);
     crypto_generichash_update(&state, (const uint8_t *)"grant", 5);
     crypto_generichash_update(&state, (const uint8_t *)numbers, sizeof(numbers));
@@ -34,11 +34,11 @@ static int grant_read(struct work *w, struct grant *g)
 {
     uint8_t bound[32], plain[GRANT_BYTES];
     grant_bound(w, bound);
-    if (token_read(w->h, bound, w->query.grant, plain, sizeof(plain)) != 0)
-        return refuse(w, 400, "grant", "this grant is not yours, or none");
+    if (sealed_read(w->h, bound, w->query.grant, plain, sizeof(plain)) != 0)
+        return history_refuse(w, 400, "grant", "this grant is not yours, or none");
     *g = (struct grant){be64_get(plain), be64_get(plain + 8), be64_get(plain + 16), plain[32]};
     if ((int64_t)g->until_ms <= clock_wall_ms())
-        return refuse(w, 410, "grant", "this grant has ended: ask again, with the reason");
+        return history_refuse(w, 410, "grant", "this grant has ended: ask again, with the reason");
     return 0;
 }
 
@@ -50,7 +50,7 @@ static void grant_write(struct work *w, const struct grant *g, struct buffer *ou
     be64_put(plain + 8, g->types);
     be64_put(plain + 16, g->until_ms);
     plain[32] = g->break_glass;
-    token_write(w->h, bound, span_of(plain, sizeof(plain)), out);
+    sealed_write(w->h, bound, span_of(plain, sizeof(plain)), out);
 }
 
 /* The types asked for, all of which the role must list; without any, all that it lists. */
@@ -65,12 +65,12 @@ static int take_types(struct work *w, struct grant *g)
             word = arena_try_str(&w->arena, text);
         unsigned type = word ? policy_type_of(w->policy, word) : DETECT_TYPES_MAX;
         if (type >= DETECT_TYPES_MAX)
-            return refuse(w, 400, "body", "types: no such type");
+            return history_refuse(w, 400, "body", "types: no such type");
         g->types |= (uint64_t)1 << type;
     }
     if (!w->break_glass && (g->types & ~w->reveal))
-        return refuse(w, 403, "right", "the role does not list this type");
-    return g->types ? 0 : refuse(w, 403, "right", "the role lists no type");
+        return history_refuse(w, 403, "right", "the role does not list this type");
+    return g->types ? 0 : history_refuse(w, 403, "right", "the role lists no type");
 }
 
 static int take_grant(struct work *w, struct grant *g)
@@ -81,11 +81,11 @@ static int take_grant(struct work *w, struct grant *g)
         w->break_glass = r == 0 && g->break_glass;
         return r ? r
                : (!g->break_glass && (g->types & ~w->reveal))
-                   ? refuse(w, 403, "right", "the role does not list this type any more")
+                   ? history_refuse(w, 403, "right", "the role does not list this type any more")
                    : 0;
     }
     if (!w->purpose[0] || !w->reference[0])
-        return refuse(w, 400, "purpose", "purpose and reference are needed");
+        return history_refuse(w, 400, "purpose", "purpose and reference are needed");
     g->message = w->query.message;
     g->until_ms = (uint64_t)clock_wall_ms() + HISTORY_GRANT_MS;
     g->break_glass = w->break_glass = w->query.break_glass;
@@ -97,9 +97,10 @@ static int find_item(struct work *w, struct store_read *read, uint64_t serial,
 {
     int r = store_get_item(read, serial, item);
     if (r == SLUIS_ENOENT || (r == 0 && item->channel != w->channel->id))
-        return refuse(w, 404, "not_found", "no such message on this channel");
+        return history_refuse(w, 404, "not_found", "no such message on this channel");
     if (r == 0 && subject_refused(w, item->subject))
-        return refuse(w, 403, "restricted", "the processing of this person's data is restricted");
+        return history_refuse(w, 403, "restricted",
+                              "the processing of this person's data is restricted");
     return r;
 }
 
@@ -162,7 +163,8 @@ static int answer(struct work *w, const struct grant *g)
         r = form_open(w, read, &item, true, &form);
     store_read_end(read);
     if (r == SLUIS_EEXPIRED)
-        r = refuse(w, 410, "gone", "the original is not kept any more; of pictures none is kept");
+        r = history_refuse(w, 410, "gone",
+                           "the original is not kept any more; of pictures none is kept");
     if (r != 0)
         return r;
     buffer_addf(out, "{\"message\":%llu", (unsigned long long)item.serial);

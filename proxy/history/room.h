@@ -4,8 +4,8 @@
  *   history_run:  parse (query.c) -> who may (reader.c) -> the operation -> leaf committed ->
  * answer
  *
- * A step that ends the call with a refusal answers with refuse(), which gives SLUIS_EDENIED; what
- * it returns is handed up. Any other negative result becomes a 503.
+ * A step that ends the call with a refusal answers with history_refuse(), which gives
+ * SLUIS_EDENIED; what it returns is handed up. Any other negative result becomes a 503.
  */
 #ifndef SLUIS_HISTORY_ROOM_H
 #define SLUIS_HISTORY_ROOM_H
@@ -19,13 +19,13 @@
 
 #include <pthread.h>
 
-#define WORDS_MAX 8       /* of a search */
-#define TAGS_MAX 16       /* of one message or conversation */
-#define NOTES_MAX 50      /* likewise */
-#define TAG_MAX 32        /* bytes */
-#define NOTE_TEXT_MAX 1000     /* bytes of text: with findings and seal one row of the store */
-#define WALK_MAX 4096u    /* items looked at for one page: statuses and others between messages */
-#define CHUNK_ITEMS 1024u /* of the journal in one read transaction */
+#define WORDS_MAX 8        /* of a search */
+#define TAGS_MAX 16        /* of one message or conversation */
+#define NOTES_MAX 50       /* likewise */
+#define TAG_MAX 32         /* bytes */
+#define NOTE_TEXT_MAX 1000 /* bytes of text: with findings and seal one row of the store */
+#define WALK_MAX 4096u     /* items looked at for one page: statuses and others between messages */
+#define CHUNK_ITEMS 1024u  /* of the journal in one read transaction */
 #define SUBJECTS_SHOWN_MAX HISTORY_PAGE_MAX
 #define ARENA_MAX (16u * 1024 * 1024) /* one message: record, document, rendering */
 #define QUERY_ARENA (1024u * 1024)
@@ -35,7 +35,7 @@
 
 struct query {
     struct span channel, contact, external_ref, conversation, tag, cursor, purpose, reference;
-    struct span text, form, grant, role;
+    struct span text, form, grant;
     struct span words[WORDS_MAX];
     unsigned word_count;
     int64_t from_ms, to_ms, before_ms; /* 0: not given */
@@ -98,7 +98,7 @@ struct work { /* one call */
 
 /* ---- history.c ---- */
 /* Answers with problem+json; `code` is a word, `detail` plain text. Always SLUIS_EDENIED. */
-int refuse(struct work *w, unsigned status, const char *code, const char *detail);
+int history_refuse(struct work *w, unsigned status, const char *code, const char *detail);
 /* Has this call worked long enough? */
 bool work_late(const struct work *w);
 /* Notes that something of this person is shown. SLUIS_ELIMIT: no more persons fit in this answer.
@@ -122,18 +122,19 @@ struct place {
 };
 /* Appends "\"cursor\":\"...\"" or "\"cursor\":null" when `place` is NULL. */
 void cursor_write(struct work *w, const struct place *place, struct buffer *out);
-/* refuse()s a forged one; zero place when none was given. */
+/* history_history_refuse()s a forged one; zero place when none was given. */
 int cursor_read(struct work *w, struct place *out);
 void conversation_write(struct history *h, uint16_t channel, uint64_t subject, struct buffer *out);
 int conversation_read(struct history *h, struct span text, uint16_t *channel, uint64_t *subject);
 /* Anything sealed under the cursor key with a label. */
-void token_write(struct history *h, const uint8_t bound[32], struct span plain, struct buffer *out);
-int token_read(struct history *h, const uint8_t bound[32], struct span text, uint8_t *out,
-               size_t size);
+void sealed_write(struct history *h, const uint8_t bound[32], struct span plain,
+                  struct buffer *out);
+int sealed_read(struct history *h, const uint8_t bound[32], struct span text, uint8_t *out,
+                size_t size);
 
 /* ---- find.c ---- */
 /* The subject that the query names (conversation, contact, external_ref), known on the channel and
- * not restricted; else refuse()s. */
+ * not restricted; else history_history_refuse()s. */
 int find_subject(struct work *w, uint64_t *subject);
 bool subject_refused(struct work *w, uint64_t subject);
 /* The first journal order taken at or after `ms`, with slack before it; one past the newest when

@@ -10,14 +10,16 @@
  *   operator  what who opened the control socket without a person's name may do: see enum
  *             permission_operator.
  *   right     what a person's role must have: POLICY_MAY_* bits, all of them; or PERMIT_*.
- *   scope     PERMISSION_WHOLE: the role is granted on all channels and every channel's policy gives
- *             the right. PERMISSION_CHANNEL: it is enough to have it on some channel, and the handler
+ *   scope     PERMISSION_WHOLE: the role is granted on all channels and every channel's policy
+ * gives the right. PERMISSION_CHANNEL: it is enough to have it on some channel, and the handler
  *             asks again for the channel at hand (admin_may).
- *   content   the most sensitive thing an answer can hold; separation of duties and the log go by it.
+ *   content   the most sensitive thing an answer can hold; separation of duties and the log go by
+ * it.
  *
- * A new endpoint of the admin face: a row here and the handler's prototype in proxy/admin/internal.h.
- * A new command: a row in PERMISSION_COMMANDS beside the one in proxy/cli/cli.c. And for each, the
- * line by hand in tests/unit/access/permissions.tsv, which says what is expected.
+ * A new endpoint of the admin face: a row here and the handler's prototype in
+ * proxy/admin/internal.h. A new command: a row in PERMISSION_COMMANDS beside the one in
+ * proxy/cli/cli.c. And for each, the line by hand in tests/unit/access/permissions.tsv, which says
+ * what is expected.
  */
 #ifndef SLUIS_ACCESS_TABLE_H
 #define SLUIS_ACCESS_TABLE_H
@@ -131,7 +133,23 @@ enum {
     X(KEYS, GET, "sluis/v1/keys", admin_keys_status, DOOR_CONTROL, YES, POLICY_MAY_OPERATE, WHOLE, \
       COUNTS, 0)                                                                                   \
     X(KEYS_ROTATE, POST, "sluis/v1/keys/rotate", admin_keys_rotate, DOOR_CONTROL, YES,             \
-      POLICY_MAY_OPERATE, WHOLE, COUNTS, PERMISSION_CHANGES)
+      POLICY_MAY_OPERATE, WHOLE, COUNTS, PERMISSION_CHANGES)                                       \
+    X(HISTORY_CONVERSATIONS, POST, "sluis/v1/history/conversations", admin_history, DOOR_BOTH,     \
+      ALARM, POLICY_MAY_HISTORY, CHANNEL, MASKED, PERMISSION_CHANGES)                              \
+    X(HISTORY_MESSAGES, POST, "sluis/v1/history/messages", admin_history, DOOR_BOTH, ALARM,        \
+      POLICY_MAY_HISTORY, CHANNEL, MASKED, PERMISSION_CHANGES)                                     \
+    X(HISTORY_TAG, POST, "sluis/v1/history/tag", admin_history, DOOR_BOTH, YES,                    \
+      POLICY_MAY_HISTORY, CHANNEL, NONE, PERMISSION_CHANGES)                                       \
+    X(HISTORY_NOTE, POST, "sluis/v1/history/note", admin_history, DOOR_BOTH, YES,                  \
+      POLICY_MAY_HISTORY, CHANNEL, NONE, PERMISSION_CHANGES)                                       \
+    X(HISTORY_REVEAL, POST, "sluis/v1/history/reveal", admin_history, DOOR_ADMIN, NO,              \
+      POLICY_MAY_REVEAL, CHANNEL, ORIGINAL, PERMISSION_CHANGES)                                    \
+    X(HISTORY_SEARCH, POST, "sluis/v1/history/search", admin_history, DOOR_BOTH, ALARM,            \
+      POLICY_MAY_SEARCH, CHANNEL, MASKED, PERMISSION_CHANGES | PERMISSION_JOB)                     \
+    X(HISTORY_EXPORT, POST, "sluis/v1/history/export", admin_history, DOOR_BOTH, ALARM,            \
+      POLICY_MAY_EXPORT, CHANNEL, MASKED, PERMISSION_CHANGES | PERMISSION_JOB)                     \
+    X(HISTORY_EXPIRING, POST, "sluis/v1/history/expiring", admin_history, DOOR_BOTH, YES,          \
+      POLICY_MAY_EXPORT, CHANNEL, LOG, PERMISSION_CHANGES)
 
 enum permission {
 #define X(id, ...) PERMISSION_##id,
@@ -141,7 +159,7 @@ enum permission {
 };
 
 struct permission_row {
-    const char *id;   /* "TOKENS_ADD" */
+    const char *id; /* "TOKENS_ADD" */
     enum permission_method method;
     const char *path;
     uint8_t doors, operator_may, scope, content, flags;
@@ -150,8 +168,8 @@ struct permission_row {
 /* NULL past the last. */
 const struct permission_row *permission_row(enum permission permission);
 
-/* Endpoints of tools. X(method, object, edge, right, content); proxy/graph/endpoints.c has a row for
- * each, in this order. A right of 0: any tool with a token for the channel. */
+/* Endpoints of tools. X(method, object, edge, right, content); proxy/graph/endpoints.c has a row
+ * for each, in this order. A right of 0: any tool with a token for the channel. */
 #define PERMISSION_TOOLS(X)                                                                        \
     X(POST, "phone", "messages", 0, NONE)                                                          \
     X(POST, "phone", "media", 0, NONE)                                                             \
@@ -168,7 +186,11 @@ const struct permission_row *permission_row(enum permission permission);
     X(DELETE, "waba", "subscribed_apps", 0, NONE)                                                  \
     X(POST, "phone", "register", 0, NONE)                                                          \
     X(POST, "phone", "deregister", 0, NONE)                                                        \
-    X(POST, "phone", "", 0, NONE)
+    X(POST, "phone", "", 0, NONE)                                                                  \
+    X(POST, "history", "conversations", POLICY_MAY_HISTORY, MASKED)                                \
+    X(POST, "history", "messages", POLICY_MAY_HISTORY, MASKED)                                     \
+    X(POST, "history", "tag", POLICY_MAY_HISTORY, NONE)                                            \
+    X(POST, "history", "note", POLICY_MAY_HISTORY, NONE)
 
 struct permission_tool {
     enum permission_method method;
@@ -183,8 +205,9 @@ enum {
 };
 const struct permission_tool *permission_tool(unsigned index);
 
-/* Commands. X(name, where): the endpoint that decides (of several: the one that asks most), or LOCAL:
- * files of who runs it and no gateway, the operating system decides. In the order of cli.c. */
+/* Commands. X(name, where): the endpoint that decides (of several: the one that asks most), or
+ * LOCAL: files of who runs it and no gateway, the operating system decides. In the order of cli.c.
+ */
 #define PERMISSION_COMMANDS(X)                                                                     \
     X("serve", LOCAL)                                                                              \
     X("check", LOCAL)                                                                              \

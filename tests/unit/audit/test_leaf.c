@@ -28,6 +28,7 @@ static struct audit_event event_full(void)
                                 .route = "burgerzaken/webcare",
                                 .activity = "klantvragen-whatsapp",
                                 .purpose = "caf\303\251 vraag",
+                                .reference = "zaak 2026/7",
                                 .object = 17,
                                 .object_last = 9007199254740991,
                                 .count = 3,
@@ -79,7 +80,8 @@ static void spelled_exactly(void **state)
         "\"masked\":[\"iban\",\"special\",\"own\"],\"object\":17,"
         "\"object_last\":9007199254740991,\"outcome\":\"delivered\","
         "\"policy_hash\":\"0123456789abcdef\",\"processing_activity\":\"klantvragen-whatsapp\","
-        "\"purpose\":\"caf\303\251 vraag\",\"responsible\":\"Gemeente Voorbeeld\","
+        "\"purpose\":\"caf\303\251 vraag\",\"reference\":\"zaak "
+        "2026/7\",\"responsible\":\"Gemeente Voorbeeld\","
         "\"role\":\"behandelaar\",\"route\":\"burgerzaken/webcare\","
         "\"salt\":\"......................\",\"subject\":\"fedcba9876543210\","
         "\"time\":\"2026-11-21T22:30:05.123Z\",\"v\":1}");
@@ -217,7 +219,7 @@ static void injections_refused(void **state)
         const char **fields[] = {&event.role,    &event.responsible, &event.channel,
                                  &event.route,   &event.activity,    &event.purpose,
                                  &event.outcome, &event.policy_hash, &event.claimed,
-                                 &event.build,   &event.config_hash};
+                                 &event.build,   &event.config_hash, &event.reference};
         event.actor = "gateway";
         for (size_t f = 0; f < sizeof(fields) / sizeof(fields[0]); f++) {
             *fields[f] = bad[i];
