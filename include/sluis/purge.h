@@ -75,6 +75,8 @@ SLUIS_MUST_CHECK int purge_run(struct purge *purge, bool dry_run, struct buffer 
 SLUIS_MUST_CHECK int purge_apply_policy(struct purge *purge, bool dry_run, struct buffer *out);
 /* What the service thread does of it, in the caller's thread: tests. */
 SLUIS_MUST_CHECK int purge_apply_now(struct purge *purge);
+/* A whole round of the service thread in the caller's: tests. The first thing that went wrong. */
+SLUIS_MUST_CHECK int purge_round(struct purge *purge);
 /* Sweeps in the caller's thread until nothing is left: tests and benchmarks. */
 SLUIS_MUST_CHECK int purge_sweep(struct purge *purge);
 

@@ -121,6 +121,16 @@ static int prepare(const struct backup_restore *q, struct keyring *keyring, cons
     return r;
 }
 
+/* What a restore that was cut off left: never a store, since that gets its name in the end. */
+static int clear_left(const struct backup_restore *q)
+{
+    char aside[BACKUP_PATH_MAX];
+    if (!path_join(aside, q->store_path, ASIDE))
+        return SLUIS_ELIMIT;
+    clear_aside(aside);
+    return 0;
+}
+
 static int restore_data(const struct backup_restore *q, struct keyring *keyring,
                         const struct manifest *m, struct backup_restored *out, struct diag *diag)
 {
@@ -157,6 +167,8 @@ int backup_restore(const struct backup_restore *q, struct backup_restored *out, 
     out->data_generation = m.generation;
     out->older = q->data && status.generation < m.generation;
     if (q->data)
+        r = clear_left(q);
+    if (q->data && r == 0)
         r = look_ahead(q, keyring, &m, diag);
     if (q->data && r == 0)
         r = restore_data(q, keyring, &m, out, diag);

@@ -120,6 +120,8 @@ static bool take_text(char *out, size_t size, struct span text)
     return true;
 }
 
+static int release_finish(struct purge *p, struct mark *mark);
+
 int purge_person_hold(struct purge *p, struct span identifier, struct span reason,
                       struct span author, int64_t until_ms)
 {
@@ -131,8 +133,9 @@ int purge_person_hold(struct purge *p, struct span identifier, struct span reaso
     if (r == 0)
         r = person_event(p, subject, AUDIT_HOLD, "held", &event);
     if (r == 0) {
-        mark_get(p, subject, &mark);
-        if (mark.bits & MARK_HELD)
+        if (mark_get(p, subject, &mark) && mark.bits & MARK_RELEASING)
+            r = release_finish(p, &mark); /* the hold before this one */
+        if (r == 0 && mark.bits & MARK_HELD)
             r = SLUIS_EEXIST;
         else if (!take_text(mark.reason, sizeof(mark.reason), reason) ||
                  !take_text(mark.author, sizeof(mark.author), author) || until_ms < 0)
@@ -193,35 +196,61 @@ static int remove_copies(struct purge *p, uint16_t cls, uint32_t hold)
     return r;
 }
 
+/* The copies, and then the mark: what MARK_RELEASING says is to be done. */
+static int release_finish(struct purge *p, struct mark *mark)
+{
+    uint16_t cls;
+    const struct keyring_leaf leaf = {.tree = KEYRING_TIME, .leaf = mark->hold};
+    int r = retention_hold_class(p->deps.store, &cls);
+    if (r == 0) {
+        struct keyring_leaf copies = leaf;
+        copies.cls = cls;
+        r = destroy_leaves(p, &copies, 1);
+    }
+    if (r == 0)
+        r = remove_copies(p, cls, mark->hold);
+    if (r == 0) {
+        mark->bits &= (uint8_t)~MARK_RELEASING;
+        mark->hold = 0;
+        mark->until_ms = mark->since_ms = 0;
+        mark->reason[0] = mark->author[0] = '\0';
+        r = mark_write(p, mark, NULL);
+    }
+    return r;
+}
+
+int holds_resume(struct purge *p)
+{
+    struct mark mark;
+    int r = 0;
+    pthread_mutex_lock(&p->lock);
+    for (uint64_t s = mark_next(p, 0, MARK_RELEASING); r == 0 && s;
+         s = mark_next(p, s, MARK_RELEASING))
+        if (mark_get(p, s, &mark))
+            r = release_finish(p, &mark);
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}
+
 int purge_person_release(struct purge *p, struct span identifier)
 {
     struct audit_event event;
     struct mark mark;
     uint64_t subject;
-    uint16_t cls;
     pthread_mutex_lock(&p->lock);
     int r = person_find(p, identifier, &subject);
-    if (r == 0)
-        r = retention_hold_class(p->deps.store, &cls);
     if (r == 0 && (!mark_get(p, subject, &mark) || !(mark.bits & MARK_HELD)))
         r = SLUIS_ENOENT;
     if (r == 0)
         r = person_event(p, subject, AUDIT_HOLD, "released", &event);
     if (r == 0) {
-        /* The copies go first: a release that was cut off is released again. */
-        const struct keyring_leaf leaf = {.tree = KEYRING_TIME, .cls = cls, .leaf = mark.hold};
+        /* Decided and on record first: the hold never stands while what it kept is gone. */
         event.object = mark.hold;
-        r = destroy_leaves(p, &leaf, 1);
-    }
-    if (r == 0)
-        r = remove_copies(p, cls, mark.hold);
-    if (r == 0) {
-        mark.bits &= (uint8_t)~MARK_HELD;
-        mark.hold = 0;
-        mark.until_ms = mark.since_ms = 0;
-        mark.reason[0] = mark.author[0] = '\0';
+        mark.bits = (uint8_t)((mark.bits & ~MARK_HELD) | MARK_RELEASING);
         r = mark_write(p, &mark, &event);
     }
+    if (r == 0 && release_finish(p, &mark) != 0)
+        LOG(LOG_ALARM, "purge", "release_waits"); /* the service thread goes on with it */
     pthread_mutex_unlock(&p->lock);
     if (r == 0) { /* what waited for it */
         purge_wake(p);

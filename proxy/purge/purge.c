@@ -274,11 +274,13 @@ int purge_sweep(struct purge *p)
 
 /* ---- the service thread ---- */
 
-static void one_round(struct purge *p)
+static int one_round(struct purge *p)
 {
     struct buffer out;
     buffer_init(&out, STORE_CLASSES_MAX * 1024);
     int r = erase_resume(p); /* need no clock, either of them */
+    if (r == 0)
+        r = holds_resume(p);
     if (r == 0)
         r = purge_revoke(p);
     if (r != 0)
@@ -290,7 +292,7 @@ static void one_round(struct purge *p)
         LOG(LOG_ALARM, "purge", "words_wait", log_error(shortened));
     int64_t now = clock_wall_ms();
     if (r != 0)
-        return;
+        return r;
     r = sweep_classes(p);
     if (r == 0)
         r = sweep_moved(p);
@@ -303,6 +305,12 @@ static void one_round(struct purge *p)
     if (r != 0)
         LOG(LOG_ERROR, "purge", "not_swept", log_error(r));
     lookup_round(p, now);
+    return r ? r : shortened;
+}
+
+int purge_round(struct purge *p)
+{
+    return one_round(p);
 }
 
 /* Until the next round is due, or something is asked for. True: a whole round. */
@@ -326,7 +334,7 @@ static void *service(void *ctx)
     struct purge *p = ctx;
     while (!purge_stopping(p)) {
         struct timespec until;
-        one_round(p);
+        (void)one_round(p); /* it said what it could not do; the next one tries again */
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += WAKE_S;
         while (!wait_for_work(p, &until) && !purge_stopping(p)) {

@@ -31,7 +31,7 @@ struct purge_keys { /* from key derivation, for signing */
     uint8_t public_key[RETENTION_SIGN_PUBLIC], secret[RETENTION_SIGN_SECRET];
 };
 
-enum { MARK_RESTRICTED = 1, MARK_HELD = 2, MARK_ERASING = 4, MARK_ERASED = 8 };
+enum { MARK_RESTRICTED = 1, MARK_HELD = 2, MARK_ERASING = 4, MARK_ERASED = 8, MARK_RELEASING = 16 };
 struct mark { /* of a person */
     uint64_t subject;
     uint8_t bits;  /* 0: nothing, no row */
@@ -199,6 +199,7 @@ int person_record(struct purge *p, const struct audit_event *event);
 
 /* hold.c: copies of what came since, before keys are destroyed */
 int holds_copy(struct purge *p);
+int holds_resume(struct purge *p); /* releases that a stop cut off */
 /* erase.c: erasures that a stop cut off */
 int erase_resume(struct purge *p);
 

@@ -1,5 +1,6 @@
 #include "help.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -51,6 +52,20 @@ void world_purge_open(struct world *w)
     assert_int_equal(purge_new(&deps, &w->purge), 0);
 }
 
+/* As proxy/gateway/seal.c: a cache for the writer, one that readers share. */
+static int seal_block(void *ctx, uint8_t table, uint64_t row, struct span plain, struct buffer *out)
+{
+    const struct record_id id = {.serial = row, .part = 'L'};
+    return record_seal(((struct world *)ctx)->writer, table, &id, 0, plain, out);
+}
+
+static int open_block(void *ctx, uint8_t table, uint64_t row, struct span sealed,
+                      struct buffer *out)
+{
+    const struct record_id id = {.serial = row, .part = 'L'};
+    return record_open(((struct world *)ctx)->readers, table, &id, sealed, out);
+}
+
 static void open_all(struct world *w)
 {
     const struct keyring_config keys = {.path = w->keys,
@@ -67,9 +82,15 @@ static void open_all(struct world *w)
     config.fault_ctx = w->fault_ctx;
     if (w->map_size)
         config.map_size = w->map_size;
-    assert_int_equal(store_open(&config, &w->store, &diag), 0);
+    config.seal = seal_block;
+    config.open = open_block;
+    config.seal_ctx = w;
     assert_int_equal(keyring_open(&keys, &w->keyring, &diag), 0);
     assert_int_equal(keyring_cache_new(w->keyring, &w->cache), 0);
+    assert_int_equal(keyring_cache_new(w->keyring, &w->writer), 0);
+    assert_int_equal(keyring_cache_new(w->keyring, &w->readers), 0);
+    assert_int_equal(store_open(&config, &w->store, &diag), 0);
+    assert_int_equal(keyring_bind(w->keyring, w->store, false, &diag), 0);
     assert_int_equal(retention_prepare(w->store, w->policy), 0);
     assert_int_equal(store_name_id(w->store, STORE_NAME_CHANNEL, SPAN("burgerzaken"), &id), 0);
     assert_int_equal(id, CHANNEL);
@@ -81,17 +102,29 @@ void world_open(struct world *w)
     world_open_with(w, true);
 }
 
-static void open_new(struct world *w, bool selection)
+static void open_folder(struct world *w, bool selection)
 {
     struct diag diag = {0};
-    test_folder(w->folder);
     snprintf(w->keys, sizeof(w->keys), "%.200s-keys", w->folder);
     snprintf(w->root, sizeof(w->root), "%.200s-root", w->folder);
-    assert_int_equal(mkdir(w->keys, 0700), 0);
+    assert_true(mkdir(w->keys, 0700) == 0 || errno == EEXIST);
     assert_int_equal(policy_load(span_str(selection ? policy_text : policy_free), "test.yaml",
                                  &w->policy, &diag),
                      0);
     open_all(w);
+}
+
+static void open_new(struct world *w, bool selection)
+{
+    test_folder(w->folder);
+    open_folder(w, selection);
+}
+
+void world_open_at(struct world *w, const char *at, bool selection)
+{
+    memset(w, 0, sizeof(*w));
+    snprintf(w->folder, sizeof(w->folder), "%s", at);
+    open_folder(w, selection);
 }
 
 void world_open_with(struct world *w, bool selection)
@@ -113,6 +146,8 @@ static void close_all(struct world *w)
     purge_free(w->purge);
     keyring_cache_free(w->cache);
     store_close(w->store);
+    keyring_cache_free(w->writer);
+    keyring_cache_free(w->readers);
     keyring_close(w->keyring);
 }
 
@@ -147,6 +182,13 @@ void world_put_back(struct world *w)
     snprintf(old, sizeof(old), "%s-old", w->folder);
     assert_int_equal(rename(old, w->folder), 0);
     open_all(w);
+}
+
+void world_leave(struct world *w)
+{
+    close_all(w);
+    policy_unref(w->policy);
+    clock_test_shift(-w->shift_ms);
 }
 
 void world_close(struct world *w)

@@ -13,14 +13,16 @@
 #include "sluis/retention.h"
 #include "sluis/subject.h"
 
+#ifndef HOUR_MS /* the room's own, for tests that look inside */
 #define HOUR_MS 3600000ll
+#endif
 #define CHANNEL 1
 
 struct world {
     char folder[256], keys[256], root[256];
     struct store *store;
     struct keyring *keyring;
-    struct keyring_cache *cache;
+    struct keyring_cache *cache, *writer, *readers;
     struct policy *policy;
     struct purge *purge;
     uint64_t forgotten; /* the last subject */
@@ -38,6 +40,10 @@ void world_open(struct world *w);
 /* Without a selection list: the history is a maximum as well. */
 void world_open_with(struct world *w, bool selection);
 void world_open_sized(struct world *w, size_t map_size); /* likewise, for benchmarks */
+/* A world in folders whose names begin with `at`, made or as it was left. Not removed at the end.
+ */
+void world_open_at(struct world *w, const char *at, bool selection);
+void world_leave(struct world *w); /* closed, the folders stay */
 void world_close(struct world *w);
 /* Store, keyring and purge closed and opened again: a restart. */
 void world_restart(struct world *w);
