@@ -179,9 +179,11 @@ SLUIS_MUST_CHECK int contact_last_in(struct contacts *contacts, struct contact_i
                                      int64_t now_ms, int64_t *at_ms);
 enum contact_window {
     CONTACT_OPEN,
-    CONTACT_CLOSED,
-    CONTACT_UNKNOWN /* never wrote, as far as we know */
+    CONTACT_CLOSED, /* wrote too long ago, or never while the channel was listened to for a day */
+    CONTACT_UNKNOWN /* not known to have written; the gateway is new to the channel */
 };
+/* What counts is any message of the contact that came in, by its own time. A call, which opens
+ * Meta's window too, is not known here. */
 SLUIS_MUST_CHECK int contact_window(struct contacts *contacts, struct contact_id id, int64_t now_ms,
                                     enum contact_window *out);
 /* True when one more message may go now: takes a place that contact_pace_done gives back when the

@@ -9,6 +9,7 @@
 #include "sluis/access.h"
 #include "sluis/audit.h"
 #include "sluis/config.h"
+#include "sluis/contact.h"
 #include "sluis/keyring.h"
 #include "sluis/net/server.h"
 #include "sluis/store.h"
@@ -30,6 +31,7 @@ struct graph_deps {
     struct keyring *keyring;
     struct config_cell *config;
     struct access *access;
+    struct contacts *contacts;
     struct resolver *resolver;
     struct loop **loops;
     struct subject_resolver **subjects; /* one per loop, shared with the meta face */

@@ -84,9 +84,9 @@ static int add_sealed(struct contacts *c, struct contact_change *change, struct 
     uint8_t key[ROW_KEY];
     if (plain->error)
         return plain->error;
-    row_key(c, id, kind, what, key);
+    contact_row_key(c, id, kind, what, key);
     struct change_row *row = next_row(change, key, ROW_KEY);
-    return row_seal(c, key, buffer_span(plain), &row->value);
+    return contact_row_seal(c, key, buffer_span(plain), &row->value);
 }
 
 static int add_leaf(struct contacts *c, struct contact_change *change, struct contact_id id,
@@ -158,8 +158,8 @@ int contact_consent(struct contacts *c, struct contact_id id, const struct conta
         return SLUIS_ENOMEM;
     buffer_init(&plain, ROW_TEXT_MAX);
     buffer_init(&what, ROW_TEXT_MAX);
-    consent_plain(&consent, &plain);
-    consent_what(&consent, &what);
+    contact_consent_plain(&consent, &plain);
+    contact_consent_what(&consent, &what);
     r = what.error ? what.error
                    : add_sealed(c, change, id, ROW_CONSENT, buffer_span(&what), &plain);
     if (r == 0)
@@ -229,23 +229,23 @@ static int put_reference(struct contacts *c, struct contact_change *change, stru
     struct buffer plain;
     int r = 0;
     if (old[0]) {
-        ref_hash(c, span_str(old), hash);
-        ref_key(hash, id, link);
+        contact_ref_hash(c, span_str(old), hash);
+        contact_ref_key(hash, id, link);
         next_row(change, link, REF_KEY);
     }
-    row_key(c, id, ROW_REFERENCE, SPAN_EMPTY, key);
+    contact_row_key(c, id, ROW_REFERENCE, SPAN_EMPTY, key);
     struct change_row *row = next_row(change, key, ROW_KEY);
     if (reference.n == 0)
         return 0;
-    ref_hash(c, reference, hash);
+    contact_ref_hash(c, reference, hash);
     buffer_add(&row->value, span_of(hash, STORE_HASH_BYTES));
     buffer_init(&plain, ROW_TEXT_MAX);
     buffer_add_char(&plain, ROW_VERSION);
     buffer_add_char(&plain, (char)reference.n);
     buffer_add(&plain, reference);
-    r = plain.error ? plain.error : row_seal(c, key, buffer_span(&plain), &row->value);
+    r = plain.error ? plain.error : contact_row_seal(c, key, buffer_span(&plain), &row->value);
     buffer_free(&plain);
-    ref_key(hash, id, link);
+    contact_ref_key(hash, id, link);
     buffer_add_char(&next_row(change, link, REF_KEY)->value, ROW_VERSION);
     return r;
 }

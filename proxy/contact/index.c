@@ -39,7 +39,7 @@ int contact_ref_find(struct contacts *c, uint16_t channel, struct span reference
     if (reference.n == 0 || reference.n > CONTACT_REFERENCE_MAX || max == 0)
         return 0;
     f.prefix[0] = 'X';
-    ref_hash(c, reference, f.prefix + 1);
+    contact_ref_hash(c, reference, f.prefix + 1);
     int r = store_read_begin(c->store, &read);
     if (r != 0)
         return r;
@@ -150,18 +150,18 @@ static int rehash(void *ctx, struct contacts *c, const uint8_t key[ROW_KEY], str
     (void)ctx;
     if (key[ROW_HASH_AT - 1] != ROW_REFERENCE || value.n <= STORE_HASH_BYTES)
         return 0;
-    int r = row_open(c, key, value, &state);
+    int r = contact_row_open(c, key, value, &state);
     if (r == SLUIS_EEXPIRED)
         return 0; /* erased: the rows go with the subject's */
     if (r != 0)
         return r;
-    ref_hash(c, span_str(state.reference), hash);
+    contact_ref_hash(c, span_str(state.reference), hash);
     sodium_memzero(&state, sizeof(state));
     if (memcmp(hash, value.p, STORE_HASH_BYTES) == 0)
         return 0;
     memcpy(j.key, key, ROW_KEY);
-    ref_key((const uint8_t *)value.p, id_of(key), j.old_link);
-    ref_key(hash, id_of(key), j.new_link);
+    contact_ref_key((const uint8_t *)value.p, id_of(key), j.old_link);
+    contact_ref_key(hash, id_of(key), j.new_link);
     buffer_init(&j.value, ROW_VALUE_MAX);
     buffer_add(&j.value, span_of(hash, STORE_HASH_BYTES));
     buffer_add(&j.value, span_from(value, STORE_HASH_BYTES));
@@ -189,7 +189,7 @@ static int run_forget(struct store_txn *txn, struct store_job *job)
         const uint8_t *key = j->page.row[i].key;
         uint8_t link[REF_KEY];
         if (key[ROW_HASH_AT - 1] == ROW_REFERENCE && j->page.row[i].n > STORE_HASH_BYTES) {
-            ref_key(j->page.row[i].value, id_of(key), link);
+            contact_ref_key(j->page.row[i].value, id_of(key), link);
             store_put_row(txn, STORE_TABLE_SUBJECT, span_of(link, REF_KEY), SPAN_EMPTY);
         }
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, ROW_KEY), SPAN_EMPTY);
@@ -201,7 +201,7 @@ int contact_forget(struct contacts *c, uint64_t subject)
 {
     struct forget_job *j = calloc(1, sizeof(*j));
     int r = j ? 0 : SLUIS_ENOMEM;
-    memory_forget(c->memory, subject);
+    contact_memory_forget(c->memory, subject);
     for (bool more = true; r == 0 && more;) {
         r = read_page(c, &j->page, subject, NULL);
         more = j->page.more;
@@ -222,7 +222,7 @@ static int look_living(void *ctx, struct contacts *c, const uint8_t key[ROW_KEY]
     uint8_t kind = key[ROW_HASH_AT - 1];
     if (kind != ROW_CONSENT && kind != ROW_STOP)
         return 0;
-    int r = row_open(c, key, value, &state);
+    int r = contact_row_open(c, key, value, &state);
     if (r == SLUIS_EEXPIRED)
         return 0;
     const struct contact_consent *consent = &state.consents[0];

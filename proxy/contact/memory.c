@@ -20,7 +20,7 @@ struct memory {
     uint32_t used, free;
 };
 
-int memory_new(struct memory **out)
+int contact_memory_new(struct memory **out)
 {
     struct memory *m = calloc(1, sizeof(*m));
     *out = m;
@@ -33,12 +33,12 @@ int memory_new(struct memory **out)
     m->used = 1;
     if (m->entries && m->buckets)
         return 0;
-    memory_free(m);
+    contact_memory_free(m);
     *out = NULL;
     return SLUIS_ENOMEM;
 }
 
-void memory_free(struct memory *m)
+void contact_memory_free(struct memory *m)
 {
     if (!m)
         return;
@@ -122,7 +122,7 @@ static uint32_t find_or_add(struct memory *m, struct contact_id id)
     return at;
 }
 
-int64_t memory_last_in(struct memory *m, struct contact_id id)
+int64_t contact_memory_last_in(struct memory *m, struct contact_id id)
 {
     pthread_mutex_lock(&m->lock);
     uint32_t at = find(m, id);
@@ -131,7 +131,7 @@ int64_t memory_last_in(struct memory *m, struct contact_id id)
     return ms;
 }
 
-void memory_note_in(struct memory *m, struct contact_id id, int64_t at_ms)
+void contact_memory_note_in(struct memory *m, struct contact_id id, int64_t at_ms)
 {
     pthread_mutex_lock(&m->lock);
     uint32_t at = find_or_add(m, id);
@@ -140,7 +140,7 @@ void memory_note_in(struct memory *m, struct contact_id id, int64_t at_ms)
     pthread_mutex_unlock(&m->lock);
 }
 
-int memory_take(struct memory *m, struct contact_id id, unsigned most, bool *taken)
+int contact_memory_take(struct memory *m, struct contact_id id, unsigned most, bool *taken)
 {
     pthread_mutex_lock(&m->lock);
     uint32_t at = find_or_add(m, id);
@@ -153,7 +153,7 @@ int memory_take(struct memory *m, struct contact_id id, unsigned most, bool *tak
     return at ? 0 : SLUIS_ELIMIT;
 }
 
-void memory_done(struct memory *m, struct contact_id id)
+void contact_memory_done(struct memory *m, struct contact_id id)
 {
     pthread_mutex_lock(&m->lock);
     uint32_t at = find(m, id);
@@ -163,7 +163,7 @@ void memory_done(struct memory *m, struct contact_id id)
 }
 
 /* What is under way finds nothing to give back, which is no error. */
-void memory_forget(struct memory *m, uint64_t subject)
+void contact_memory_forget(struct memory *m, uint64_t subject)
 {
     pthread_mutex_lock(&m->lock);
     for (uint32_t at = 1; at < m->used; at++) /* a freed entry has subject 0 */

@@ -4,7 +4,7 @@
 
 void contact_note_in(struct contacts *c, struct contact_id id, int64_t at_ms)
 {
-    memory_note_in(c->memory, id, at_ms);
+    contact_memory_note_in(c->memory, id, at_ms);
 }
 
 /* Calls `each` for the conversation's items, newest first, until it returns other than 0. At most
@@ -42,15 +42,49 @@ static int take_in(void *ctx, const struct store_item *item)
 
 int contact_last_in(struct contacts *c, struct contact_id id, int64_t now_ms, int64_t *at_ms)
 {
-    *at_ms = memory_last_in(c->memory, id);
+    *at_ms = contact_memory_last_in(c->memory, id);
     if (*at_ms)
         return 0;
     int r = walk(c, id, CONTACT_WALK_MAX, take_in, at_ms);
     if (*at_ms > now_ms)
         *at_ms = now_ms;
     if (r == 0 && *at_ms)
-        memory_note_in(c->memory, id, *at_ms);
+        contact_memory_note_in(c->memory, id, *at_ms);
     return r;
+}
+
+/* ---- the window ---- */
+
+struct listening {
+    uint16_t channel;
+    int64_t before_ms;
+    unsigned walked;
+    bool found;
+};
+
+static int take_listening(void *ctx, const struct store_item *item)
+{
+    struct listening *l = ctx;
+    if (item->taken_ms > l->before_ms || l->walked++ == LISTEN_WALK)
+        return 1;
+    l->found = item->channel == l->channel;
+    return l->found;
+}
+
+/* Was the channel's traffic seen here a whole window ago? Then who is not known did not write. */
+static bool listens(struct contacts *c, uint16_t channel, int64_t now_ms)
+{
+    struct listening l = {.channel = channel, .before_ms = now_ms - CONTACT_WINDOW_MS};
+    struct store_read *read;
+    if (channel < LISTEN_CHANNELS && atomic_load(&c->listens[channel]))
+        return true;
+    if (store_read_begin(c->store, &read) != 0)
+        return false;
+    (void)store_each_item(read, 1, take_listening, &l);
+    store_read_end(read);
+    if (l.found && channel < LISTEN_CHANNELS)
+        atomic_store(&c->listens[channel], true);
+    return l.found;
 }
 
 int contact_window(struct contacts *c, struct contact_id id, int64_t now_ms,
@@ -58,9 +92,10 @@ int contact_window(struct contacts *c, struct contact_id id, int64_t now_ms,
 {
     int64_t at_ms;
     int r = contact_last_in(c, id, now_ms, &at_ms);
-    *out = at_ms == 0                           ? CONTACT_UNKNOWN
-           : at_ms > now_ms - CONTACT_WINDOW_MS ? CONTACT_OPEN
-                                                : CONTACT_CLOSED;
+    if (at_ms == 0)
+        *out = r == 0 && listens(c, id.channel, now_ms) ? CONTACT_CLOSED : CONTACT_UNKNOWN;
+    else
+        *out = at_ms > now_ms - CONTACT_WINDOW_MS ? CONTACT_OPEN : CONTACT_CLOSED;
     return r;
 }
 
@@ -97,10 +132,10 @@ int contact_pace_take(struct contacts *c, struct contact_id id, unsigned message
     int r = walk(c, id, most, take_sent, &p);
     if (r != 0 || p.sent >= messages || p.walked == most)
         return r;
-    return memory_take(c->memory, id, messages - p.sent, may);
+    return contact_memory_take(c->memory, id, messages - p.sent, may);
 }
 
 void contact_pace_done(struct contacts *c, struct contact_id id)
 {
-    memory_done(c->memory, id);
+    contact_memory_done(c->memory, id);
 }

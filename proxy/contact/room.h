@@ -3,6 +3,7 @@
 #define SLUIS_CONTACT_ROOM_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "sluis/contact.h"
 
@@ -17,6 +18,8 @@
 #define ROW_TEXT_MAX 512 /* plain text of a row */
 #define ROW_VALUE_MAX (STORE_HASH_BYTES + ROW_TEXT_MAX + KEYRING_RECORD_OVERHEAD)
 #define CHANGE_ROWS 3
+#define LISTEN_WALK 20000       /* items looked at to find one of a channel */
+#define LISTEN_CHANNELS 2048    /* store ids for which the answer is remembered */
 #define SKEW_MS (5 * 60 * 1000) /* a time further ahead than this is not believed */
 
 enum row_kind { ROW_CONSENT = 'c', ROW_NOTICE = 'n', ROW_STOP = 's', ROW_REFERENCE = 'r' };
@@ -30,6 +33,7 @@ struct contacts {
     pthread_mutex_t lock;
     uint8_t hash_key[KEYRING_KEY_BYTES];
     struct memory *memory;
+    _Atomic bool listens[LISTEN_CHANNELS]; /* for a day or longer */
 };
 
 struct change_row {
@@ -46,31 +50,33 @@ struct contact_change {
 
 /* ---- rows.c ---- */
 /* A row's key; `what` (hashed with the kind) tells rows of one kind apart. */
-void row_key(const struct contacts *c, struct contact_id id, enum row_kind kind, struct span what,
-             uint8_t key[ROW_KEY]);
-struct record_id row_id(const uint8_t key[ROW_KEY]);
+void contact_row_key(const struct contacts *c, struct contact_id id, enum row_kind kind,
+                     struct span what, uint8_t key[ROW_KEY]);
+struct record_id contact_row_id(const uint8_t key[ROW_KEY]);
 /* Appends the sealed text. */
-SLUIS_MUST_CHECK int row_seal(struct contacts *c, const uint8_t key[ROW_KEY], struct span plain,
-                              struct buffer *out);
+SLUIS_MUST_CHECK int contact_row_seal(struct contacts *c, const uint8_t key[ROW_KEY],
+                                      struct span plain, struct buffer *out);
 /* Opens a row's value into `state`. */
-SLUIS_MUST_CHECK int row_open(struct contacts *c, const uint8_t key[ROW_KEY], struct span value,
-                              struct contact_state *state);
-void consent_plain(const struct contact_consent *consent, struct buffer *out);
+SLUIS_MUST_CHECK int contact_row_open(struct contacts *c, const uint8_t key[ROW_KEY],
+                                      struct span value, struct contact_state *state);
+void contact_consent_plain(const struct contact_consent *consent, struct buffer *out);
 /* "basis|purpose": what tells consents apart. */
-void consent_what(const struct contact_consent *consent, struct buffer *out);
-void ref_hash(const struct contacts *c, struct span reference, uint8_t out[STORE_HASH_BYTES]);
-void ref_key(const uint8_t hash[STORE_HASH_BYTES], struct contact_id id, uint8_t out[REF_KEY]);
+void contact_consent_what(const struct contact_consent *consent, struct buffer *out);
+void contact_ref_hash(const struct contacts *c, struct span reference,
+                      uint8_t out[STORE_HASH_BYTES]);
+void contact_ref_key(const uint8_t hash[STORE_HASH_BYTES], struct contact_id id,
+                     uint8_t out[REF_KEY]);
 
 /* ---- memory.c ---- */
-SLUIS_MUST_CHECK int memory_new(struct memory **out);
-void memory_free(struct memory *memory);
-void memory_forget(struct memory *memory, uint64_t subject);
+SLUIS_MUST_CHECK int contact_memory_new(struct memory **out);
+void contact_memory_free(struct memory *memory);
+void contact_memory_forget(struct memory *memory, uint64_t subject);
 /* 0: not remembered. */
-int64_t memory_last_in(struct memory *memory, struct contact_id id);
-void memory_note_in(struct memory *memory, struct contact_id id, int64_t at_ms);
+int64_t contact_memory_last_in(struct memory *memory, struct contact_id id);
+void contact_memory_note_in(struct memory *memory, struct contact_id id, int64_t at_ms);
 /* How many are under way; one more when fewer than `most`. SLUIS_ELIMIT: everybody is under way. */
-SLUIS_MUST_CHECK int memory_take(struct memory *memory, struct contact_id id, unsigned most,
-                                 bool *taken);
-void memory_done(struct memory *memory, struct contact_id id);
+SLUIS_MUST_CHECK int contact_memory_take(struct memory *memory, struct contact_id id, unsigned most,
+                                         bool *taken);
+void contact_memory_done(struct memory *memory, struct contact_id id);
 
 #endif

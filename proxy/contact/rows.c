@@ -18,7 +18,7 @@ int contacts_open(struct store *store, struct keyring *keyring, struct contacts 
     keyring_derive(keyring, "contact", c->hash_key);
     int r = keyring_cache_new(keyring, &c->cache);
     if (r == 0)
-        r = memory_new(&c->memory);
+        r = contact_memory_new(&c->memory);
     if (r != 0) {
         contacts_close(c);
         return r;
@@ -31,7 +31,7 @@ void contacts_close(struct contacts *c)
 {
     if (!c)
         return;
-    memory_free(c->memory);
+    contact_memory_free(c->memory);
     if (c->cache)
         keyring_cache_free(c->cache);
     pthread_mutex_destroy(&c->lock);
@@ -48,8 +48,8 @@ static void contact_key(struct contact_id id, uint8_t key[ROW_CONTACT_KEY])
     be16_put(key + 9, id.channel);
 }
 
-void row_key(const struct contacts *c, struct contact_id id, enum row_kind kind, struct span what,
-             uint8_t key[ROW_KEY])
+void contact_row_key(const struct contacts *c, struct contact_id id, enum row_kind kind,
+                     struct span what, uint8_t key[ROW_KEY])
 {
     uint8_t hash[crypto_generichash_BYTES_MIN], tag = (uint8_t)kind;
     crypto_generichash_state state;
@@ -62,18 +62,20 @@ void row_key(const struct contacts *c, struct contact_id id, enum row_kind kind,
     memcpy(key + ROW_HASH_AT, hash, ROW_HASH);
 }
 
-struct record_id row_id(const uint8_t key[ROW_KEY])
+struct record_id contact_row_id(const uint8_t key[ROW_KEY])
 {
     return (struct record_id){
         .subject = be64_get(key + 1), .serial = be64_get(key + 9), .part = 'K'};
 }
 
-void ref_hash(const struct contacts *c, struct span reference, uint8_t out[STORE_HASH_BYTES])
+void contact_ref_hash(const struct contacts *c, struct span reference,
+                      uint8_t out[STORE_HASH_BYTES])
 {
     keyring_hash_identifier(c->keyring, "reference", reference, out);
 }
 
-void ref_key(const uint8_t hash[STORE_HASH_BYTES], struct contact_id id, uint8_t out[REF_KEY])
+void contact_ref_key(const uint8_t hash[STORE_HASH_BYTES], struct contact_id id,
+                     uint8_t out[REF_KEY])
 {
     out[0] = 'X';
     memcpy(out + 1, hash, STORE_HASH_BYTES);
@@ -83,9 +85,10 @@ void ref_key(const uint8_t hash[STORE_HASH_BYTES], struct contact_id id, uint8_t
 
 /* ---- sealing ---- */
 
-int row_seal(struct contacts *c, const uint8_t key[ROW_KEY], struct span plain, struct buffer *out)
+int contact_row_seal(struct contacts *c, const uint8_t key[ROW_KEY], struct span plain,
+                     struct buffer *out)
 {
-    const struct record_id id = row_id(key);
+    const struct record_id id = contact_row_id(key);
     pthread_mutex_lock(&c->lock);
     int r = record_seal(c->cache, STORE_TABLE_SUBJECT, &id, 0, plain, out);
     pthread_mutex_unlock(&c->lock);
@@ -99,7 +102,7 @@ static void add_text(struct buffer *out, const char *text)
     buffer_add(out, span_of(text, n));
 }
 
-void consent_plain(const struct contact_consent *consent, struct buffer *out)
+void contact_consent_plain(const struct contact_consent *consent, struct buffer *out)
 {
     buffer_add_char(out, ROW_VERSION);
     buffer_add_char(out, (char)consent->basis);
@@ -109,7 +112,7 @@ void consent_plain(const struct contact_consent *consent, struct buffer *out)
     add_text(out, consent->source);
 }
 
-void consent_what(const struct contact_consent *consent, struct buffer *out)
+void contact_consent_what(const struct contact_consent *consent, struct buffer *out)
 {
     buffer_add_str(out, contact_basis_word(consent->basis));
     buffer_add_char(out, '|');
@@ -209,10 +212,10 @@ static int parse(uint8_t kind, struct span plain, struct contact_state *state)
     return r.bad || r.rest.n ? SLUIS_ECRYPTO : 0;
 }
 
-int row_open(struct contacts *c, const uint8_t key[ROW_KEY], struct span value,
-             struct contact_state *state)
+int contact_row_open(struct contacts *c, const uint8_t key[ROW_KEY], struct span value,
+                     struct contact_state *state)
 {
-    const struct record_id id = row_id(key);
+    const struct record_id id = contact_row_id(key);
     struct buffer plain;
     uint8_t kind = key[ROW_HASH_AT - 1];
     if (kind == ROW_REFERENCE)
@@ -237,7 +240,7 @@ static int take_row(void *ctx, struct span key, struct span value)
     struct reading *reading = ctx;
     if (key.n != ROW_KEY || memcmp(key.p, reading->prefix, ROW_CONTACT_KEY) != 0)
         return 1;
-    reading->error = row_open(reading->c, (const uint8_t *)key.p, value, reading->out);
+    reading->error = contact_row_open(reading->c, (const uint8_t *)key.p, value, reading->out);
     return reading->error ? 1 : 0;
 }
 

@@ -121,6 +121,8 @@ static int open_services(struct gateway *gw, const struct config *config)
         return SLUIS_ENOMEM;
     int r = access_open(gw->store, gw->keyring, &gw->access);
     if (r == 0)
+        r = contacts_open(gw->store, gw->keyring, &gw->contacts);
+    if (r == 0)
         r = resolver_new(&gw->resolver);
     if (r == 0)
         r = subject_resolver_new(gw->store, gw->keyring, &gw->subjects[0]);
@@ -160,7 +162,8 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .ctx = gw};
     if (r == 0)
         r = history_new(&history, &gw->history);
-    const struct graph_deps graph = {.store = gw->store,
+    const struct graph_deps graph = {.contacts = gw->contacts,
+                                     .store = gw->store,
                                      .keyring = gw->keyring,
                                      .config = gw->cell,
                                      .access = gw->access,
@@ -335,6 +338,7 @@ static void end(struct gateway *gw)
         resolver_free(gw->resolver);
     if (gw->access)
         access_close(gw->access);
+    contacts_close(gw->contacts);
     block_seal_close(&gw->seal);
     if (gw->keyring)
         keyring_close(gw->keyring);

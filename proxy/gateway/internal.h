@@ -6,6 +6,7 @@
 #include "sluis/admin.h"
 #include "sluis/base/log.h"
 #include "sluis/config.h"
+#include "sluis/contact.h"
 #include "sluis/deliver.h"
 #include "sluis/gateway.h"
 #include "sluis/graph.h"
@@ -39,6 +40,7 @@ struct gateway {
     struct audit_log *log;
     struct audit_refusals refusals;
     struct access *access;
+    struct contacts *contacts;
     struct resolver *resolver;
     struct loop *loops[GATEWAY_THREADS_MAX];
     unsigned loop_count;

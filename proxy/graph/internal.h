@@ -17,6 +17,7 @@
 #include "sluis/base/encode.h"
 #include "sluis/base/json.h"
 #include "sluis/base/log.h"
+#include "sluis/contact.h"
 #include "sluis/graph.h"
 #include "sluis/mask.h"
 #include "sluis/retention.h"
@@ -154,8 +155,8 @@ struct call {
     struct buffer body, rebuilt;
     struct json_doc doc;
     struct judged judged;
-    struct send *send; /* send.c */
-    int64_t started_ms; /* when the request was whole: the listener counts from there */
+    struct send *send;           /* send.c */
+    int64_t started_ms;          /* when the request was whole: the listener counts from there */
     uint64_t media_bytes;        /* of the thread's, given back with the call */
     enum graph_error unreadable; /* told when Meta's answer cannot be read: E_REPLY unless said */
 };
@@ -200,6 +201,29 @@ enum graph_error body_check_outbound(struct call *call, const char **detail);
 /* Tokens of this tool in the call become the values they stand for: call->doc is another one then,
  * and spans into the old one hold no more. E_COUNT when fine; E_TOKEN_TEXT, E_STORE. */
 enum graph_error tokens_expand(struct call *call, struct span contact, struct span user_id);
+
+/* ---- outbound.c: may it go out, from this tool, to this contact, now ---- */
+struct outbound {
+    uint64_t subject;
+    const char *role; /* whose rules; NULL: nobody's */
+    bool observing;   /* would refuse, and lets go */
+    bool is_group, is_template;
+    const struct policy_template *listed; /* what policy says of the template, or NULL */
+    struct contact_state *state;          /* arena */
+    enum contact_window window;
+    bool paced; /* a place is taken */
+};
+SLUIS_MUST_CHECK int outbound_open(struct call *call, uint64_t subject, struct outbound *o);
+/* After judging. */
+enum outbound_action outbound_action(const struct call *call, const struct outbound *o,
+                                     unsigned type);
+/* Attachments, the window, opting out, the basis. E_COUNT when fine. */
+enum graph_error outbound_check(struct call *call, const struct outbound *o, const char **detail);
+/* False when the policy only observes: then it is on record. */
+bool outbound_stands(struct call *call, const struct outbound *o, enum graph_error error);
+/* On the owner's thread: takes a place in the contact's pace. E_PACE, E_BUSY, E_STORE. */
+enum graph_error outbound_pace(struct call *call, struct outbound *o);
+void outbound_pace_done(struct call *call, struct outbound *o);
 
 /* ---- media.c ---- */
 /* True when a webhook or an upload brought this id to the channel. */

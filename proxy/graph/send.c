@@ -15,7 +15,10 @@ struct send {
     struct graph_thread *owner;
     struct span contact, user_id, text;
     struct subject subject;
-    uint64_t pseudonym; /* of the subject, for the access log */
+    bool resolved; /* and not settled yet */
+    struct outbound outbound;
+    enum graph_error refused; /* on the owner's thread; E_COUNT: not */
+    uint64_t pseudonym;       /* of the subject, for the access log */
     struct store_item row;
     struct record_id record_o, record_m;
     struct buffer packed, masked, sealed_o, sealed_m, leaf;
@@ -38,7 +41,10 @@ static void send_free(struct send *s)
 
 static void send_refuse(struct call *call, enum graph_error error, const char *detail)
 {
-    send_free(call->send);
+    struct send *s = call->send;
+    if (s && s->resolved)
+        subject_settled(call->thread->subjects, &s->subject, SLUIS_EDENIED);
+    send_free(s);
     call->send = NULL;
     call_refuse(call, error, detail);
 }
@@ -122,7 +128,9 @@ static const char *refused_types(struct call *call)
     struct span kept;
     buffer_init(&words, 1024);
     for (unsigned type = 0; type < DETECT_TYPES_MAX && type < 64; type++) {
-        if (!(call->judged.found >> type & 1) || policy_outbound(policy, type) != OUTBOUND_REFUSE)
+        if (!(call->judged.found >> type & 1) ||
+            outbound_action(call, &call->send->outbound, type) != OUTBOUND_REFUSE ||
+            (call->send->outbound.observing && type != DETECT_SECRET))
             continue;
         const char *word = detector_type_word(detector, type);
         buffer_addf(&words, "%s%s", words.n ? ", " : "", word ? word : "?");
@@ -133,12 +141,15 @@ static const char *refused_types(struct call *call)
     return !any ? NULL : r == 0 ? kept.p : "";
 }
 
-/* Findings that policy lets out are not masked. */
+/* Findings that policy lets out are not masked; while it observes, secrets only are. */
 static void keep_passed(struct call *call, struct judged *judged)
 {
+    const struct outbound *o = &call->send->outbound;
     size_t n = 0;
     for (size_t i = 0; i < judged->count; i++) {
-        if (policy_outbound(call->channel->policy, judged->findings[i].type) != OUTBOUND_PASS) {
+        unsigned type = judged->findings[i].type;
+        if (outbound_action(call, o, type) != OUTBOUND_PASS &&
+            (!o->observing || type == DETECT_SECRET)) {
             judged->findings[n++] = judged->findings[i];
             if (judged->findings[i].type < 64)
                 call->send->masked_types |= UINT64_C(1) << judged->findings[i].type;
@@ -214,6 +225,10 @@ static void on_back(struct mail *mail)
     struct send *s = (struct send *)mail;
     struct call *call = s->call;
     struct graph *g = call->thread->graph;
+    if (s->refused != E_COUNT) {
+        send_refuse(call, s->refused, NULL);
+        return;
+    }
     if (s->result != 0) {
         LOG(LOG_WARN, "graph", "send_not_recorded", log_error(s->result));
         send_refuse(call, E_STORE, NULL);
@@ -242,6 +257,7 @@ static void on_committed(struct mail *mail)
     struct send *s = (struct send *)mail;
     s->result = s->job.result;
     subject_settled(s->owner->subjects, &s->subject, s->result);
+    outbound_pace_done(s->call, &s->outbound);
     loop_post(s->call->thread->loop, &s->mail, on_back);
 }
 
@@ -322,13 +338,28 @@ static int write_intent(struct send *s, int64_t now)
     return audit_leaf(&event, &s->leaf, s->leaf_hash);
 }
 
-/* Owner's thread: whose message is it, sealed, in a job. */
+/* Owner's thread, where this contact's messages pass one by one: not too many. */
+static bool too_many(struct send *s)
+{
+    enum graph_error error = outbound_pace(s->call, &s->outbound);
+    if (error == E_COUNT)
+        return false;
+    if (error == E_PACE && !outbound_stands(s->call, &s->outbound, error))
+        return false;
+    s->refused = error;
+    loop_post(s->call->thread->loop, &s->mail, on_back);
+    return true;
+}
+
+/* Owner's thread: sealed, in a job. */
 static void on_owner(struct mail *mail)
 {
     struct send *s = (struct send *)mail;
     struct graph *g = s->owner->graph;
     int64_t now = clock_wall_ms();
-    int r = s->result; /* of resolving */
+    if (too_many(s))
+        return;
+    s->resolved = false; /* settled from here on */
     s->row = (struct store_item){.serial = store_next_serial(g->deps.store),
                                  .subject = s->subject.serial,
                                  .channel = s->call->channel->id,
@@ -336,16 +367,14 @@ static void on_owner(struct mail *mail)
                                  .at_ms = now,
                                  .taken_ms = now};
     s->row.batch = s->row.serial;
-    bool resolved = r == 0;
-    if (r == 0)
-        r = seal_parts(s, now);
+    int r = seal_parts(s, now);
     if (r == 0)
         r = keyring_pseudonym(s->owner->keys, s->subject.serial, &s->pseudonym);
     if (r == 0)
         r = write_intent(s, now);
     if (r != 0) {
-        if (resolved)
-            subject_settled(s->owner->subjects, &s->subject, r);
+        subject_settled(s->owner->subjects, &s->subject, r);
+        outbound_pace_done(s->call, &s->outbound);
         s->result = r;
         loop_post(s->call->thread->loop, &s->mail, on_back);
         return;
@@ -394,6 +423,7 @@ static struct send *send_new(struct call *call)
     if (!s)
         return NULL;
     s->call = call;
+    s->refused = E_COUNT;
     buffer_init(&s->packed, STORE_RECORD_MAX);
     buffer_init(&s->masked, STORE_RECORD_MAX);
     buffer_init(&s->sealed_o, STORE_RECORD_MAX);
@@ -413,7 +443,9 @@ static enum graph_error prepare(struct call *call, const char **detail)
         return E_UNJUDGED;
     }
     enum graph_error refused = body_check_outbound(call, detail);
-    if (refused != E_COUNT) {
+    if (refused == E_COUNT)
+        refused = outbound_check(call, &s->outbound, detail);
+    if (refused != E_COUNT && outbound_stands(call, &s->outbound, refused)) {
         graph_count(call->thread->graph, G_CONTENT_REFUSED);
         return refused;
     }
@@ -441,6 +473,18 @@ static enum graph_error prepare(struct call *call, const char **detail)
     return r == 0 ? E_COUNT : E_UNJUDGED;
 }
 
+/* Whose message it is, and what is known of them. */
+static enum graph_error know_contact(struct call *call, struct send *s)
+{
+    int r = subject_resolve(call->thread->subjects, s->contact, s->user_id, &s->subject);
+    s->resolved = r == 0;
+    if (r == 0)
+        r = outbound_open(call, s->subject.serial, &s->outbound);
+    if (r != 0)
+        LOG(LOG_WARN, "graph", "contact_not_known", log_error(r));
+    return r == 0 ? E_COUNT : E_STORE;
+}
+
 static void send_message(struct call *call)
 {
     const char *detail = NULL;
@@ -455,6 +499,8 @@ static void send_message(struct call *call)
     if (error == E_COUNT && recipient(call, s) != 0) /* the body may be another one now */
         error = E_RECIPIENT;
     if (error == E_COUNT)
+        error = know_contact(call, s);
+    if (error == E_COUNT)
         error = prepare(call, &detail);
     if (error != E_COUNT) {
         send_refuse(call, error, detail);
@@ -462,7 +508,6 @@ static void send_message(struct call *call)
     }
     s->text = window_text(call);
     struct graph *g = call->thread->graph;
-    s->result = subject_resolve(call->thread->subjects, s->contact, s->user_id, &s->subject);
     s->owner = &g->threads[subject_owner(s->subject.serial, g->deps.loop_count)];
     loop_post(s->owner->loop, &s->mail, on_owner);
 }
