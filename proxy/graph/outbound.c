@@ -80,7 +80,8 @@ enum outbound_action outbound_action(const struct call *call, const struct outbo
 static enum graph_error check_attachments(struct call *call, const struct outbound *o,
                                           const char **detail)
 {
-    static const char *const kinds[] = {"image", "video", "audio", "document", "sticker"};
+    static const char *const kinds[] = {"image",   "video",    "audio",   "document",
+                                        "sticker", "location", "contacts"};
     for (uint32_t node = 0; node < call->doc.count; node++) {
         const struct json_node *v = json_node(&call->doc, node);
         struct span name;
@@ -112,13 +113,15 @@ static enum graph_error check_contact(struct call *call, const struct outbound *
     enum policy_category category = category_of(o);
     if (o->is_group) /* a group is nobody's inbox: Meta has its own rules for it */
         return E_COUNT;
-    if (!o->is_template)
-        return o->window == CONTACT_CLOSED && policy_window(policy_of(call)) ? E_WINDOW : E_COUNT;
+    if (!o->is_template && o->window == CONTACT_CLOSED && policy_window(policy_of(call)))
+        return E_WINDOW;
     /* Marketing needs its ground also in a conversation that the contact began. */
-    if (o->window == CONTACT_OPEN && category != POLICY_CATEGORY_MARKETING)
+    if (o->is_template && o->window == CONTACT_OPEN && category != POLICY_CATEGORY_MARKETING)
         return E_COUNT;
-    if (contact_opted_out(o->state))
+    if (o->is_template && contact_opted_out(o->state))
         return E_OPTED_OUT;
+    if (!o->is_template)
+        category = POLICY_CATEGORY_SERVICE;
     unsigned needed = policy_consent_needed(policy_of(call), category);
     struct span purpose = o->listed ? span_str(o->listed->purpose) : SPAN_EMPTY;
     if (!needed || contact_basis_for(o->state, needed, purpose))
