@@ -83,11 +83,13 @@ enum history_operation {
 const char *history_operation_word(enum history_operation operation); /* "messages" */
 
 struct history;
+struct contacts;
 struct history_deps {
     struct store *store;
     struct keyring *keyring;
     struct config_cell *config;
     struct access *access;
+    struct contacts *contacts; /* for external_ref; NULL: nobody has one */
     /* May nothing of this person be shown now? purge_refused; NULL: nobody is restricted. */
     bool (*refused)(void *ctx, uint64_t subject);
     void *ctx;

@@ -1,6 +1,7 @@
 /* Whose conversation is meant, and where in the journal a time is. */
 #include "room.h"
 
+#include "sluis/contact.h"
 #include "sluis/subject.h"
 
 #include <sodium.h>
@@ -41,19 +42,31 @@ static struct span normalise(struct span given, char out[IDENTIFIER_MAX + 4])
 static int by_contact(struct work *w, uint64_t *subject)
 {
     char text[IDENTIFIER_MAX + 4];
-    uint8_t hash[STORE_HASH_BYTES];
     struct store_read *read;
     struct span known = normalise(w->query.contact, text);
     if (!known.n)
         return SLUIS_ENOENT;
-    subject_hash(w->h->deps.keyring, known, hash);
-    sodium_memzero(text, sizeof(text));
     int r = store_read_begin(w->h->deps.store, &read);
-    if (r != 0)
-        return r;
-    r = store_get_identifier(read, hash, subject);
-    store_read_end(read);
+    if (r == 0) {
+        r = subject_find(read, w->h->deps.keyring, known, subject);
+        store_read_end(read);
+    }
+    sodium_memzero(text, sizeof(text));
     return r;
+}
+
+/* The organisation's own number, which must be one person's on this channel. */
+static int by_reference(struct work *w, uint64_t *subject)
+{
+    struct contact_id found[2];
+    struct contacts *contacts = w->h->deps.contacts;
+    int n =
+        contacts ? contact_ref_find(contacts, w->channel->id, w->query.external_ref, found, 2) : 0;
+    if (n > 1)
+        return history_refuse(w, 409, "external_ref", "several persons have this reference");
+    if (n == 1)
+        *subject = found[0].subject;
+    return n < 0 ? n : n == 0 ? SLUIS_ENOENT : 0;
 }
 
 int find_subject(struct work *w, uint64_t *subject)
@@ -66,6 +79,8 @@ int find_subject(struct work *w, uint64_t *subject)
             return history_refuse(w, 400, "conversation", "this is not the id of a conversation");
     } else if (w->query.contact.n) {
         r = by_contact(w, subject);
+    } else if (w->query.external_ref.n) {
+        r = by_reference(w, subject);
     }
     if (r == SLUIS_ENOENT || (r == 0 && channel != w->channel->id))
         return history_refuse(w, 404, "not_found", "no such conversation on this channel");

@@ -38,6 +38,12 @@ static int fetch(struct work *w, struct store_read *read, const struct store_ite
 }
 
 /* Sent messages are stored as the tool's call was, the others as units of a webhook. */
+struct retention_facts form_facts(const struct work *w, const struct store_item *item)
+{
+    return (struct retention_facts){
+        .out = item->kind != STORE_KIND_MESSAGE, .channel = w->channel->name, .at_ms = item->at_ms};
+}
+
 static enum mask_table table_of(const struct store_item *item)
 {
     return item->kind == STORE_KIND_SENT ? MASK_TABLE_SEND : MASK_TABLE_WEBHOOK;
@@ -50,6 +56,7 @@ int form_open(struct work *w, struct store_read *read, const struct store_item *
     struct arena *arena = &w->worker->arena;
     *form = (struct form){.word = "gone",
                           .table = table_of(item),
+                          .facts = form_facts(w, item),
                           .unjudged = (item->flags & STORE_ITEM_UNJUDGED) != 0};
     int r = fetch(w, read, item, original, form, &packed);
     if (gone(r)) {
@@ -66,6 +73,7 @@ int form_open(struct work *w, struct store_read *read, const struct store_item *
                                      .table = form->table,
                                      .policy = w->policy,
                                      .profile = w->profile,
+                                     .facts = &form->facts,
                                      .scratch = w->worker->scratch,
                                      .from_customer = item->kind == STORE_KIND_MESSAGE,
                                      .at_ms = item->at_ms};
@@ -142,6 +150,7 @@ int form_render(struct work *w, const struct form *form, struct buffer *content,
         .route = w->route ? w->route->policy : NULL,
         .hash_key = w->hash_key,
         .alias_key = w->alias_key,
+        .facts = &form->facts,
         .unjudged = form->unjudged,
     };
     buffer_init(&whole, 4 * STORE_RECORD_MAX);
@@ -189,11 +198,14 @@ static const char *kind_word(const struct store_item *item)
     return item->kind && item->kind <= STORE_KIND_SENT ? words[item->kind] : "other";
 }
 
-static uint64_t masked_of(const struct work *w, uint64_t found)
+static uint64_t masked_of(const struct work *w, const struct form *form)
 {
-    uint64_t masked = 0;
+    uint64_t masked = 0, found = form->judged.found;
+    struct retention_facts facts = form->facts;
+    facts.found = found;
+    facts.media = form->judged.has_media;
     for (unsigned type = 0; type < DETECT_TYPES_MAX; type++)
-        if (found >> type & 1 && profile_rule(w->profile, type).action != MASK_KEEP)
+        if (found >> type & 1 && profile_rule_for(w->profile, &facts, type).action != MASK_KEEP)
             masked |= (uint64_t)1 << type;
     return masked;
 }
@@ -231,7 +243,7 @@ static int add_content(struct work *w, struct store_read *read, const struct sto
     }
     buffer_addf(out, ",\"form\":\"%s\"", form.word);
     if (there) {
-        *masked = masked_of(w, form.judged.found);
+        *masked = masked_of(w, &form);
         add_masked(w, *masked, out);
         buffer_addf(out, ",\"media\":%s,\"text\":", form.judged.has_media ? "true" : "false");
         if (text.n)

@@ -301,6 +301,7 @@ int history_new(const struct history_deps *deps, struct history **out)
     h->tidied_ms = clock_mono_ms();
     keyring_derive(deps->keyring, "history/conversation", h->conversation_key);
     keyring_derive(deps->keyring, "history/cursor", h->cursor_key);
+    keyring_derive(deps->keyring, "history/tag", h->tag_key);
     int r = 0;
     for (unsigned i = 0; r == 0 && i < WORKERS; i++)
         r = worker_open(h, &h->workers[i]);
@@ -346,5 +347,6 @@ void history_free(struct history *h)
     }
     sodium_memzero(h->conversation_key, sizeof(h->conversation_key));
     sodium_memzero(h->cursor_key, sizeof(h->cursor_key));
+    sodium_memzero(h->tag_key, sizeof(h->tag_key));
     free(h);
 }

@@ -30,7 +30,8 @@ static void prefix_of(uint16_t channel, uint64_t subject, uint64_t serial, uint8
 
 void note_tag_hash(struct history *h, struct span tag, uint8_t out[STORE_HASH_BYTES])
 {
-    keyring_hash_identifier(h->deps.keyring, "tag", tag, out);
+    crypto_generichash(out, STORE_HASH_BYTES, (const uint8_t *)tag.p, tag.n, h->tag_key,
+                       sizeof(h->tag_key));
 }
 
 void note_index_prefix(struct work *w, struct span tag, uint8_t out[NOTE_INDEX_PREFIX])
@@ -111,7 +112,8 @@ static int add_note(struct gather *g, int64_t at_ms, struct span author, struct 
                     uint64_t number)
 {
     struct work *w = g->w;
-    struct form form = {.table = MASK_TABLE_SEND};
+    struct form form = {.table = MASK_TABLE_SEND,
+                        .facts = {.out = true, .channel = g->w->channel->name, .at_ms = at_ms}};
     struct buffer content;
     struct span text = SPAN_EMPTY, kept;
     int r = arena_try_copy(&w->worker->arena, packed, &kept);
@@ -125,6 +127,7 @@ static int add_note(struct gather *g, int64_t at_ms, struct span author, struct 
                                      .table = form.table,
                                      .policy = w->policy,
                                      .profile = w->profile,
+                                     .facts = &form.facts,
                                      .scratch = w->worker->scratch,
                                      .at_ms = at_ms};
     r = read_rejudge(&judge, &w->worker->arena, &form.judged);

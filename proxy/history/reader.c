@@ -83,9 +83,12 @@ static int decide_role(struct work *w, bool *reason, bool *reference)
     w->reveal = decision.given.reveal;
     *reason = decision.given.reason_required;
     *reference = decision.given.reference_required;
-    /* No role's profile is known yet: what shows least. */
-    w->profile = policy_storage_profile(w->policy);
-    return 0;
+    const struct policy_role *given = policy_role(w->policy, role);
+    w->profile = given ? given->profile : NULL;
+    /* A tool may have a route that says what it sees. */
+    return w->profile || w->q->principal.kind == PRINCIPAL_TOOL
+               ? 0
+               : history_refuse(w, 403, "right", "this role sees no messages");
 }
 
 /* A tool sees what its own route shows it; one without a route here, what its role shows. */
@@ -102,7 +105,7 @@ static int decide_tool(struct work *w)
         w->route = NULL;
     if (w->route)
         w->profile = w->route->policy->profile;
-    return 0;
+    return w->profile ? 0 : history_refuse(w, 403, "right", "this role sees no messages");
 }
 
 static int decide_operator(struct work *w)

@@ -65,6 +65,7 @@ enum { WORKER_PAGES, WORKER_SCANS, WORKERS };
 struct history {
     struct history_deps deps;
     uint8_t conversation_key[KEYRING_KEY_BYTES], cursor_key[KEYRING_KEY_BYTES];
+    uint8_t tag_key[KEYRING_KEY_BYTES]; /* not the index key, which is replaced every month */
     struct worker workers[WORKERS];
     int64_t tidied_ms; /* the scanning worker's */
 };
@@ -149,8 +150,10 @@ struct form {
     struct json_doc doc;
     const char *word; /* "original", "stored", "taken_back", "gone" */
     enum mask_table table;
+    struct retention_facts facts; /* for the profile's conditions */
     bool unjudged;
 };
+struct retention_facts form_facts(const struct work *w, const struct store_item *item);
 /* Opens the best part there is (O, else M, else what stayed of it) into the worker's arena and
  * judges it anew; word "gone" when nothing is left. `original`: O only (SLUIS_EEXPIRED). */
 int form_open(struct work *w, struct store_read *read, const struct store_item *item, bool original,
