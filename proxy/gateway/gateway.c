@@ -158,6 +158,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .keyring = gw->keyring,
                                          .config = gw->cell,
                                          .access = gw->access,
+                                         .contacts = gw->contacts,
                                          .refused = refused,
                                          .ctx = gw};
     if (r == 0)
