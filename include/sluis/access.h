@@ -49,8 +49,9 @@ struct access_role {
     bool open;       /* its hours allow this moment */
     bool reason_required, reference_required;
 };
-/* Asked for each decision; any thread, must not wait. `channel` 0: of all channels together, what
- * every one of them gives. 0, or SLUIS_ENOENT: no such role (or no such channel). */
+/* Asked for each decision; any thread, must not wait. `channel` ACCESS_WHOLE: what every channel
+ * gives; ACCESS_SOME: what any of them gives (then `open` when one is). 0, or SLUIS_ENOENT: no such
+ * role (or no such channel). */
 struct access_roles {
     int (*role)(void *ctx, uint16_t channel, const char *name, int64_t at_ms,
                 struct access_role *out);
@@ -89,6 +90,7 @@ struct principal {
     int64_t last_use_ms;            /* 0: not since it is written down; to the hour after a start */
     char granted_by[ACCESS_NAME_SIZE];
     bool revoked;
+    bool break_glass; /* an operator who says why; see OPERATOR_FIRST */
 };
 
 /* ---- may it? ---- */
@@ -104,6 +106,7 @@ enum access_why {
     ACCESS_CONFLICT, /* separation of duties */
     ACCESS_CHANNEL,  /* another's channel */
     ACCESS_GONE,     /* revoked, expired or removed meanwhile */
+    ACCESS_OFFICERS, /* an operator, where two persons can do it */
 };
 const char *access_why_word(enum access_why why); /* for the log: "no_right" */
 const char *access_why_text(enum access_why why); /* for people, English */

@@ -1,4 +1,4 @@
-#include "room.h"
+#include "people.h"
 
 #include <pthread.h>
 #include <sodium.h>
@@ -29,6 +29,7 @@ struct access {
     pthread_rwlock_t lock;  /* table, next_id */
     struct token_table table;
     uint64_t next_id;
+    struct people *people;
     struct access_roles roles; /* set once, before the first request */
     struct counter counters[C_N];
     _Atomic int64_t window_ms; /* since when refusals are counted for the log */
@@ -48,15 +49,16 @@ static const struct counter counter_rows[C_N] = {
                      COUNTER_TOTAL, 0},
 };
 
-static void row_key(uint64_t id, char key[ROW_KEY])
+static void row_key(char kind, uint64_t id, char key[ROW_KEY])
 {
-    key[0] = 't';
+    key[0] = kind;
     be64_put((uint8_t *)key + 1, id);
 }
 
-static struct record_id row_id(uint64_t id)
+/* Parts of their own: a person's row does not open as a token's. */
+static struct record_id row_id(char kind, uint64_t id)
 {
-    return (struct record_id){.serial = id, .part = ROW_PART};
+    return (struct record_id){.serial = id, .part = kind == 't' ? ROW_PART : (uint8_t)kind};
 }
 
 /* ---- loading ---- */
@@ -67,14 +69,39 @@ struct load {
     int error;
 };
 
+/* A person's or a grant's. */
+static int load_person_row(struct load *load, struct span key, struct span value)
+{
+    uint64_t id = be64_get((const uint8_t *)key.p + 1);
+    char kind = key.p[0];
+    const struct record_id record = row_id(kind, id);
+    if (kind != 'p' && kind != 'g')
+        return 0;
+    buffer_clear(&load->plain);
+    int result =
+        record_open(load->access->keys, STORE_TABLE_PRINCIPAL, &record, value, &load->plain);
+    if (!result)
+        result = people_load(load->access->people, kind, id, buffer_span(&load->plain));
+    if (result == SLUIS_ENOMEM || result == SLUIS_ELIMIT) {
+        load->error = result;
+        return 1;
+    }
+    if (result)
+        LOG(LOG_ALARM, "access", kind == 'p' ? "person_row_unreadable" : "grant_row_unreadable",
+            log_u64("id", id), log_error(result));
+    return 0;
+}
+
 static int load_row(void *ctx, struct span key, struct span value)
 {
     struct load *load = ctx;
     struct access *access = load->access;
-    if (key.n != ROW_KEY || key.p[0] != 't')
-        return key.n > 0 && key.p[0] > 't';
+    if (key.n != ROW_KEY)
+        return 0;
+    if (key.p[0] != 't')
+        return load_person_row(load, key, value);
     uint64_t id = be64_get((const uint8_t *)key.p + 1);
-    const struct record_id record = row_id(id);
+    const struct record_id record = row_id('t', id);
     if (id >= access->next_id)
         access->next_id = id + 1;
     if (access->table.count == ACCESS_TOKENS_MAX) {
@@ -107,7 +134,7 @@ static int load(struct access *access)
     if (result)
         return result;
     buffer_init(&state.plain, ROW_TEXT_MAX);
-    result = store_each_row(read, STORE_TABLE_PRINCIPAL, SPAN("t"), load_row, &state);
+    result = store_each_row(read, STORE_TABLE_PRINCIPAL, SPAN("g"), load_row, &state);
     store_read_end(read);
     buffer_free(&state.plain);
     if (state.error)
@@ -130,6 +157,8 @@ int access_open(struct store *store, struct keyring *keyring, struct access **ou
     access->table.tokens = calloc(ACCESS_TOKENS_MAX, sizeof(*access->table.tokens));
     int result = access->table.tokens ? keyring_cache_new(keyring, &access->keys) : SLUIS_ENOMEM;
     if (!result)
+        result = people_open(access, &access->people);
+    if (!result)
         result = load(access);
     if (!result)
         result = counters_register(access->counters, C_N);
@@ -146,6 +175,7 @@ void access_close(struct access *access)
     if (!access)
         return;
     counters_unregister(access->counters);
+    people_close(access->people);
     keyring_cache_free(access->keys);
     if (access->table.tokens)
         sodium_memzero(access->table.tokens, ACCESS_TOKENS_MAX * sizeof(*access->table.tokens));
@@ -229,15 +259,17 @@ static int look_up(struct access *access, struct span text, const char *peer, in
     if (token_decode(text, secret)) {
         token_hash(access, secret, hash);
         pthread_rwlock_rdlock(&access->lock);
-        const struct token *token = table_find(&access->table, hash);
+        struct token *token = table_find(&access->table, hash);
         if (token) {
             const struct principal *p = &token->principal;
             counter = p->revoked             ? C_REVOKED
                       : expired(p, now_ms)   ? C_EXPIRED
                       : !from_range(p, peer) ? C_ELSEWHERE
                                              : C_ACCEPTED;
-            if (counter == C_ACCEPTED)
+            if (counter == C_ACCEPTED) {
                 *out = *p;
+                atomic_store_explicit(&token->used_ms, now_ms, memory_order_relaxed);
+            }
         }
         pthread_rwlock_unlock(&access->lock);
     }
@@ -292,10 +324,10 @@ static int row_commit(struct access *access, const struct token *token, uint64_t
 {
     struct row_job row = {.job = {.priority = STORE_NORMAL, .run = row_run}};
     struct buffer plain;
-    const struct record_id record = row_id(token->principal.id);
-    row_key(token->principal.id, row.key);
+    const struct record_id record = row_id('t', token->principal.id);
+    row_key('t', token->principal.id, row.key);
     row.removes = gone != 0;
-    row_key(gone, row.gone);
+    row_key('t', gone, row.gone);
     buffer_init(&plain, ROW_TEXT_MAX);
     buffer_init(&row.sealed, STORE_VALUE_MAX);
     token_write(token, &plain);
@@ -318,6 +350,28 @@ static bool text_plain(const char *text)
         if (text[i] < 0x21 || text[i] > 0x7e)
             return false;
     return n < ACCESS_NAME_SIZE;
+}
+
+int principal_row_put(struct access *access, char kind, uint64_t id, struct span plain)
+{
+    struct row_job row = {.job = {.priority = STORE_NORMAL, .run = row_run}};
+    const struct record_id record = row_id(kind, id);
+    int result = 0;
+    row_key(kind, id, row.key);
+    buffer_init(&row.sealed, STORE_VALUE_MAX);
+    pthread_mutex_lock(&access->change); /* the keys are one thread's at a time */
+    if (plain.n)
+        result = record_seal(access->keys, STORE_TABLE_PRINCIPAL, &record, 1, plain, &row.sealed);
+    if (!result)
+        result = store_submit_wait(access->store, &row.job);
+    pthread_mutex_unlock(&access->change);
+    buffer_free(&row.sealed);
+    return result;
+}
+
+struct people *people_of(struct access *access)
+{
+    return access->people;
 }
 
 static int wanted_check(const struct access *access, const struct principal *wanted)
@@ -419,13 +473,53 @@ int access_token_revoke(struct access *access, uint64_t id)
     return result;
 }
 
+static void token_copy(struct token *token, struct principal *out)
+{
+    int64_t used = atomic_load_explicit(&token->used_ms, memory_order_relaxed);
+    *out = token->principal;
+    if (used > out->last_use_ms)
+        out->last_use_ms = used;
+}
+
+#define FLUSH_MS (3600 * INT64_C(1000)) /* last use is kept to the hour */
+
+/* The first token from place `from` on whose last use is to be written; table.count when none. */
+static unsigned next_used(struct access *access, unsigned from, struct token *out)
+{
+    pthread_rwlock_wrlock(&access->lock);
+    unsigned i = from;
+    for (; i < access->table.count; i++) {
+        struct token *token = &access->table.tokens[i];
+        int64_t used = atomic_load_explicit(&token->used_ms, memory_order_relaxed);
+        if (used < token->principal.last_use_ms + FLUSH_MS)
+            continue;
+        token->principal.last_use_ms = used;
+        *out = *token;
+        break;
+    }
+    pthread_rwlock_unlock(&access->lock);
+    return i;
+}
+
+void access_flush(struct access *access, int64_t now_ms)
+{
+    struct token copy;
+    pthread_mutex_lock(&access->change);
+    for (unsigned i = 0; (i = next_used(access, i, &copy)) < access->table.count; i++)
+        if (row_commit(access, &copy, 0) != 0)
+            LOG(LOG_WARN, "access", "last_use_not_written", log_u64("token", copy.principal.id));
+    pthread_mutex_unlock(&access->change);
+    sodium_memzero(&copy, sizeof(copy));
+    people_flush(access->people, now_ms);
+}
+
 int access_each(struct access *access, int (*each)(void *ctx, const struct principal *p), void *ctx)
 {
     pthread_rwlock_rdlock(&access->lock);
     unsigned count = access->table.count;
     struct principal *copy = calloc(count ? count : 1, sizeof(*copy));
     for (unsigned i = 0; copy && i < count; i++)
-        copy[i] = access->table.tokens[i].principal;
+        token_copy(&access->table.tokens[i], &copy[i]);
     pthread_rwlock_unlock(&access->lock);
     if (!copy)
         return SLUIS_ENOMEM;

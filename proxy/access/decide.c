@@ -1,5 +1,5 @@
 /* The decision: a principal, a channel, rights, a moment. */
-#include "room.h"
+#include "people.h"
 
 /* Who holds one of the first may hold none of the second, and the other way round. */
 static const struct {
@@ -32,7 +32,7 @@ const char *access_why_word(enum access_why why)
         [ACCESS_GRANTED] = "granted",   [ACCESS_NO_GRANT] = "no_grant",
         [ACCESS_NO_RIGHT] = "no_right", [ACCESS_CLOSED] = "closed",
         [ACCESS_CONFLICT] = "conflict", [ACCESS_CHANNEL] = "channel",
-        [ACCESS_GONE] = "gone",
+        [ACCESS_GONE] = "gone",         [ACCESS_OFFICERS] = "officers",
     };
     return words[why];
 }
@@ -47,6 +47,8 @@ const char *access_why_text(enum access_why why)
         [ACCESS_CONFLICT] = "your roles together break the separation of duties",
         [ACCESS_CHANNEL] = "no role of yours is for this channel",
         [ACCESS_GONE] = "this access was withdrawn or has expired",
+        [ACCESS_OFFICERS] = "there are two officers who can do this: --as NAME, or --break-glass "
+                            "REASON, which raises an alarm",
     };
     return texts[why];
 }
@@ -94,6 +96,104 @@ static enum access_why decide_tool(const struct access_roles *roles, const struc
     return why;
 }
 
+/* ---- persons ---- */
+
+static bool covers(const struct access_grant *g, uint16_t channel)
+{
+    if (g->all || channel == ACCESS_SOME)
+        return true;
+    for (unsigned i = 0; i < g->channel_count; i++)
+        if (g->channels[i] == channel)
+            return channel != ACCESS_WHOLE;
+    return false;
+}
+
+uint32_t rights_of(struct access *access, const struct access_grant *grants, unsigned count,
+                   int64_t at_ms)
+{
+    const struct access_roles *roles = access_roles_of(access);
+    struct access_role given;
+    uint32_t all = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct access_grant *g = &grants[i];
+        if (g->all && ask(roles, ACCESS_SOME, g->role, at_ms, &given) == 0)
+            all |= given.may;
+        for (unsigned c = 0; c < g->channel_count; c++)
+            if (ask(roles, g->channels[c], g->role, at_ms, &given) == 0)
+                all |= given.may;
+    }
+    return all;
+}
+
+/* One grant on a channel that it covers; ACCESS_SOME: on the best of its own. */
+static enum access_why try_grant(const struct access_roles *roles, const struct access_grant *g,
+                                 uint16_t channel, uint32_t rights, int64_t at_ms,
+                                 struct access_decision *out)
+{
+    enum access_why why = ACCESS_NO_GRANT;
+    unsigned n = channel == ACCESS_SOME && !g->all ? g->channel_count : 1;
+    for (unsigned i = 0; i < n && why != ACCESS_GRANTED; i++) {
+        uint16_t at = channel == ACCESS_SOME && !g->all ? g->channels[i] : channel;
+        if (ask(roles, at, g->role, at_ms, &out->given) == 0)
+            why = weigh(&out->given, rights);
+    }
+    return why;
+}
+
+enum access_why decide_person(struct people *people, const struct principal *who, uint16_t channel,
+                              uint32_t rights, int64_t at_ms, struct access_decision *out)
+{
+    struct access_grant grants[ACCESS_CHANNELS_MAX];
+    unsigned n = 0;
+    pthread_mutex_lock(&people->lock);
+    const struct person_row *row = person_by_id(people, who->id);
+    bool here = row && !row->person.removed;
+    for (unsigned i = 0; here && i < people->grant_count && n < ACCESS_CHANNELS_MAX; i++)
+        if (people->grants[i].person == who->id)
+            grants[n++] = people->grants[i];
+    pthread_mutex_unlock(&people->lock);
+    if (!here)
+        return ACCESS_GONE;
+    if (rights == 0) /* signed in is enough */
+        return ACCESS_GRANTED;
+    if (rights & access_conflicts(rights_of(people->access, grants, n, at_ms)))
+        return ACCESS_CONFLICT;
+    enum access_why why = n ? ACCESS_CHANNEL : ACCESS_NO_GRANT;
+    for (unsigned i = 0; i < n && why != ACCESS_GRANTED; i++) {
+        if (!covers(&grants[i], channel))
+            continue;
+        snprintf(out->role, sizeof(out->role), "%s", grants[i].role);
+        why = try_grant(access_roles_of(people->access), &grants[i], channel, rights, at_ms, out);
+    }
+    if (why != ACCESS_GRANTED)
+        memset(&out->given, 0, sizeof(out->given));
+    return why;
+}
+
+unsigned access_officers(struct access *access, uint32_t rights, int64_t at_ms)
+{
+    struct people *people = people_of(access);
+    struct principal who;
+    struct access_decision decision;
+    unsigned n = 0;
+    for (unsigned i = 0; i < ACCESS_PERSONS_MAX; i++) {
+        pthread_mutex_lock(&people->lock);
+        bool there = i < people->person_count;
+        bool own = there && people->persons[i].person.one_time_until_ms == 0;
+        if (own)
+            principal_of(&people->persons[i].person, &who);
+        pthread_mutex_unlock(&people->lock);
+        if (!there)
+            break;
+        if (!own)
+            continue;
+        /* Whatever the hour: an officer who sleeps is an officer. */
+        enum access_why why = decide_person(people, &who, ACCESS_WHOLE, rights, at_ms, &decision);
+        n += why == ACCESS_GRANTED || why == ACCESS_CLOSED;
+    }
+    return n;
+}
+
 int access_decide(struct access *access, const struct principal *principal, uint16_t channel,
                   uint32_t rights, int64_t at_ms, struct access_decision *out)
 {
@@ -104,6 +204,8 @@ int access_decide(struct access *access, const struct principal *principal, uint
         out->why = ACCESS_GONE;
         if (access_tool_now(access, principal->id, at_ms, &now))
             out->why = decide_tool(access_roles_of(access), &now, channel, rights, at_ms, out);
+    } else if (principal->kind == PRINCIPAL_PERSON) {
+        out->why = decide_person(people_of(access), principal, channel, rights, at_ms, out);
     }
     return out->why == ACCESS_GRANTED ? 0 : SLUIS_EDENIED;
 }
@@ -113,6 +215,28 @@ bool access_may(struct access *access, const struct principal *principal, uint16
 {
     struct access_decision decision;
     return access_decide(access, principal, channel, rights, at_ms, &decision) == 0;
+}
+
+#define OFFICERS 2 /* from then on persons govern, and the operator only by breaking the glass */
+
+static enum access_why decide_operator(struct access *access, const struct permission_row *row,
+                                       const struct principal *who, int64_t at_ms, bool *alarm)
+{
+    switch ((enum permission_operator)row->operator_may) {
+    case OPERATOR_YES:
+        return ACCESS_GRANTED;
+    case OPERATOR_ALARM:
+        *alarm = true;
+        return ACCESS_GRANTED;
+    case OPERATOR_FIRST:
+        if (access_officers(access, row->right, at_ms) < OFFICERS)
+            return ACCESS_GRANTED;
+        *alarm = who->break_glass;
+        return who->break_glass ? ACCESS_GRANTED : ACCESS_OFFICERS;
+    case OPERATOR_NO:
+        break;
+    }
+    return ACCESS_NO_RIGHT;
 }
 
 int permission_may(struct access *access, enum permission permission,
@@ -130,10 +254,8 @@ int permission_may(struct access *access, enum permission permission,
         return 0;
     }
     if (principal->kind == PRINCIPAL_OPERATOR) {
-        bool first = row->operator_may == OPERATOR_FIRST;
-        *alarm = row->operator_may == OPERATOR_ALARM;
-        if (control && (row->operator_may == OPERATOR_YES || *alarm || first))
-            out->why = ACCESS_GRANTED;
+        out->why =
+            control ? decide_operator(access, row, principal, at_ms, alarm) : ACCESS_NO_RIGHT;
         return out->why == ACCESS_GRANTED ? 0 : SLUIS_EDENIED;
     }
     if (principal->kind != PRINCIPAL_PERSON) /* tools have a door of their own */

@@ -31,7 +31,7 @@ static const struct permission_command commands[PERMISSION_COMMAND_COUNT] = {
 
 /* What a row may not say, whoever writes it. */
 #define X(id, method, path, handler, doors, operator_may, right, scope, content, flags)            \
-    _Static_assert((right) != 0, #id ": a right, PERMIT_SIGNED_IN or PERMIT_ANYONE");                \
+    _Static_assert((right) != 0, #id ": a right, PERMIT_SIGNED_IN or PERMIT_ANYONE");              \
     _Static_assert(!((flags)&PERMISSION_CHANGES) || PERMISSION_##method != PERMISSION_GET,         \
                    #id ": GET changes nothing");                                                   \
     _Static_assert(!((right)&PERMIT_ANYONE) || CONTENT_##content <= CONTENT_COUNTS,                \

@@ -5,7 +5,9 @@
 #define SLUIS_ACCESS_ROOM_H
 
 #include "sluis/access.h"
+#include "sluis/access/person.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define TOKEN_HASH 32
@@ -13,6 +15,7 @@
 struct token {
     struct principal principal;
     uint8_t hash[TOKEN_HASH];
+    _Atomic int64_t used_ms; /* newest use, written down by the hour */
 };
 
 /* Tokens by rising id, and a hash table of places (plus one) by the first bytes of their hash. */

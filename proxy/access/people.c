@@ -1,0 +1,567 @@
+/* Persons and grants: rows, and what is kept of them in memory. */
+#include "people.h"
+
+#include <stdlib.h>
+
+#include "sluis/base/clock.h"
+#include "sluis/base/encode.h"
+
+#define PERSON_VERSION 1
+#define GRANT_VERSION 1
+#define ROW_MAX 1024
+#define ONE_TIME_BYTES 15 /* 120 random bits: 24 characters of base32 */
+
+/* ---- rows ---- */
+
+static void text_put(const char *text, struct buffer *out)
+{
+    buffer_add_char(out, (char)strlen(text));
+    buffer_add_str(out, text);
+}
+
+static bool text_get(struct span *in, char *out, size_t size)
+{
+    size_t n = in->n ? (uint8_t)in->p[0] : size;
+    if (n >= size || in->n < 1 + n)
+        return false;
+    memcpy(out, in->p + 1, n);
+    out[n] = '\0';
+    *in = span_from(*in, 1 + n);
+    return strlen(out) == n;
+}
+
+/* version, id, times (4 of 8), last step (8), removed (1), secret, name, added_by, hash */
+static void person_write(const struct person_row *row, struct buffer *out)
+{
+    const struct person *p = &row->person;
+    buffer_add_char(out, PERSON_VERSION);
+    buffer_add_be64(out, p->id);
+    buffer_add_be64(out, (uint64_t)p->created_ms);
+    buffer_add_be64(out, (uint64_t)p->last_use_ms);
+    buffer_add_be64(out, (uint64_t)p->one_time_until_ms);
+    buffer_add_be64(out, row->last_step);
+    buffer_add_char(out, p->removed ? 1 : 0);
+    buffer_add(out, span_of(row->secret, PERSON_SECRET));
+    text_put(p->name, out);
+    text_put(p->added_by, out);
+    text_put(row->hash, out);
+}
+
+#define PERSON_FIXED (1 + 5 * 8 + 1 + PERSON_SECRET)
+
+static int person_read(struct span in, struct person_row *row)
+{
+    const uint8_t *at = (const uint8_t *)in.p;
+    memset(row, 0, sizeof(*row));
+    if (in.n < PERSON_FIXED || at[0] != PERSON_VERSION || at[41] > 1)
+        return SLUIS_EINVAL;
+    row->person.id = be64_get(at + 1);
+    row->person.created_ms = (int64_t)be64_get(at + 9);
+    row->person.last_use_ms = (int64_t)be64_get(at + 17);
+    row->person.one_time_until_ms = (int64_t)be64_get(at + 25);
+    row->last_step = be64_get(at + 33);
+    row->person.removed = at[41] == 1;
+    memcpy(row->secret, at + 42, PERSON_SECRET);
+    in = span_from(in, PERSON_FIXED);
+    if (!text_get(&in, row->person.name, sizeof(row->person.name)) ||
+        !text_get(&in, row->person.added_by, sizeof(row->person.added_by)) ||
+        !text_get(&in, row->hash, sizeof(row->hash)) || in.n || !token_name_valid(row->person.name))
+        return SLUIS_EINVAL;
+    return 0;
+}
+
+static void grant_write(const struct access_grant *g, struct buffer *out)
+{
+    buffer_add_char(out, GRANT_VERSION);
+    buffer_add_be64(out, g->id);
+    buffer_add_be64(out, g->person);
+    buffer_add_be64(out, (uint64_t)g->granted_ms);
+    buffer_add_char(out, g->all ? 1 : 0);
+    text_put(g->role, out);
+    text_put(g->granted_by, out);
+    buffer_add_char(out, (char)g->channel_count);
+    for (unsigned i = 0; i < g->channel_count; i++)
+        buffer_add_be16(out, g->channels[i]);
+}
+
+static int grant_read(struct span in, struct access_grant *g)
+{
+    const uint8_t *at = (const uint8_t *)in.p;
+    memset(g, 0, sizeof(*g));
+    if (in.n < 26 || at[0] != GRANT_VERSION || at[25] > 1)
+        return SLUIS_EINVAL;
+    g->id = be64_get(at + 1);
+    g->person = be64_get(at + 9);
+    g->granted_ms = (int64_t)be64_get(at + 17);
+    g->all = at[25] == 1;
+    in = span_from(in, 26);
+    if (!text_get(&in, g->role, sizeof(g->role)) ||
+        !text_get(&in, g->granted_by, sizeof(g->granted_by)) || in.n < 1)
+        return SLUIS_EINVAL;
+    g->channel_count = (uint8_t)in.p[0];
+    if (g->channel_count > ACCESS_CHANNELS_MAX || in.n != 1 + 2 * (size_t)g->channel_count)
+        return SLUIS_EINVAL;
+    for (unsigned i = 0; i < g->channel_count; i++)
+        g->channels[i] = be16_get((const uint8_t *)in.p + 1 + 2 * i);
+    return 0;
+}
+
+int people_load(struct people *people, char kind, uint64_t id, struct span plain)
+{
+    int result = SLUIS_EINVAL;
+    if (kind == 'p') {
+        if (people->person_count == ACCESS_PERSONS_MAX)
+            return SLUIS_ELIMIT;
+        struct person_row *row = &people->persons[people->person_count];
+        result = person_read(plain, row);
+        if (!result && row->person.id != id)
+            result = SLUIS_ECRYPTO;
+        if (id >= people->next_person)
+            people->next_person = id + 1;
+        if (!result)
+            people->person_count++;
+    } else if (kind == 'g') {
+        if (people->grant_count == ACCESS_GRANTS_MAX)
+            return SLUIS_ELIMIT;
+        struct access_grant *grant = &people->grants[people->grant_count];
+        result = grant_read(plain, grant);
+        if (!result && grant->id != id)
+            result = SLUIS_ECRYPTO;
+        if (id >= people->next_grant)
+            people->next_grant = id + 1;
+        if (!result)
+            people->grant_count++;
+    }
+    return result;
+}
+
+int person_commit(struct people *people, const struct person_row *row)
+{
+    struct buffer plain;
+    buffer_init(&plain, ROW_MAX);
+    person_write(row, &plain);
+    int result = plain.error;
+    if (!result)
+        result = principal_row_put(people->access, 'p', row->person.id, buffer_span(&plain));
+    buffer_free(&plain);
+    return result;
+}
+
+static int grant_commit(struct people *people, const struct access_grant *grant)
+{
+    struct buffer plain;
+    buffer_init(&plain, ROW_MAX);
+    grant_write(grant, &plain);
+    int result = plain.error;
+    if (!result)
+        result = principal_row_put(people->access, 'g', grant->id, buffer_span(&plain));
+    buffer_free(&plain);
+    return result;
+}
+
+/* ---- opening ---- */
+
+int people_open(struct access *access, struct people **out)
+{
+    struct people *people = calloc(1, sizeof(*people));
+    if (!people)
+        return SLUIS_ENOMEM;
+    people->access = access;
+    people->next_person = people->next_grant = 1;
+    pthread_mutex_init(&people->change, NULL);
+    pthread_mutex_init(&people->lock, NULL);
+    pthread_cond_init(&people->work, NULL);
+    throttle_init(&people->throttle);
+    people->persons = calloc(ACCESS_PERSONS_MAX, sizeof(*people->persons));
+    people->grants = calloc(ACCESS_GRANTS_MAX, sizeof(*people->grants));
+    people->sessions = calloc(SESSIONS_MAX, sizeof(*people->sessions));
+    if (!people->persons || !people->grants || !people->sessions) {
+        people_close(people);
+        return SLUIS_ENOMEM;
+    }
+    *out = people;
+    return 0;
+}
+
+void people_close(struct people *people)
+{
+    if (!people)
+        return;
+    sign_in_stop(people);
+    if (people->persons)
+        sodium_memzero(people->persons, ACCESS_PERSONS_MAX * sizeof(*people->persons));
+    if (people->sessions)
+        sodium_memzero(people->sessions, SESSIONS_MAX * sizeof(*people->sessions));
+    free(people->persons);
+    free(people->grants);
+    free(people->sessions);
+    throttle_free(&people->throttle);
+    pthread_cond_destroy(&people->work);
+    pthread_mutex_destroy(&people->lock);
+    pthread_mutex_destroy(&people->change);
+    sodium_memzero(people, sizeof(*people));
+    free(people);
+}
+
+/* ---- looking up ---- */
+
+struct person_row *person_by_id(struct people *people, uint64_t id)
+{
+    for (unsigned i = 0; i < people->person_count; i++)
+        if (people->persons[i].person.id == id)
+            return &people->persons[i];
+    return NULL;
+}
+
+struct person_row *person_by_name(struct people *people, const char *name)
+{
+    for (unsigned i = 0; i < people->person_count; i++)
+        if (!people->persons[i].person.removed && strcmp(people->persons[i].person.name, name) == 0)
+            return &people->persons[i];
+    return NULL;
+}
+
+void principal_of(const struct person *person, struct principal *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->kind = PRINCIPAL_PERSON;
+    out->id = person->id;
+    memcpy(out->name, person->name, sizeof(out->name));
+    out->created_ms = person->created_ms;
+    out->revoked = person->removed;
+}
+
+int access_person_find(struct access *access, const char *name, struct person *out)
+{
+    struct people *people = people_of(access);
+    pthread_mutex_lock(&people->lock);
+    const struct person_row *row = person_by_name(people, name);
+    if (row)
+        *out = row->person;
+    pthread_mutex_unlock(&people->lock);
+    return row ? 0 : SLUIS_ENOENT;
+}
+
+int access_each_person(struct access *access, int (*each)(void *ctx, const struct person *p),
+                       void *ctx)
+{
+    struct people *people = people_of(access);
+    pthread_mutex_lock(&people->lock);
+    unsigned count = people->person_count;
+    struct person *copy = calloc(count ? count : 1, sizeof(*copy));
+    for (unsigned i = 0; copy && i < count; i++) {
+        copy[i] = people->persons[i].person;
+        if (people->persons[i].used_ms > copy[i].last_use_ms)
+            copy[i].last_use_ms = people->persons[i].used_ms;
+    }
+    pthread_mutex_unlock(&people->lock);
+    if (!copy)
+        return SLUIS_ENOMEM;
+    for (unsigned i = 0; i < count; i++)
+        if (each(ctx, &copy[i]) != 0)
+            break;
+    free(copy);
+    return 0;
+}
+
+/* ---- enrolment ---- */
+
+static int password_hash(struct span password, char hash[crypto_pwhash_STRBYTES])
+{
+    if (password.n < ACCESS_PASSWORD_MIN || password.n > ACCESS_PASSWORD_MAX)
+        return SLUIS_EINVAL;
+    memset(hash, 0, crypto_pwhash_STRBYTES);
+    return crypto_pwhash_str_alg(hash, password.p, password.n, PERSON_OPS, PERSON_MEM,
+                                 crypto_pwhash_ALG_ARGON2ID13)
+               ? SLUIS_ENOMEM
+               : 0;
+}
+
+/* A new secret, and a one-time password unless one was given. */
+static int enrol(struct person_row *row, struct span password, int64_t now_ms,
+                 struct access_enrolment *out)
+{
+    uint8_t random[ONE_TIME_BYTES];
+    struct buffer text;
+    memset(out, 0, sizeof(*out));
+    randombytes_buf(row->secret, sizeof(row->secret));
+    row->last_step = 0;
+    row->person.one_time_until_ms = 0;
+    buffer_init(&text, 512);
+    if (password.n == 0) {
+        randombytes_buf(random, sizeof(random));
+        base32_encode(span_of(random, sizeof(random)), &text);
+        memcpy(out->password, text.p, text.n < sizeof(out->password) ? text.n : 0);
+        buffer_clear(&text);
+        password = span_str(out->password);
+        row->person.one_time_until_ms = now_ms + ACCESS_ENROL_MS;
+    }
+    buffer_addf(&text, "otpauth://totp/Sluis:%s?secret=", row->person.name);
+    base32_encode(span_of(row->secret, sizeof(row->secret)), &text);
+    buffer_add_str(&text, "&issuer=Sluis&algorithm=SHA1&digits=6&period=30");
+    int result = text.error ? text.error : password_hash(password, row->hash);
+    if (!result && text.n < sizeof(out->uri))
+        memcpy(out->uri, text.p, text.n);
+    buffer_free(&text);
+    sodium_memzero(random, sizeof(random));
+    return result;
+}
+
+int access_person_add(struct access *access, const char *name, const char *added_by,
+                      struct span password, struct access_enrolment *out)
+{
+    struct people *people = people_of(access);
+    struct person_row row = {.last_step = 0};
+    memset(out, 0, sizeof(*out));
+    if (!token_name_valid(name) || strlen(added_by) >= ACCESS_NAME_SIZE)
+        return SLUIS_EINVAL;
+    snprintf(row.person.name, sizeof(row.person.name), "%s", name);
+    snprintf(row.person.added_by, sizeof(row.person.added_by), "%s", added_by);
+    row.person.created_ms = clock_wall_ms();
+    int result = enrol(&row, password, row.person.created_ms, out);
+    if (result)
+        goto wipe;
+    pthread_mutex_lock(&people->change); /* only its holders add or remove */
+    pthread_mutex_lock(&people->lock);
+    if (person_by_name(people, name))
+        result = SLUIS_EEXIST;
+    else if (people->person_count == ACCESS_PERSONS_MAX)
+        result = SLUIS_ELIMIT;
+    row.person.id = people->next_person;
+    people->next_person += result == 0;
+    pthread_mutex_unlock(&people->lock);
+    if (!result)
+        result = person_commit(people, &row);
+    if (!result) {
+        pthread_mutex_lock(&people->lock);
+        people->persons[people->person_count++] = row;
+        pthread_mutex_unlock(&people->lock);
+        out->id = row.person.id;
+    }
+    pthread_mutex_unlock(&people->change);
+wipe:
+    sodium_memzero(&row, sizeof(row));
+    if (result)
+        sodium_memzero(out, sizeof(*out));
+    return result;
+}
+
+/* Changes a person: `next` goes to the store, then to memory. Under `change`. */
+static int person_replace(struct people *people, const struct person_row *next)
+{
+    int result = person_commit(people, next);
+    if (result)
+        return result;
+    pthread_mutex_lock(&people->lock);
+    struct person_row *row = person_by_id(people, next->person.id);
+    *row = *next;
+    sessions_end(people, next->person.id, NULL);
+    pthread_mutex_unlock(&people->lock);
+    return 0;
+}
+
+static bool person_copy(struct people *people, uint64_t id, struct person_row *out)
+{
+    pthread_mutex_lock(&people->lock);
+    const struct person_row *row = person_by_id(people, id);
+    bool found = row && !row->person.removed;
+    if (found)
+        *out = *row;
+    pthread_mutex_unlock(&people->lock);
+    return found;
+}
+
+int access_person_reset(struct access *access, uint64_t id, struct access_enrolment *out)
+{
+    struct people *people = people_of(access);
+    struct person_row row;
+    memset(out, 0, sizeof(*out));
+    pthread_mutex_lock(&people->change);
+    int result = person_copy(people, id, &row) ? 0 : SLUIS_ENOENT;
+    if (!result)
+        result = enrol(&row, SPAN_EMPTY, clock_wall_ms(), out);
+    if (!result)
+        result = person_replace(people, &row);
+    pthread_mutex_unlock(&people->change);
+    out->id = id;
+    if (result)
+        sodium_memzero(out, sizeof(*out));
+    sodium_memzero(&row, sizeof(row));
+    return result;
+}
+
+int access_person_password(struct access *access, uint64_t id, struct span password)
+{
+    struct people *people = people_of(access);
+    struct person_row row;
+    pthread_mutex_lock(&people->change);
+    int result = person_copy(people, id, &row) ? 0 : SLUIS_ENOENT;
+    if (!result &&
+        crypto_pwhash_str_verify(row.hash, password.p ? password.p : "", password.n) == 0)
+        result = SLUIS_EINVAL; /* the same again: a one-time password would live on */
+    if (!result)
+        result = password_hash(password, row.hash);
+    row.person.one_time_until_ms = 0;
+    if (!result)
+        result = person_replace(people, &row);
+    pthread_mutex_unlock(&people->change);
+    sodium_memzero(&row, sizeof(row));
+    return result;
+}
+
+int access_person_remove(struct access *access, uint64_t id)
+{
+    struct people *people = people_of(access);
+    struct person_row copy;
+    pthread_mutex_lock(&people->change);
+    pthread_mutex_lock(&people->lock);
+    struct person_row *row = person_by_id(people, id);
+    if (row) {
+        row->person.removed = true; /* at once, before it is durable */
+        sodium_memzero(row->hash, sizeof(row->hash));
+        sodium_memzero(row->secret, sizeof(row->secret));
+        sessions_end(people, id, NULL);
+        copy = *row;
+    }
+    pthread_mutex_unlock(&people->lock);
+    int result = row ? person_commit(people, &copy) : SLUIS_ENOENT;
+    pthread_mutex_unlock(&people->change);
+    return result;
+}
+
+/* The next person from `id` on whose last use is an hour newer than what is written. */
+static bool next_used(struct people *people, uint64_t from, struct person_row *out)
+{
+    bool found = false;
+    pthread_mutex_lock(&people->lock);
+    for (unsigned i = 0; !found && i < people->person_count; i++) {
+        struct person_row *row = &people->persons[i];
+        found = row->person.id >= from &&
+                row->used_ms >= row->person.last_use_ms + 3600 * INT64_C(1000);
+        if (found) {
+            row->person.last_use_ms = row->used_ms;
+            *out = *row;
+        }
+    }
+    pthread_mutex_unlock(&people->lock);
+    return found;
+}
+
+void people_flush(struct people *people, int64_t now_ms)
+{
+    struct person_row row;
+    (void)now_ms;
+    pthread_mutex_lock(&people->change);
+    for (uint64_t id = 0; next_used(people, id, &row); id = row.person.id + 1)
+        if (person_commit(people, &row) != 0)
+            break;
+    pthread_mutex_unlock(&people->change);
+    sodium_memzero(&row, sizeof(row));
+}
+
+/* ---- grants ---- */
+
+/* May this be granted? Under `change`. */
+static int grant_check(struct people *people, const struct access_grant *wanted, int64_t now_ms,
+                       enum access_why *why)
+{
+    struct access_grant of_person[ACCESS_CHANNELS_MAX + 1];
+    struct person_row *row;
+    unsigned n = 0;
+    int result = 0;
+    *why = ACCESS_NO_GRANT;
+    if (!token_name_valid(wanted->role) || wanted->channel_count > ACCESS_CHANNELS_MAX ||
+        wanted->all == (wanted->channel_count > 0))
+        return SLUIS_EINVAL;
+    pthread_mutex_lock(&people->lock);
+    row = person_by_id(people, wanted->person);
+    if (!row || row->person.removed)
+        result = SLUIS_ENOENT;
+    else if (strcmp(row->person.name, wanted->granted_by) == 0)
+        *why = ACCESS_NO_RIGHT, result = SLUIS_EDENIED; /* nobody gives himself a role */
+    else if (people->grant_count == ACCESS_GRANTS_MAX)
+        result = SLUIS_ELIMIT;
+    for (unsigned i = 0; !result && i < people->grant_count; i++) {
+        if (people->grants[i].person != wanted->person)
+            continue;
+        if (n == ACCESS_CHANNELS_MAX)
+            result = SLUIS_ELIMIT;
+        else
+            of_person[n++] = people->grants[i];
+    }
+    pthread_mutex_unlock(&people->lock);
+    if (result)
+        return result;
+    if (rights_of(people->access, wanted, 1, now_ms) == 0)
+        return SLUIS_EDENIED; /* a role that nobody defines, or that may nothing */
+    of_person[n++] = *wanted;
+    uint32_t all = rights_of(people->access, of_person, n, now_ms);
+    *why = all & access_conflicts(all) ? ACCESS_CONFLICT : ACCESS_GRANTED;
+    return *why == ACCESS_GRANTED ? 0 : SLUIS_EDENIED;
+}
+
+int access_grant_add(struct access *access, const struct access_grant *wanted, int64_t now_ms,
+                     uint64_t *id, enum access_why *why)
+{
+    struct people *people = people_of(access);
+    struct access_grant grant = *wanted;
+    pthread_mutex_lock(&people->change);
+    int result = grant_check(people, wanted, now_ms, why);
+    if (!result) {
+        grant.id = people->next_grant++; /* only holders of `change` give ids */
+        grant.granted_ms = now_ms;
+        result = grant_commit(people, &grant);
+    }
+    if (!result) {
+        pthread_mutex_lock(&people->lock);
+        people->grants[people->grant_count++] = grant;
+        pthread_mutex_unlock(&people->lock);
+        *id = grant.id;
+    }
+    pthread_mutex_unlock(&people->change);
+    return result;
+}
+
+int access_grant_revoke(struct access *access, uint64_t id)
+{
+    struct people *people = people_of(access);
+    int result = SLUIS_ENOENT;
+    pthread_mutex_lock(&people->change);
+    pthread_mutex_lock(&people->lock);
+    for (unsigned i = 0; result && i < people->grant_count; i++) {
+        if (people->grants[i].id != id)
+            continue;
+        memmove(&people->grants[i], &people->grants[i + 1],
+                (people->grant_count - i - 1) * sizeof(*people->grants));
+        people->grant_count--; /* at once, before it is durable */
+        result = 0;
+    }
+    pthread_mutex_unlock(&people->lock);
+    /* The row goes also when memory has it no more: it may be one that could not be deleted before.
+     */
+    if (!result || id < people->next_grant) {
+        int gone = principal_row_put(access, 'g', id, SPAN_EMPTY);
+        result = gone ? gone : result;
+    }
+    pthread_mutex_unlock(&people->change);
+    return result;
+}
+
+int access_each_grant(struct access *access, int (*each)(void *ctx, const struct access_grant *g),
+                      void *ctx)
+{
+    struct people *people = people_of(access);
+    pthread_mutex_lock(&people->lock);
+    unsigned count = people->grant_count;
+    struct access_grant *copy = calloc(count ? count : 1, sizeof(*copy));
+    if (copy)
+        memcpy(copy, people->grants, count * sizeof(*copy));
+    pthread_mutex_unlock(&people->lock);
+    if (!copy)
+        return SLUIS_ENOMEM;
+    for (unsigned i = 0; i < count; i++)
+        if (each(ctx, &copy[i]) != 0)
+            break;
+    free(copy);
+    return 0;
+}
