@@ -168,6 +168,8 @@ int people_open(struct access *access, struct people **out)
         return SLUIS_ENOMEM;
     people->access = access;
     people->next_person = people->next_grant = 1;
+    people->ops = PERSON_OPS;
+    people->mem = PERSON_MEM;
     pthread_mutex_init(&people->change, NULL);
     pthread_mutex_init(&people->lock, NULL);
     pthread_cond_init(&people->work, NULL);
@@ -266,20 +268,21 @@ int access_each_person(struct access *access, int (*each)(void *ctx, const struc
 
 /* ---- enrolment ---- */
 
-static int password_hash(struct span password, char hash[crypto_pwhash_STRBYTES])
+static int password_hash(const struct people *people, struct span password,
+                         char hash[crypto_pwhash_STRBYTES])
 {
     if (password.n < ACCESS_PASSWORD_MIN || password.n > ACCESS_PASSWORD_MAX)
         return SLUIS_EINVAL;
     memset(hash, 0, crypto_pwhash_STRBYTES);
-    return crypto_pwhash_str_alg(hash, password.p, password.n, PERSON_OPS, PERSON_MEM,
+    return crypto_pwhash_str_alg(hash, password.p, password.n, people->ops, people->mem,
                                  crypto_pwhash_ALG_ARGON2ID13)
                ? SLUIS_ENOMEM
                : 0;
 }
 
 /* A new secret, and a one-time password unless one was given. */
-static int enrol(struct person_row *row, struct span password, int64_t now_ms,
-                 struct access_enrolment *out)
+static int enrol(const struct people *people, struct person_row *row, struct span password,
+                 int64_t now_ms, struct access_enrolment *out)
 {
     uint8_t random[ONE_TIME_BYTES];
     struct buffer text;
@@ -299,7 +302,7 @@ static int enrol(struct person_row *row, struct span password, int64_t now_ms,
     buffer_addf(&text, "otpauth://totp/Sluis:%s?secret=", row->person.name);
     base32_encode(span_of(row->secret, sizeof(row->secret)), &text);
     buffer_add_str(&text, "&issuer=Sluis&algorithm=SHA1&digits=6&period=30");
-    int result = text.error ? text.error : password_hash(password, row->hash);
+    int result = text.error ? text.error : password_hash(people, password, row->hash);
     if (!result && text.n < sizeof(out->uri))
         memcpy(out->uri, text.p, text.n);
     buffer_free(&text);
@@ -318,7 +321,7 @@ int access_person_add(struct access *access, const char *name, const char *added
     snprintf(row.person.name, sizeof(row.person.name), "%s", name);
     snprintf(row.person.added_by, sizeof(row.person.added_by), "%s", added_by);
     row.person.created_ms = clock_wall_ms();
-    int result = enrol(&row, password, row.person.created_ms, out);
+    int result = enrol(people, &row, password, row.person.created_ms, out);
     if (result)
         goto wipe;
     pthread_mutex_lock(&people->change); /* only its holders add or remove */
@@ -379,7 +382,7 @@ int access_person_reset(struct access *access, uint64_t id, struct access_enrolm
     pthread_mutex_lock(&people->change);
     int result = person_copy(people, id, &row) ? 0 : SLUIS_ENOENT;
     if (!result)
-        result = enrol(&row, SPAN_EMPTY, clock_wall_ms(), out);
+        result = enrol(people, &row, SPAN_EMPTY, clock_wall_ms(), out);
     if (!result)
         result = person_replace(people, &row);
     pthread_mutex_unlock(&people->change);
@@ -400,7 +403,7 @@ int access_person_password(struct access *access, uint64_t id, struct span passw
         crypto_pwhash_str_verify(row.hash, password.p ? password.p : "", password.n) == 0)
         result = SLUIS_EINVAL; /* the same again: a one-time password would live on */
     if (!result)
-        result = password_hash(password, row.hash);
+        result = password_hash(people, password, row.hash);
     row.person.one_time_until_ms = 0;
     if (!result)
         result = person_replace(people, &row);

@@ -43,6 +43,8 @@ struct people {
     struct session *sessions; /* SESSIONS_MAX */
     _Atomic uint64_t refused[ACCESS_REFUSALS];
     struct throttle throttle;
+    unsigned long long ops; /* of argon2id: PERSON_OPS and PERSON_MEM; less in tests */
+    size_t mem;
     /* sign-in's thread */
     pthread_t thread;
     bool started, stop; /* stop: under lock */

@@ -154,8 +154,8 @@ static void *sign_in_thread(void *ctx)
     /* Of a password nobody has, so that a name that does not exist costs the same. */
     uint8_t random[32];
     randombytes_buf(random, sizeof(random));
-    if (crypto_pwhash_str_alg(people->no_hash, (const char *)random, sizeof(random), PERSON_OPS,
-                              PERSON_MEM, crypto_pwhash_ALG_ARGON2ID13) != 0)
+    if (crypto_pwhash_str_alg(people->no_hash, (const char *)random, sizeof(random), people->ops,
+                              people->mem, crypto_pwhash_ALG_ARGON2ID13) != 0)
         LOG(LOG_ALARM, "access", "argon2_no_memory");
     sodium_memzero(random, sizeof(random));
     pthread_mutex_lock(&people->lock);

@@ -68,8 +68,11 @@ int64_t throttle_wait(struct throttle *t, char kind, const char *a, const char *
     int64_t left = 0;
     pthread_mutex_lock(&t->lock);
     const struct throttle_row *row = place(t, hash, now_ms);
-    if (row->hash == hash && row->failures)
-        left = row->last_ms + wait_of(row, free_tries) - now_ms;
+    if (row->hash == hash) {
+        int64_t wait = wait_of(row, free_tries);
+        left = row->last_ms + wait - now_ms;
+        left = left < wait ? left : wait; /* the clock went back */
+    }
     pthread_mutex_unlock(&t->lock);
     return left > 0 ? left : 0;
 }

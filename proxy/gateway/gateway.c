@@ -119,7 +119,7 @@ static int open_services(struct gateway *gw, const struct config *config)
 {
     if (config->public_url && asprintf(&gw->media_base, "%s/sluis/media", config->public_url) < 0)
         return SLUIS_ENOMEM;
-    int r = access_open(gw->store, gw->keyring, &gw->access);
+    int r = roles_open(gw);
     if (r == 0)
         r = contacts_open(gw->store, gw->keyring, &gw->contacts);
     if (r == 0)

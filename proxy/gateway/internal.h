@@ -110,6 +110,9 @@ int gateway_reload(void *ctx, struct diag *diag);
 /* forget.c: what the purge room asks of the others */
 int purge_open(struct gateway *gw);
 
+/* roles.c */
+int roles_open(struct gateway *gw); /* the access room, with the roles of the policies in force */
+
 /* meta_check.c */
 int meta_check_start(struct gateway *gw);
 /* On loop 0's thread: ends what is under way. */
