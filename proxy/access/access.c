@@ -15,6 +15,8 @@
 #define ROW_KEY (1 + 8)
 #define ROW_TEXT_MAX 1024
 #define REFUSALS_WINDOW_MS 60000
+#define KNOWN_MS                                                                                   \
+    (3600 * INT64_C(1000)) /* a token seen from an address within this is at home there */
 
 _Static_assert(sizeof(TOKEN_PREFIX) + BASE64URL_LEN(TOKEN_SECRET) <= ACCESS_TOKEN_TEXT,
                "a token fits");
@@ -34,6 +36,7 @@ struct access {
     struct counter counters[C_N];
     _Atomic int64_t window_ms; /* since when refusals are counted for the log */
     _Atomic uint64_t window_count;
+    _Atomic int64_t failed_ms; /* when a token was last refused */
 };
 
 static const struct counter counter_rows[C_N] = {
@@ -251,9 +254,33 @@ static bool from_range(const struct principal *p, const char *peer)
     return in;
 }
 
-static int look_up(struct access *access, struct span text, const char *peer, int64_t now_ms,
-                   struct principal *out)
+static uint64_t peer_hash(const struct access *access, const char *peer)
 {
+    uint64_t hash = 0;
+    if (peer)
+        crypto_shorthash((uint8_t *)&hash, (const uint8_t *)peer, strlen(peer),
+                         access->people->throttle.key);
+    return hash;
+}
+
+/* Was this token used from this address within the hour? Then remembers that it is. `strict`: only
+ * if it was. */
+static bool known_use(struct token *token, uint64_t from, bool strict, int64_t now_ms)
+{
+    bool known = atomic_load_explicit(&token->used_from, memory_order_relaxed) == from &&
+                 now_ms - atomic_load_explicit(&token->used_ms, memory_order_relaxed) < KNOWN_MS;
+    if (strict && !known)
+        return false;
+    atomic_store_explicit(&token->used_ms, now_ms, memory_order_relaxed);
+    atomic_store_explicit(&token->used_from, from, memory_order_relaxed);
+    return true;
+}
+
+/* `slowed`: only a token that is in use from there is still heard. */
+static int look_up(struct access *access, struct span text, const char *peer, bool slowed,
+                   int64_t now_ms, struct principal *out)
+{
+    uint64_t from = peer_hash(access, peer);
     uint8_t secret[TOKEN_SECRET], hash[TOKEN_HASH];
     unsigned counter = C_UNKNOWN;
     if (token_decode(text, secret)) {
@@ -266,10 +293,10 @@ static int look_up(struct access *access, struct span text, const char *peer, in
                       : expired(p, now_ms)   ? C_EXPIRED
                       : !from_range(p, peer) ? C_ELSEWHERE
                                              : C_ACCEPTED;
-            if (counter == C_ACCEPTED) {
+            if (counter == C_ACCEPTED && peer && !known_use(token, from, slowed, now_ms))
+                counter = C_UNKNOWN;
+            if (counter == C_ACCEPTED)
                 *out = *p;
-                atomic_store_explicit(&token->used_ms, now_ms, memory_order_relaxed);
-            }
         }
         pthread_rwlock_unlock(&access->lock);
     }
@@ -283,13 +310,32 @@ static int look_up(struct access *access, struct span text, const char *peer, in
 
 int access_token(struct access *access, struct span text, int64_t now_ms, struct principal *out)
 {
-    return look_up(access, text, NULL, now_ms, out);
+    return look_up(access, text, NULL, false, now_ms, out);
 }
+
+/* Wrong tokens from one address: so many are free, then it waits as sign-ins do. A minute of
+ * guessing is at most this and a few more, whatever the rate; an address that a right token came
+ * from within the hour goes on, since a tool with an old token may live beside one with a good one.
+ */
+#define WRONG_FREE 60
 
 int access_token_from(struct access *access, struct span text, const char *peer, int64_t now_ms,
                       struct principal *out)
 {
-    return look_up(access, text, peer, now_ms, out);
+    struct throttle *t = &access->people->throttle;
+    bool failing =
+        now_ms - atomic_load(&access->failed_ms) < KNOWN_MS; /* else nobody waits: no lock */
+    bool slowed = failing && throttle_wait(t, 't', peer, "", WRONG_FREE, now_ms) > 0;
+    int result = look_up(access, text, peer, slowed, now_ms, out);
+    if (result == SLUIS_EDENIED) {
+        throttle_failed(t, 't', peer, "", now_ms);
+        atomic_store(&access->failed_ms, now_ms);
+    }
+    if (slowed && result != 0) {
+        access->people->refused[ACCESS_REFUSED_SLOWED]++;
+        return SLUIS_EAGAIN;
+    }
+    return result;
 }
 
 bool principal_may_use(const struct principal *principal, uint16_t channel)

@@ -15,7 +15,8 @@
 struct token {
     struct principal principal;
     uint8_t hash[TOKEN_HASH];
-    _Atomic int64_t used_ms; /* newest use, written down by the hour */
+    _Atomic int64_t used_ms;    /* newest use, written down by the hour */
+    _Atomic uint64_t used_from; /* keyed hash of the address of it */
 };
 
 /* Tokens by rising id, and a hash table of places (plus one) by the first bytes of their hash. */

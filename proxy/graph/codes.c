@@ -65,6 +65,12 @@ static const struct graph_code codes[E_COUNT] = {
          "Een token in het bericht hoort niet bij deze ontvanger, is verlopen of is verzonnen.",
          "A token in the message does not belong to this recipient, has expired or is made up.",
          false},
+    [E_ROLE] = {900040, 403, "role",
+                "De rol van dit token geeft dit recht niet, of niet op dit tijdstip.",
+                "The role of this token does not give this right, or not at this hour.", false},
+    [E_SLOWED] = {900041, 429, "slowed",
+                  "Te veel ongeldige tokens van dit adres; probeer het over een minuut weer.",
+                  "Too many invalid tokens from this address; try again in a minute.", true},
     [E_WINDOW] =
         {900030, 403, "window",
          "Deze klant schreef langer dan 24 uur geleden. WhatsApp staat dan alleen een goedgekeurd "

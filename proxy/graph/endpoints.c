@@ -108,6 +108,11 @@ static const struct endpoint endpoints[] = {
 _Static_assert(sizeof(endpoints) / sizeof(endpoints[0]) == PERMISSION_TOOL_COUNT,
                "each endpoint has a row in PERMISSION_TOOLS (sluis/access/table.h)");
 
+uint32_t endpoint_right(const struct endpoint *endpoint)
+{
+    return permission_tool((unsigned)(endpoint - endpoints))->right;
+}
+
 static bool is_digits(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)

@@ -125,9 +125,9 @@ struct request {
 };
 
 /* Everything about the caller and the shape of the call; E_COUNT when fine. */
-static enum graph_error read_request(struct graph *g, const struct http_head *head,
-                                     struct request *r)
+static enum graph_error read_request(struct graph *g, struct exchange *ex, struct request *r)
 {
+    const struct http_head *head = exchange_head(ex);
     bool readable = http_query_split(head->query, r->decoded, sizeof(r->decoded), r->parameters,
                                      &r->count) == 0;
     if (!readable)
@@ -139,9 +139,13 @@ static enum graph_error read_request(struct graph *g, const struct http_head *he
     /* Two that differ, in whatever place: which one counts would be a guess. */
     bool two = (in_header.n && in_query.n && !span_eq(in_header, in_query)) ||
                http_field_count(head, SPAN("Authorization")) > 1;
-    if (r->token.n == 0 || two ||
-        access_token(g->deps.access, r->token, clock_wall_ms(), &r->principal) != 0)
+    if (r->token.n == 0 || two)
         return E_TOKEN;
+    int result = access_token_from(g->deps.access, r->token, exchange_peer(ex), clock_wall_ms(),
+                                   &r->principal);
+    if (result != 0)
+        return result == SLUIS_EAGAIN ? E_SLOWED : E_TOKEN;
+    exchange_set_owner(ex, r->principal.id); /* so that revoking it ends this connection */
     if (!readable)
         return E_PARAMETER;
     if (http_path_split(head->path, r->segments, sizeof(r->segments), &r->path) != 0)
@@ -227,6 +231,11 @@ void call_take_parameters(struct call *call, const struct http_head *head)
         call->parameter_count = 0; /* was readable a moment ago: read_request */
 }
 
+const char *call_role(const struct call *call)
+{
+    return call->principal.role[0] ? call->principal.role : "tool";
+}
+
 static const struct config_route *own_route(const struct call *call)
 {
     const struct config_channel *channel = NULL;
@@ -264,6 +273,9 @@ static struct call *find_endpoint(struct call *call, const struct http_head *hea
     /* A tool whose route has gone from the configuration would be shown numbers for its aliases. */
     if (call->principal.route && !config_route_by_id(call->config, call->principal.route, NULL))
         return not_opened(call, E_OBJECT, NULL);
+    if (!access_may(call->thread->graph->deps.access, &call->principal, call->channel->id,
+                    endpoint_right(call->endpoint), clock_wall_ms()))
+        return not_opened(call, E_ROLE, NULL);
     call_take_parameters(call, head);
     call->route = own_route(call);
     if (call->endpoint->sends_media && !call->channel->media_pass)
@@ -278,8 +290,9 @@ static struct call *open_call(struct graph_thread *t, struct exchange *ex)
     const struct http_head *head = exchange_head(ex);
     struct request r = {.count = 0};
     struct call *call = NULL;
-    enum graph_error error = read_request(g, head, &r);
-    if (error == E_TOKEN) {
+    enum graph_error error = read_request(g, ex, &r);
+    if (error == E_TOKEN || error == E_SLOWED) {
+        exchange_close_after(ex);   /* the next guess costs another handshake */
         refuse(g, ex, error, NULL); /* a stranger: counted, by access too */
         audit_refused(g->deps.refusals, AUDIT_REFUSAL_TOKEN);
         goto out;
@@ -375,7 +388,7 @@ void call_record(struct call *call, enum audit_action action, const char *outcom
         .action = action,
         .actor = call->principal.name,
         .claimed = call->actor[0] ? call->actor : NULL,
-        .role = "tool",
+        .role = call_role(call),
         .channel = channel ? channel->name : NULL,
         .route = call->route ? call->route->name : NULL,
         .activity = channel ? policy_activity(channel->policy) : NULL,

@@ -72,6 +72,8 @@ enum graph_error { /* rows of the code table, in its order */
                    E_ENTRY,
                    E_HTTP,
                    E_OLD_ENTRY,
+                   E_ROLE,
+                   E_SLOWED,
                    E_TOKEN_TEXT,
                    E_COUNT
 };
@@ -176,7 +178,11 @@ const struct endpoint *endpoint_find(const struct config *config, const struct p
 const char *endpoint_bad_parameter(const struct endpoint *endpoint,
                                    const struct http_parameter *list, unsigned n);
 
+/* POLICY_MAY_* that the endpoint asks of the tool's role, from the permission table; 0: any tool. */
+uint32_t endpoint_right(const struct endpoint *endpoint);
+
 /* ---- graph.c ---- */
+const char *call_role(const struct call *call); /* for the log: its role, or "tool" */
 void call_free(struct call *call);
 struct exchange *call_exchange(struct call *call); /* NULL: the tool has gone */
 /* True while what a tool asked may still go out: it waits, and would hear what came of it. */

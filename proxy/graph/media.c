@@ -161,7 +161,7 @@ static struct intent *intent_new(struct call *call, const char *outcome)
                                       .action = AUDIT_MEDIA,
                                       .actor = call->principal.name,
                                       .claimed = call->actor[0] ? call->actor : NULL,
-                                      .role = "tool",
+                                      .role = call_role(call),
                                       .channel = call->channel->name,
                                       .route = call->route ? call->route->name : NULL,
                                       .activity = policy_activity(call->channel->policy),

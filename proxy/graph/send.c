@@ -325,7 +325,7 @@ static int write_intent(struct send *s, int64_t now)
         .action = AUDIT_SEND_INTENT,
         .actor = call->principal.name,
         .claimed = call->actor[0] ? call->actor : NULL,
-        .role = "tool",
+        .role = call_role(call),
         .channel = call->channel->name,
         .route = call->route ? call->route->name : NULL,
         .activity = policy_activity(call->channel->policy),

@@ -208,6 +208,15 @@ static void peer_text(const struct sockaddr_storage *address, char out[SERVER_PE
         memcpy(out, "unix", 5);
 }
 
+/* "unix:1000": who is at the other end of a Unix socket, as the kernel knows it. */
+static void peer_user(int fd, char out[SERVER_PEER_SIZE])
+{
+    struct ucred who;
+    socklen_t size = sizeof(who);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0)
+        snprintf(out, SERVER_PEER_SIZE, "unix:%u", (unsigned)who.uid);
+}
+
 static void take(struct server *server, int fd, const struct sockaddr_storage *address)
 {
     struct address_count *from = NULL;
@@ -234,6 +243,8 @@ static void take(struct server *server, int fd, const struct sockaddr_storage *a
     sc->address = from;
     sc->deadline.fire = server_conn_fired;
     peer_text(address, sc->peer);
+    if (server->config.kind == SERVER_UNIX)
+        peer_user(fd, sc->peer);
     sc->next = server->first;
     if (sc->next)
         sc->next->prev = sc;

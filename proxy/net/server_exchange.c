@@ -216,6 +216,24 @@ const char *exchange_peer(const struct exchange *ex)
     return ex->sc->peer;
 }
 
+void exchange_set_owner(struct exchange *ex, uint64_t owner)
+{
+    ex->sc->owner = owner;
+}
+
+unsigned server_cut(struct server *server, uint64_t owner)
+{
+    unsigned n = 0;
+    for (struct server_conn *sc = server->first, *next; sc; sc = next) {
+        next = sc->next;
+        if (sc->owner != owner || owner == 0)
+            continue;
+        server_conn_close(sc, "withdrawn");
+        n++;
+    }
+    return n;
+}
+
 void exchange_set_data(struct exchange *ex, void *data)
 {
     ex->data = data;

@@ -77,6 +77,7 @@ struct server_conn {
     bool served;     /* had a request: idle_ms counts instead of head_ms */
     bool eof;        /* a plain peer closed its direction */
     bool close_after;
+    uint64_t owner; /* exchange_set_owner */
     size_t unsent_seen;
     uint64_t lingered;
     char peer[SERVER_PEER_SIZE];

@@ -98,7 +98,12 @@ void exchange_take_body(struct exchange *ex, struct buffer *out);
 struct arena *exchange_arena(struct exchange *ex); /* capped at 1 MiB, dies with the exchange */
 /* TLS client certificate's common name, empty when none. */
 struct span exchange_client_name(const struct exchange *ex);
-/* The peer's address as text ("192.0.2.1"); for access rules and audit only, not for the log. */
+/* Whose connection this is from now on (a token's number); 0 nobody's. */
+void exchange_set_owner(struct exchange *ex, uint64_t owner);
+/* Closes every connection of this owner at once, answers under way included: their access was
+ * withdrawn. How many. */
+unsigned server_cut(struct server *server, uint64_t owner);
+/* The peer's address as text ("192.0.2.1"; of a Unix socket "unix:" and the uid); for access rules and audit only, not for the log. */
 const char *exchange_peer(const struct exchange *ex);
 void exchange_set_data(struct exchange *ex, void *data);
 void *exchange_data(const struct exchange *ex);
