@@ -1,18 +1,32 @@
 /* `sluis keys status` and `rotate`: the keyring of the running gateway. */
 #include "internal.h"
 
+#include "sluis/purge.h"
+
 #include <sodium.h>
 
 static void add_status(struct admin_request *r, struct buffer *out)
 {
     struct keyring_status s;
+    struct keyring_lookup lookup;
+    struct purge_status purge;
+    char made[CLOCK_RFC3339_SIZE], until[CLOCK_RFC3339_SIZE];
     keyring_status(r->admin->deps.keyring, &s);
+    keyring_lookup(r->admin->deps.keyring, &lookup);
+    purge_status(r->admin->deps.purge, &purge);
+    clock_rfc3339(lookup.made_ms, made);
+    clock_rfc3339(lookup.made_ms + PURGE_LOOKUP_DAYS * (int64_t)24 * 3600 * 1000, until);
     buffer_add(out, SPAN("{\"installation\":\""));
     buffer_add_hex(out, span_of(s.installation, sizeof(s.installation)));
     buffer_addf(out,
-                "\",\"generation\":%llu,\"keys\":%llu,\"behind\":%s,\"locked\":%s,\"root\":\"%s\"}",
+                "\",\"generation\":%llu,\"keys\":%llu,\"behind\":%s,\"locked\":%s,\"root\":\"%s\"",
                 (unsigned long long)s.generation, (unsigned long long)s.cover_nodes,
                 s.behind ? "true" : "false", s.locked ? "true" : "false", s.root);
+    buffer_addf(out,
+                ",\"lookup\":%u,\"lookup_made\":\"%s\",\"lookup_until\":\"%s\","
+                "\"lookup_replacing\":%s,\"lookup_error\":\"%s\"}",
+                lookup.number, made, until, lookup.replacing ? "true" : "false",
+                error_word(purge.lookup_error));
 }
 
 void admin_keys_status(struct admin_request *r)
@@ -37,8 +51,32 @@ static const char *why_not(int result)
     }
 }
 
+/* The service thread makes the index anew: the answer does not wait for it. */
+static void rotate_lookup(struct admin_request *r)
+{
+    const struct audit_event event = {.at_ms = clock_wall_ms(),
+                                      .action = AUDIT_KEYS,
+                                      .actor = "operator",
+                                      .outcome = "rotate_lookup"};
+    struct buffer out;
+    int result = admin_record(r->admin->deps.store, &event);
+    if (result != 0) {
+        admin_error(r, 422, error_word(result), "the access log refuses");
+        return;
+    }
+    purge_lookup_ask(r->admin->deps.purge);
+    buffer_init(&out, 1024);
+    add_status(r, &out);
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
 void admin_keys_rotate(struct admin_request *r)
 {
+    if (r->body.count && json_is(&r->body, json_get(&r->body, 0, SPAN("lookup")), JSON_TRUE)) {
+        rotate_lookup(r);
+        return;
+    }
     struct diag diag = {.text = ""};
     const struct audit_event event = {
         .at_ms = clock_wall_ms(), .action = AUDIT_KEYS, .actor = "operator", .outcome = "rotate"};

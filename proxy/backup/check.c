@@ -113,14 +113,16 @@ static const struct sealed_row {
     uint8_t part;
     const char *name;
     bool person; /* under the keys of the subject that the number names */
+    unsigned more_bytes; /* of the key, behind the number */
 } sealed_rows[] = {
-    {STORE_TABLE_PRINCIPAL, "t", 8, 'P', "token", false},
-    {STORE_TABLE_SETTING, "backup/", 4, 'B', "register of keyring backups", false},
-    {STORE_TABLE_SETTING, "purge.clock", 0, 'C', "last minute", false},
-    {STORE_TABLE_SETTING, "purge.c", 2, 'Z', "state of a class", false},
-    {STORE_TABLE_SETTING, "purge.d", 16, 'D', "destruction record", false},
-    {STORE_TABLE_SETTING, "purge.a", 0, 'A', "a policy being applied", false},
-    {STORE_TABLE_SUBJECT, "P", 8, 'P', "mark of a person", true},
+    {STORE_TABLE_PRINCIPAL, "t", 8, 'P', "token", false, 0},
+    {STORE_TABLE_SETTING, "backup/", 4, 'B', "register of keyring backups", false, 0},
+    {STORE_TABLE_SETTING, "purge.clock", 0, 'C', "last minute", false, 0},
+    {STORE_TABLE_SETTING, "purge.c", 2, 'Z', "state of a class", false, 0},
+    {STORE_TABLE_SETTING, "purge.d", 16, 'D', "destruction record", false, 0},
+    {STORE_TABLE_SETTING, "purge.a", 0, 'A', "a policy being applied", false, 0},
+    {STORE_TABLE_SUBJECT, "P", 8, 'P', "mark of a person", true, 0},
+    {STORE_TABLE_SUBJECT, "I", 8, 'I', "identifier of a person", true, STORE_HASH_BYTES},
 };
 
 /* The serial that such a row was sealed under, by the length of the number in its key. */
@@ -173,7 +175,7 @@ static void look_row(struct look *look, const struct store_value *v)
         const struct sealed_row *row = &sealed_rows[i];
         struct span prefix = span_str(row->prefix);
         if (row->table != v->table || !span_starts(v->key, prefix) ||
-            v->key.n != prefix.n + row->number_bytes)
+            v->key.n != prefix.n + row->number_bytes + row->more_bytes)
             continue;
         const uint8_t *at = (const uint8_t *)v->key.p + prefix.n;
         const uint64_t serial = row_serial(at, row->number_bytes);

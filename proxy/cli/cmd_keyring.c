@@ -27,6 +27,13 @@ static void tell_status(const struct control_answer *a)
         printf("NOT locked in memory: keys may reach the swap (LimitMEMLOCK=)\n");
     if (strcmp(print_member(a, 0, "behind", value, sizeof(value)), "false") != 0)
         printf("BEHIND: a destruction has not reached the disk yet\n");
+    printf("look-up key: %s", print_member(a, 0, "lookup", value, sizeof(value)));
+    printf(", made %s", print_member(a, 0, "lookup_made", value, sizeof(value)));
+    printf(", to be replaced by %s\n", print_member(a, 0, "lookup_until", value, sizeof(value)));
+    if (strcmp(print_member(a, 0, "lookup_replacing", value, sizeof(value)), "true") == 0)
+        printf("look-up key: being replaced; both live until the index is made anew\n");
+    if (strcmp(print_member(a, 0, "lookup_error", value, sizeof(value)), "ok") != 0)
+        printf("look-up key: NOT replaced, tried again by the hour (%s; the log says why)\n", value);
 }
 
 int cmd_keys_status(const struct cli_call *call)
@@ -50,7 +57,9 @@ int cmd_keys_rotate(const struct cli_call *call)
         return cli_usage(call, "no words are expected");
     buffer_init(&body, 4096);
     int r = 0;
-    if (cli_has(call, "--passphrase"))
+    if (cli_has(call, "--lookup"))
+        buffer_add(&body, SPAN("{\"lookup\":true}"));
+    else if (cli_has(call, "--passphrase"))
         r = keys_passphrase_body(call, &body);
     else
         buffer_add(&body, SPAN("{}"));
@@ -60,7 +69,7 @@ int cmd_keys_rotate(const struct cli_call *call)
     if (r != 0)
         return r;
     if (!print_json(call, &a)) {
-        printf("the keyring is sealed under a new root key; the old one opens nothing any more\n");
+        printf("%s", cli_has(call, "--lookup") ? "the index is being made anew; `sluis keys status` says when\n" : "the keyring is sealed under a new root key; the old one opens nothing any more\n");
         tell_status(&a);
     }
     control_free(&a);
