@@ -41,7 +41,8 @@ struct purge_deps {
     /* The policy in force of a channel by its name, a reference of the caller's; NULL: there is no
      * such channel. For purge_apply_policy. */
     struct policy *(*channel_policy)(void *ctx, const char *channel);
-    /* Makes every resolver forget a subject, and waits until that is so. NULL: there are none. */
+    /* Makes every resolver forget a subject, and every conversation's window what it said; waits
+     * until that is so. NULL: there are none. */
     void (*forget)(void *ctx, uint64_t subject);
     /* Is nobody under way who was resolved before the index key `key` was the newest? NULL: so. */
     bool (*settled)(void *ctx, uint32_t key);
@@ -88,6 +89,9 @@ SLUIS_MUST_CHECK int purge_sweep(struct purge *purge);
  * one change. A restart goes on where it was.
  */
 void purge_revoke_put(struct store_txn *txn, uint64_t serial);
+/* What stays of the message was sealed anew elsewhere in the same job (retention_moved_put): only the
+ * leaf that it stood under, `leaf`, must go. The same rules; waits while the person is held. */
+void purge_leaf_put(struct store_txn *txn, uint64_t leaf, uint64_t subject);
 void purge_wake(struct purge *purge);
 /* What the service thread does with them, in the caller's thread. */
 SLUIS_MUST_CHECK int purge_revoke(struct purge *purge);

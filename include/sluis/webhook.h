@@ -27,6 +27,9 @@ struct webhook_deps {
      * commits it (writer thread; more than once when the commit is tried again), then with NULL
      * when it stands. False: its rows must stay for now (legal hold). May be NULL. */
     bool (*on_revoked)(void *ctx, struct store_txn *txn, uint64_t serial, uint64_t subject);
+    /* The same of a message that was sealed anew elsewhere, masked more: `leaf` is the serial that it
+     * stood under until then. False: the old rows stay for now. */
+    bool (*on_remasked)(void *ctx, struct store_txn *txn, uint64_t leaf, uint64_t subject);
     void *on_revoked_ctx;
 };
 SLUIS_MUST_CHECK int webhook_new(const struct webhook_deps *deps, struct webhook **out);
@@ -36,6 +39,10 @@ void *webhook_context(struct webhook *webhook, unsigned index);
 int webhook_on_head(struct exchange *ex, uint64_t *body_max, void *ctx);
 void webhook_on_request(struct exchange *ex, void *ctx);
 void webhook_on_gone(struct exchange *ex, void *ctx);
+
+/* On the thread of loop `index`: the windows forget all that a person said. What is still needed for
+ * judging what comes next is read from the store again, if it lives there. */
+void webhook_forget(struct webhook *webhook, unsigned index, uint64_t subject);
 
 /* A message that a tool sent to a contact and that was committed: it takes part in the conversation's
  * window ("Wat is uw BSN?"). Any thread; copies. */

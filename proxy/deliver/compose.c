@@ -39,6 +39,27 @@ static bool content_holds(struct route *r, struct entry *e)
     return clock_wall_ms() < ends;
 }
 
+static int fetch_stored(struct route *r, const struct store_item *item, struct form *form,
+                        struct span *packed)
+{
+    struct store_read *read;
+    struct record_id id;
+    int result = store_read_begin(r->deliver->deps.store, &read);
+    if (result != 0)
+        return result;
+    result = retention_part(read, item, 'O', &id);
+    if (result == 0)
+        result = read_record(r->keys, read, &id, &r->arena, packed);
+    if (gone(result) && !r->facts->needs_original) {
+        result = retention_part(read, item, 'M', &id);
+        if (result == 0)
+            result = read_record(r->keys, read, &id, &r->arena, packed);
+        form->expired = result == 0;
+    }
+    store_read_end(read);
+    return result;
+}
+
 /* O while it lives, else M marked as expired, else SLUIS_EEXPIRED. */
 static int fetch(struct route *r, struct entry *e, struct form *form)
 {
@@ -51,25 +72,14 @@ static int fetch(struct route *r, struct entry *e, struct form *form)
     content_unref(e->content);
     e->content = NULL;
     const struct store_item *item = &e->item;
-    struct store_read *read;
-    int result = store_read_begin(r->deliver->deps.store, &read);
-    if (result != 0)
-        return result;
-    struct record_id id;
-    result = retention_part(read, item, 'O', &id);
-    if (result == 0)
-        result = read_record(r->keys, read, &id, &r->arena, &packed);
-    if (gone(result) && !r->facts->needs_original) {
-        result = retention_part(read, item, 'M', &id);
-        if (result == 0)
-            result = read_record(r->keys, read, &id, &r->arena, &packed);
-        form->expired = result == 0;
-        if (result == 0)
-            deliver_count(r->deliver, D_FROM_M, 1);
-    }
-    store_read_end(read);
+    int result = fetch_stored(r, item, form, &packed);
+    /* What was sealed anew while this was read has its old keys gone: it stands elsewhere now. */
+    if (gone(result) || form->expired)
+        result = fetch_stored(r, item, form, &packed);
     if (gone(result))
         return SLUIS_EEXPIRED;
+    if (result == 0 && form->expired)
+        deliver_count(r->deliver, D_FROM_M, 1);
     return result == 0 ? mask_unpack(packed, &r->arena, &form->judged, &form->json) : result;
 }
 

@@ -16,6 +16,8 @@ static void on_forget(struct mail *mail)
 {
     struct forget_errand *e = (struct forget_errand *)mail;
     subject_resolver_forget(e->gw->subjects[e->index], e->subject);
+    if (e->gw->webhook)
+        webhook_forget(e->gw->webhook, e->index, e->subject);
     pthread_mutex_lock(e->lock);
     if (--*e->left == 0)
         pthread_cond_signal(e->ready);

@@ -109,6 +109,16 @@ static bool on_revoked(void *ctx, struct store_txn *txn, uint64_t serial, uint64
     return !purge_held(gw->purge, subject);
 }
 
+static bool on_remasked(void *ctx, struct store_txn *txn, uint64_t leaf, uint64_t subject)
+{
+    struct gateway *gw = ctx;
+    if (txn)
+        purge_leaf_put(txn, leaf, subject);
+    else
+        purge_wake(gw->purge);
+    return !purge_held(gw->purge, subject);
+}
+
 static bool refused(void *ctx, uint64_t subject)
 {
     struct gateway *gw = ctx;
@@ -151,6 +161,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .loop_count = gw->loop_count,
                                          .refusals = &gw->refusals,
                                          .on_revoked = on_revoked,
+                                         .on_remasked = on_remasked,
                                          .on_revoked_ctx = gw};
     if (r == 0)
         r = webhook_new(&webhook, &gw->webhook);

@@ -220,5 +220,7 @@ int purge_person_restrict(struct purge *p, struct span identifier, bool on)
         r = mark_write(p, &mark, &event);
     }
     pthread_mutex_unlock(&p->lock);
+    if (r == 0 && on && p->deps.forget) /* copies in memory: the mark keeps them from leaving */
+        p->deps.forget(p->deps.ctx, subject);
     return r;
 }

@@ -18,6 +18,12 @@
 #define ARENA_MAX (8u * 1024 * 1024)
 #define GONE_TEXT "[ingetrokken]"
 
+static void leaf_key(uint64_t serial, uint8_t key[ROW_SERIAL_KEY])
+{
+    key[0] = ROW_LEAF;
+    be64_put(key + 1, serial);
+}
+
 static void revoke_key(uint64_t serial, uint8_t key[ROW_SERIAL_KEY])
 {
     key[0] = ROW_REVOKED;
@@ -36,6 +42,15 @@ void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m)
 void purge_revoke_put(struct store_txn *txn, uint64_t serial)
 {
     revoke_put(txn, serial, false);
+}
+
+void purge_leaf_put(struct store_txn *txn, uint64_t leaf, uint64_t subject)
+{
+    uint8_t key[ROW_SERIAL_KEY], value[8];
+    leaf_key(leaf, key);
+    be64_put(value, subject);
+    store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)),
+                  span_of(value, sizeof(value)));
 }
 
 void purge_wake(struct purge *p)
@@ -109,6 +124,7 @@ struct revoked {
     uint64_t serial;
     struct store_item item;
     bool known; /* the journal has it */
+    bool leaf;  /* only a leaf: `serial` is its number */
     bool keep_m;
     struct record_id o, m; /* where the parts are now; class 0: nowhere */
     uint64_t moved;        /* their serial when it is not the message's, else 0 */
@@ -162,6 +178,17 @@ static int take_row(void *ctx, struct span key, struct span value)
     return 0;
 }
 
+static int take_leaf(void *ctx, struct span key, struct span value)
+{
+    struct batch *b = ctx;
+    if (b->n == BATCH || key.n != ROW_SERIAL_KEY || key.p[0] != ROW_LEAF || value.n != 8)
+        return 1;
+    if (!purge_held(b->p, be64_get((const uint8_t *)value.p)))
+        b->at[b->n++] =
+            (struct revoked){.serial = be64_get((const uint8_t *)key.p + 1), .leaf = true};
+    return 0;
+}
+
 static int collect(struct batch *b)
 {
     uint8_t from[ROW_SERIAL_KEY];
@@ -170,6 +197,9 @@ static int collect(struct batch *b)
     if (r != 0)
         return r;
     r = store_each_row(b->read, STORE_TABLE_SUBJECT, span_of(from, sizeof(from)), take_row, b);
+    leaf_key(0, from);
+    if (r == 0 && b->n < BATCH)
+        r = store_each_row(b->read, STORE_TABLE_SUBJECT, span_of(from, sizeof(from)), take_leaf, b);
     store_read_end(b->read);
     return r;
 }
@@ -247,14 +277,20 @@ static int run_done(struct store_txn *txn, struct store_job *job)
                                           .object = b->at[i].serial,
                                           .outcome =
                                               b->at[i].keep_m ? "erased_in_part" : "revoked"};
-        revoke_key(b->at[i].serial, key);
+        if (b->at[i].leaf)
+            leaf_key(b->at[i].serial, key);
+        else
+            revoke_key(b->at[i].serial, key);
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
+        if (b->at[i].leaf)
+            continue; /* on record with what made it go */
         if (b->at[i].moved)
             word_delete(txn, b->at[i].moved);
         audit_put(txn, &event);
     }
-    store_put_row(txn, STORE_TABLE_SETTING, span_of(b->destruction_key, DESTRUCTION_KEY_BYTES),
-                  buffer_span(&b->destruction));
+    if (b->destruction.n)
+        store_put_row(txn, STORE_TABLE_SETTING, span_of(b->destruction_key, DESTRUCTION_KEY_BYTES),
+                      buffer_span(&b->destruction));
     return store_txn_error(txn);
 }
 
@@ -276,13 +312,16 @@ static int write_record(struct batch *b)
 {
     struct keyring_status status;
     struct rule_facts facts;
-    uint64_t subjects = 0;
+    uint64_t subjects = 0, messages = 0;
     for (unsigned i = 0; i < b->n; i++) {
+        messages += !b->at[i].leaf;
         bool seen = !b->at[i].known;
         for (unsigned k = 0; !seen && k < i; k++)
             seen = b->at[k].known && b->at[k].item.subject == b->at[i].item.subject;
         subjects += !seen;
     }
+    if (messages == 0)
+        return 0;
     keyring_status(b->p->deps.keyring, &status);
     rule_find(b->p, "", &facts);
     const struct retention_destruction d = {.cls = "message",
@@ -291,7 +330,7 @@ static int write_record(struct batch *b)
                                             .reason = "revoked",
                                             .from_ms = b->now_ms,
                                             .to_ms = b->now_ms,
-                                            .messages = b->n,
+                                            .messages = messages,
                                             .subjects = subjects,
                                             .generation = status.generation,
                                             .policy_hash = facts.policy_hash,

@@ -213,9 +213,9 @@ static int job_run(struct store_txn *txn, struct store_job *job)
     if (goes && deps->on_revoked)
         goes = deps->on_revoked(deps->on_revoked_ctx, txn, item->revoked.serial,
                                 item->revoked.subject);
-    if (goes && item->revoked.cls)
-        store_delete_record(txn, &item->revoked);
-    remask_run(txn, item->remasks);
+    if (goes && item->revoked_o.cls)
+        store_delete_record(txn, &item->revoked_o);
+    remask_run(deps, txn, item->remasks);
     put_media(txn, item);
     item->written = item->row;
     store_put_item(txn, &item->written);
@@ -272,6 +272,7 @@ static void job_done(struct store_job *job)
         }
         for (struct remask *m = item->remasks; m; m = m->next)
             deliver_forget(deliver, m->row.serial);
+        remask_done(deps, item->remasks);
         if (item->row.route_count > 0)
             deliver_offer(deliver, &item->written,
                           item->original_gone ? SPAN_EMPTY : buffer_span(&item->packed),

@@ -144,10 +144,14 @@ enum item_outcome { ITEM_STORED, ITEM_DUPLICATE, ITEM_EXPIRED, ITEM_DROPPED, ITE
 struct remask {
     struct remask *next;
     struct store_item row;
-    bool has_o, has_m; /* what is written; an O that may not be kept any more is deleted */
-    struct record_id record_o, record_m;
-    bool gone; /* it could not be masked anew: both parts are deleted */
-    struct buffer packed; /* the new part O, for whoever masks it once more */
+    /* Where the parts were, class 0: nowhere; their keys are destroyed, so that no older copy of
+     * the data opens the half as it was. */
+    struct record_id old_o, old_m;
+    uint64_t leaf;     /* the message leaf they stood under */
+    bool has_o, has_m; /* what is written; an O that may not be kept any more is not */
+    struct record_id record_o, record_m; /* under a serial of their own */
+    bool gone;                           /* it could not be masked anew: nothing of it stays */
+    struct buffer packed;                /* the new part O, for whoever masks it once more */
     struct buffer sealed_o, sealed_m;
 };
 
@@ -173,7 +177,8 @@ struct item {
     } leaf[ITEM_LEAVES_MAX];
     unsigned leaf_count;
     struct record_id revoked; /* the message that a revoke takes back; class 0: it has no part O */
-    bool awaits; /* a revoke whose message is not there yet */
+    struct record_id revoked_o; /* where that part is now; class 0: nowhere */
+    bool awaits;                /* a revoke whose message is not there yet */
     uint32_t await_day;
     uint8_t awaited[2][STORE_HASH_BYTES]; /* by the keys of that day and of the day before */
     struct remask *remasks;
@@ -234,15 +239,17 @@ int item_log_intents(struct item *item, const struct judged *judged, bool unjudg
 void item_submit(struct item *item);
 
 /* ---- past.c ---- */
-/* The message or echo that a revoke means. SLUIS_EDENIED: it is not this person's; SLUIS_ENOENT. */
-int past_target(struct item *item, struct store_item *target);
+/* The message or echo that a revoke means, and where its part O is now (class 0: nowhere).
+ * SLUIS_EDENIED: it is not this person's; SLUIS_ENOENT. */
+int past_target(struct item *item, struct store_item *target, struct record_id *part_o);
 /* A revoke that came before its message: it will take the message's place in dedupe, so that the
  * message counts as a repetition and is not stored. */
 SLUIS_MUST_CHECK int past_await(struct item *item);
 /* For an item whose dedupe row may stand under any day: SLUIS_EEXIST when it does. SLUIS_EAGAIN: it
  * is on its way to the store. */
 SLUIS_MUST_CHECK int past_seen(struct item *item);
-/* Part O or else M of a stored item, opened; *part says which. In the thread's arena. */
+/* Part O or else M of a stored item, wherever it is now, opened; *part says which. In the thread's
+ * arena. */
 int past_open(struct intake_thread *thread, struct store_read *read, const struct store_item *row,
               uint8_t *part, struct judged *judged, struct span *json);
 struct window;
@@ -255,7 +262,9 @@ struct window_message;
  * this item's job. */
 int remask_add(struct item *item, const struct window_message *message,
                const struct finding *findings, size_t n);
-void remask_run(struct store_txn *txn, const struct remask *list);
+void remask_run(const struct webhook_deps *deps, struct store_txn *txn, const struct remask *list);
+/* Once that is committed. */
+void remask_done(const struct webhook_deps *deps, const struct remask *list);
 void remask_free(struct remask *list);
 
 /* ---- quarantine.c ---- */
@@ -290,5 +299,7 @@ SLUIS_MUST_CHECK int window_add(struct window_table *table, struct window *windo
                                 bool from_customer, int64_t at_ms, uint64_t serial);
 /* Takes a message out again: it was not stored, or was revoked. */
 void window_remove(struct window_table *table, uint16_t channel, uint64_t subject, uint64_t serial);
+/* All that a person said, in every channel. */
+void window_forget(struct window_table *table, uint64_t subject);
 
 #endif

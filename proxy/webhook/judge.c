@@ -338,7 +338,7 @@ static int identify(struct item *item, int64_t now)
 static int take_back(struct item *item)
 {
     struct store_item target;
-    int r = past_target(item, &target);
+    int r = past_target(item, &target, &item->revoked_o);
     if (r == 0)
         item->revoked =
             (struct record_id){target.cls_o, target.bucket_o, target.subject, target.serial, 'O'};

@@ -47,7 +47,7 @@ static int find_target(struct item *item, struct store_read *read, uint8_t kind,
     return r;
 }
 
-int past_target(struct item *item, struct store_item *target)
+int past_target(struct item *item, struct store_item *target, struct record_id *part_o)
 {
     struct store_read *read;
     int r = store_read_begin(item->owner->webhook->deps.store, &read);
@@ -56,6 +56,13 @@ int past_target(struct item *item, struct store_item *target)
     r = find_target(item, read, STORE_KIND_MESSAGE, target);
     if (r == SLUIS_ENOENT)
         r = find_target(item, read, STORE_KIND_ECHO, target);
+    if (r == 0) {
+        r = retention_part(read, target, 'O', part_o);
+        if (r == SLUIS_ENOENT) {
+            *part_o = (struct record_id){0};
+            r = 0;
+        }
+    }
     store_read_end(read);
     if (r == 0 && target->subject != item->subject.serial)
         r = SLUIS_EDENIED; /* somebody else's message: not this person's to take back */
@@ -105,14 +112,17 @@ int past_open(struct intake_thread *t, struct store_read *read, const struct sto
 {
     struct buffer plain;
     struct span sealed, kept;
-    struct record_id id = {row->cls_o, row->bucket_o, row->subject, row->serial, 'O'};
+    struct record_id id;
     buffer_init(&plain, STORE_RECORD_MAX);
-    int r = row->cls_o ? store_get_record(read, &id, &t->arena, &sealed) : SLUIS_ENOENT;
+    int r = retention_part(read, row, 'O', &id);
+    if (r == 0)
+        r = store_get_record(read, &id, &t->arena, &sealed);
     if (r == 0)
         r = record_open(t->keys, 0, &id, sealed, &plain);
-    if ((r == SLUIS_ENOENT || r == SLUIS_EEXPIRED) && row->cls_m) {
-        id = (struct record_id){row->cls_m, row->bucket_m, row->subject, row->serial, 'M'};
-        r = store_get_record(read, &id, &t->arena, &sealed);
+    if (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED) {
+        r = retention_part(read, row, 'M', &id);
+        if (r == 0)
+            r = store_get_record(read, &id, &t->arena, &sealed);
         if (r == 0)
             r = record_open(t->keys, 0, &id, sealed, &plain);
     }

@@ -21,18 +21,48 @@ void remask_free(struct remask *m)
     }
 }
 
-void remask_run(struct store_txn *txn, const struct remask *list)
+/* A picture hangs under the message's own leaf and is not sealed anew with its caption: then the
+ * leaf stays for as long as the message would have, and only the rows go. */
+static bool leaves_go(const struct webhook_deps *deps, struct store_txn *txn,
+                      const struct remask *m)
+{
+    bool goes = true;
+    if (!deps->on_remasked || m->row.flags & STORE_ITEM_HAS_MEDIA)
+        return true;
+    if (m->leaf != m->row.serial) /* the job that should have said so may have failed */
+        goes = deps->on_remasked(deps->on_revoked_ctx, txn, m->row.serial, m->row.subject);
+    return deps->on_remasked(deps->on_revoked_ctx, txn, m->leaf, m->row.subject) && goes;
+}
+
+void remask_run(const struct webhook_deps *deps, struct store_txn *txn, const struct remask *list)
 {
     for (const struct remask *m = list; m; m = m->next) {
+        const struct retention_moved moved = {
+            .serial = m->has_o   ? m->record_o.serial
+                      : m->has_m ? m->record_m.serial
+                                 : 0,
+            .cls_o = m->has_o ? m->record_o.cls : 0,
+            .cls_m = m->has_m ? m->record_m.cls : 0,
+            .bucket_o = m->has_o ? m->record_o.bucket : 0,
+            .bucket_m = m->has_m ? m->record_m.bucket : 0,
+        };
+        bool goes = leaves_go(deps, txn, m);
+        if (goes && m->old_o.cls)
+            store_delete_record(txn, &m->old_o);
+        if (goes && m->old_m.cls)
+            store_delete_record(txn, &m->old_m);
         if (m->has_o)
             store_put_record(txn, &m->record_o, buffer_span(&m->sealed_o));
-        else if (m->row.cls_o)
-            store_delete_record(txn, &m->record_o);
-        if (m->gone && m->row.cls_m)
-            store_delete_record(txn, &m->record_m);
-        else if (m->has_m)
+        if (m->has_m)
             store_put_record(txn, &m->record_m, buffer_span(&m->sealed_m));
+        retention_moved_put(txn, m->row.serial, &moved);
     }
+}
+
+void remask_done(const struct webhook_deps *deps, const struct remask *list)
+{
+    if (list && deps->on_remasked)
+        (void)deps->on_remasked(deps->on_revoked_ctx, NULL, list->leaf, list->row.subject);
 }
 
 /* The earlier message as it stands or will stand: parts on their way to the store go first. */
@@ -42,6 +72,7 @@ struct earlier {
     struct json_doc doc;
     struct span json;
     uint8_t part;
+    struct record_id o, m; /* where they are or will be before this item's job; class 0: nowhere */
 };
 
 static const struct remask *find_in(const struct remask *list, uint64_t serial)
@@ -49,6 +80,14 @@ static const struct remask *find_in(const struct remask *list, uint64_t serial)
     while (list && list->row.serial != serial)
         list = list->next;
     return list;
+}
+
+static int find_places(struct store_read *read, struct earlier *out)
+{
+    int r = retention_part(read, &out->row, 'O', &out->o);
+    if (r == 0 || r == SLUIS_ENOENT)
+        r = retention_part(read, &out->row, 'M', &out->m);
+    return r == SLUIS_ENOENT ? 0 : r;
 }
 
 static int find_earlier(struct item *item, uint64_t serial, struct earlier *out)
@@ -61,6 +100,8 @@ static int find_earlier(struct item *item, uint64_t serial, struct earlier *out)
         if (i->row.serial == serial) {
             out->row = i->row;
             packed = buffer_span(&i->packed);
+            out->o = i->row.cls_o ? i->record_o : (struct record_id){0};
+            out->m = i->row.cls_m ? i->record_m : (struct record_id){0};
         }
     }
     if (m && m->gone)
@@ -68,6 +109,8 @@ static int find_earlier(struct item *item, uint64_t serial, struct earlier *out)
     if (m) {
         out->row = m->row;
         packed = buffer_span(&m->packed);
+        out->o = m->has_o ? m->record_o : (struct record_id){0};
+        out->m = m->has_m ? m->record_m : (struct record_id){0};
     }
     out->part = m && !m->has_o ? 'M' : 'O';
     struct store_read *read = NULL;
@@ -75,6 +118,8 @@ static int find_earlier(struct item *item, uint64_t serial, struct earlier *out)
                      : store_read_begin(t->webhook->deps.store, &read);
     if (r == 0 && read)
         r = store_get_item(read, serial, &out->row);
+    if (r == 0 && read)
+        r = find_places(read, out);
     if (r == 0 && read)
         r = past_open(t, read, &out->row, &out->part, &out->judged, &out->json);
     if (read)
@@ -132,8 +177,7 @@ static bool may_keep(struct item *item, const struct earlier *e)
     return retention_place(store, &rule, RETENTION_ORIGINAL, e->row.at_ms, item->row.taken_ms,
                            &place) == 0 &&
            !place.never && !place.expired &&
-           retention_bucket_end(store, e->row.cls_o, e->row.bucket_o, &ends) == 0 &&
-           place.ends_ms >= ends;
+           retention_bucket_end(store, e->o.cls, e->o.bucket, &ends) == 0 && place.ends_ms >= ends;
 }
 
 static int seal(struct item *item, const struct record_id *id, const struct buffer *plain,
@@ -153,6 +197,23 @@ static bool is_revoked(const struct intake_thread *t, uint64_t serial)
     return false;
 }
 
+/* What was there goes with its leaf; what stays has a serial of its own. Masked twice by one item:
+ * nothing stood at the place in between. */
+static void give_place(struct item *item, const struct earlier *e, struct remask *m)
+{
+    struct store *store = item->owner->webhook->deps.store;
+    if (!m->leaf) {
+        m->row = e->row;
+        m->old_o = e->o;
+        m->old_m = e->m;
+        m->leaf = e->o.cls ? e->o.serial : e->m.cls ? e->m.serial : e->row.serial;
+    }
+    uint64_t serial = m->record_o.serial ? m->record_o.serial : store_next_serial(store);
+    m->record_o = e->o;
+    m->record_m = e->m;
+    m->record_o.serial = m->record_m.serial = serial;
+}
+
 /* `hidden`: what is known of it cannot be masked singly; all its content goes. */
 static int make(struct item *item, const struct earlier *e, struct remask *m, bool hidden)
 {
@@ -160,12 +221,10 @@ static int make(struct item *item, const struct earlier *e, struct remask *m, bo
     enum mask_table table = row->kind == STORE_KIND_SENT ? MASK_TABLE_SEND : MASK_TABLE_WEBHOOK;
     struct buffer packed_m;
     int r = 0;
-    m->row = *row;
-    m->record_o = (struct record_id){row->cls_o, row->bucket_o, row->subject, row->serial, 'O'};
-    m->record_m = (struct record_id){row->cls_m, row->bucket_m, row->subject, row->serial, 'M'};
-    m->has_o = !hidden && !is_revoked(item->owner, row->serial) && row->cls_o && e->part == 'O' &&
+    give_place(item, e, m);
+    m->has_o = !hidden && !is_revoked(item->owner, row->serial) && e->o.cls && e->part == 'O' &&
                may_keep(item, e);
-    m->has_m = row->cls_m != 0;
+    m->has_m = e->m.cls != 0;
     buffer_init(&packed_m, STORE_RECORD_MAX);
     if (m->has_m)
         r = render_storage(item->owner, item->channel, &e->doc, table, &e->judged,
@@ -210,12 +269,10 @@ static bool is_permanent(int error)
 }
 
 /* It holds half of a value and cannot be masked: nobody may read it any more. */
-static void remove_both(const struct earlier *e, struct remask *m, int why)
+static void remove_both(struct item *item, const struct earlier *e, struct remask *m, int why)
 {
     const struct store_item *row = &e->row;
-    m->row = *row;
-    m->record_o = (struct record_id){row->cls_o, row->bucket_o, row->subject, row->serial, 'O'};
-    m->record_m = (struct record_id){row->cls_m, row->bucket_m, row->subject, row->serial, 'M'};
+    give_place(item, e, m);
     m->has_o = m->has_m = false;
     m->gone = true;
     buffer_clear(&m->packed);
@@ -254,7 +311,7 @@ int remask_add(struct item *item, const struct window_message *message,
     if (!hidden && !unreadable && is_permanent(r))
         r = make(item, &e, m, true);
     if (is_permanent(r)) {
-        remove_both(&e, m, r);
+        remove_both(item, &e, m, r);
         r = 0;
     }
     if (r == 0 && !again) {

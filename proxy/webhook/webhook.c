@@ -95,6 +95,11 @@ void webhook_free(struct webhook *w)
     free(w);
 }
 
+void webhook_forget(struct webhook *w, unsigned index, uint64_t subject)
+{
+    window_forget(w->threads[index].windows, subject);
+}
+
 void *webhook_context(struct webhook *w, unsigned index)
 {
     return &w->threads[index];

@@ -129,6 +129,16 @@ void window_remove(struct window_table *t, uint16_t channel, uint64_t subject, u
     }
 }
 
+void window_forget(struct window_table *t, uint64_t subject)
+{
+    for (struct slot *s = t->newest; s;) {
+        struct slot *older = s->older;
+        if (s->window.subject == subject)
+            drop_slot(t, s);
+        s = older;
+    }
+}
+
 static bool is_newer(const struct window_message *m, int64_t at_ms, uint64_t serial)
 {
     return m->at_ms > at_ms || (m->at_ms == at_ms && m->serial > serial);

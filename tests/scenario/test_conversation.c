@@ -1,6 +1,8 @@
 /* What a conversation's messages say about each other, and what may be taken back. */
 #include "world.h"
 
+#include "sluis/retention.h"
+
 #include "sluis/base/encode.h"
 #include "sluis/mask.h"
 
@@ -67,11 +69,10 @@ static int stored(struct world *w, unsigned nth, uint8_t part, char *out, size_t
     assert_int_equal(store_read_begin(w->store, &read), 0);
     assert_int_equal(store_each_item(read, 1, nth_item, &f), 0);
     assert_true(f.seen > nth);
-    bool o = part == 'O';
-    const struct record_id id = {o ? f.item.cls_o : f.item.cls_m,
-                                 o ? f.item.bucket_o : f.item.bucket_m, f.item.subject,
-                                 f.item.serial, part};
-    int r = store_get_record(read, &id, &arena, &sealed);
+    struct record_id id;
+    int r = retention_part(read, &f.item, part, &id);
+    if (r == 0)
+        r = store_get_record(read, &id, &arena, &sealed);
     if (r == 0) {
         assert_int_equal(record_open(cache, 0, &id, sealed, &plain), 0);
         assert_int_equal(mask_unpack(buffer_span(&plain), &arena, judged ? judged : &own, &json),
@@ -256,6 +257,71 @@ static void test_half_damaged(void **state)
     assert_int_equal(stored(&w, 1, 'M', json, sizeof(json), NULL), 0);
     assert_null(strstr(json, "643 00"));
     close_world(&w);
+}
+
+/* A part as it is sealed at its first place; false: no row is there. */
+static bool sealed_at(struct world *w, const struct record_id *id, struct arena *arena,
+                      struct span *sealed)
+{
+    struct store_read *read;
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    int r = store_get_record(read, id, arena, sealed);
+    store_read_end(read);
+    return r == 0;
+}
+
+static int opens(struct world *w, const struct record_id *id, struct span sealed)
+{
+    struct keyring_cache *cache;
+    struct buffer plain;
+    buffer_init(&plain, STORE_RECORD_MAX);
+    assert_int_equal(keyring_cache_new(w->keyring, &cache), 0);
+    int r = record_open(cache, 0, id, sealed, &plain);
+    keyring_cache_free(cache);
+    buffer_free(&plain);
+    return r;
+}
+
+/* An older copy of the data holds the first half as it was: its key goes, what stays has another.
+ */
+static void test_half_in_older_copy(void **state)
+{
+    (void)state;
+    for (unsigned held = 0; held < 2; held++) {
+        struct world w = {.routes = 1, .held = held};
+        struct store_read *read;
+        struct find_item f = {.nth = 0};
+        struct arena arena;
+        struct span o, m, now_there;
+        char json[4096];
+        long long now = time(NULL);
+        arena_init(&arena, 1024 * 1024);
+        open_world(&w);
+        assert_int_equal(send_at(&w, PHONE, "wamid.a", HALF_A, now), 200);
+        assert_int_equal(store_read_begin(w.store, &read), 0);
+        assert_int_equal(store_each_item(read, 1, nth_item, &f), 0);
+        store_read_end(read);
+        const struct record_id at_o = {f.item.cls_o, f.item.bucket_o, f.item.subject, f.item.serial,
+                                       'O'};
+        const struct record_id at_m = {f.item.cls_m, f.item.bucket_m, f.item.subject, f.item.serial,
+                                       'M'};
+        assert_true(sealed_at(&w, &at_o, &arena, &o) && sealed_at(&w, &at_m, &arena, &m));
+        assert_int_equal(opens(&w, &at_o, o), 0); /* control: the copy opens */
+        assert_int_equal(send_at(&w, PHONE, "wamid.b", HALF_B, now + 1), 200);
+        assert_int_equal(w.leaf_count, 1);
+        assert_int_equal(w.leaves[0], f.item.serial);
+        const struct keyring_leaf leaf = {.tree = KEYRING_MESSAGE, .leaf = (uint32_t)w.leaves[0]};
+        assert_int_equal(keyring_puncture(w.keyring, &leaf, 1), 0);
+        assert_int_equal(opens(&w, &at_o, o), SLUIS_EEXPIRED);
+        assert_int_equal(opens(&w, &at_m, m), SLUIS_EEXPIRED);
+        /* under a hold the rows stay until the leaf may go */
+        assert_true(sealed_at(&w, &at_o, &arena, &now_there) == (held == 1));
+        assert_int_equal(stored(&w, 0, 'O', json, sizeof(json), NULL), 0);
+        assert_int_equal(stored(&w, 0, 'M', json, sizeof(json), NULL), 0);
+        assert_null(strstr(json, "ABNA"));
+        close_world(&w);
+        arena_free(&arena);
+    }
 }
 
 /* The halves of a card: part O of both goes, since policy never writes one. */
@@ -546,6 +612,7 @@ int main(void)
         cmocka_unit_test(test_halves_one_post),
         cmocka_unit_test(test_repeated_half),
         cmocka_unit_test(test_half_damaged),
+        cmocka_unit_test(test_half_in_older_copy),
         cmocka_unit_test(test_never),
         cmocka_unit_test(test_sent),
         cmocka_unit_test(test_revoke),

@@ -5,6 +5,8 @@
  */
 #include "world.h"
 
+#include "sluis/retention.h"
+
 #include "../unit/net/net_help.h"
 
 #include <setjmp.h>
@@ -84,7 +86,8 @@ static int look(void *ctx, const struct store_item *item)
     struct arena arena;
     struct buffer plain;
     struct span sealed;
-    const struct record_id id = {item->cls_m, item->bucket_m, item->subject, item->serial, 'M'};
+    struct record_id id;
+    assert_int_equal(retention_part(s->read, item, 'M', &id), 0);
     arena_init(&arena, 1024 * 1024);
     buffer_init(&plain, STORE_RECORD_MAX);
     assert_int_equal(store_get_record(s->read, &id, &arena, &sealed), 0);

@@ -249,6 +249,16 @@ void world_make(struct world *w)
         tool_open(&w->tools[i], i);
 }
 
+/* The purge's part: it notes which leaves must go, on the writer thread. */
+static bool on_remasked(void *ctx, struct store_txn *txn, uint64_t leaf, uint64_t subject)
+{
+    struct world *w = ctx;
+    (void)subject;
+    if (txn && w->leaf_count < sizeof(w->leaves) / sizeof(w->leaves[0]))
+        w->leaves[w->leaf_count++] = leaf;
+    return !w->held;
+}
+
 static void open_rooms(struct world *w)
 {
     struct diag diag = {0};
@@ -272,7 +282,9 @@ static void open_rooms(struct world *w)
                                          .deliver = w->deliver,
                                          .loops = w->loops,
                                          .subjects = w->subjects,
-                                         .loop_count = w->loop_count};
+                                         .loop_count = w->loop_count,
+                                         .on_remasked = on_remasked,
+                                         .on_revoked_ctx = w};
     CHECK(webhook_new(&webhook, &w->webhook) == 0);
     char address[32] = "127.0.0.1:0";
     for (unsigned i = 0; i < w->loop_count; i++) {

@@ -53,6 +53,10 @@ struct world {
     uint16_t port;
     int log;
     struct tool tools[WORLD_TOOLS_MAX];
+    /* message leaves that purge would destroy, as the writer was told; `held`: not yet */
+    uint64_t leaves[64];
+    unsigned leaf_count;
+    bool held;
 };
 
 /* Folder, keyring, tools. Then world_up and world_down as often as a test likes: a restart. */

@@ -342,6 +342,32 @@ static void test_hold_and_revoke(void **state)
     assert_int_equal(message_open(w, &a.o), SLUIS_ENOENT);
 }
 
+static int run_leaf_only(struct store_txn *txn, void *ctx)
+{
+    const struct message *m = ctx;
+    purge_leaf_put(txn, m->item.serial, m->item.subject);
+    return store_txn_error(txn);
+}
+
+/* A leaf alone: what was sealed under it opens no more, no row is touched; a hold makes it wait. */
+static void test_leaf_only(void **state)
+{
+    struct world *w = *state;
+    struct message a, b;
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    message_put(w, 11, BERT, clock_wall_ms(), &b);
+    assert_int_equal(purge_person_hold(w->purge, SPAN(ANNA), SPAN("x"), SPAN("fg"), 0), 0);
+    assert_int_equal(test_run(w->store, run_leaf_only, &a), 0);
+    assert_int_equal(test_run(w->store, run_leaf_only, &b), 0);
+    assert_int_equal(purge_revoke(w->purge), 0);
+    assert_int_equal(message_open(w, &a.o), 0);
+    assert_int_equal(message_open(w, &b.o), SLUIS_EEXPIRED);
+    assert_int_equal(purge_person_release(w->purge, SPAN(ANNA)), 0);
+    world_restart(w);
+    assert_int_equal(purge_revoke(w->purge), 0);
+    assert_int_equal(message_open(w, &a.o), SLUIS_EEXPIRED);
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -354,6 +380,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restrict, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold_and_revoke, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_leaf_only, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
