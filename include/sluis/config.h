@@ -77,7 +77,8 @@ struct config_channel {
     const char *phone_number_id;
     const char *waba_id;
     struct config_upstream upstream;
-    struct policy *policy;
+    struct policy *policy; /* in force; of an observing policy whose last day has ended: its `then` */
+    struct policy *then;   /* while `policy` observes: what follows it; else NULL */
     bool media_pass; /* channel says `media: pass` */
     struct config_route *routes;
     size_t route_count;

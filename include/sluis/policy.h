@@ -21,7 +21,8 @@ struct policy;
 /* The language is described in proxy/man/sluis-policy.5.md. `file` is for diagnoses; a policy's
  * name is checked against its file by the configuration. 0, SLUIS_EINVAL (with a diagnosis: file,
  * line, column, what was expected), SLUIS_ELIMIT, SLUIS_ENOMEM; policy_load_file also SLUIS_ENOENT,
- * ESYS. */
+ * ESYS. It reads once; a file that is being written, or whose last line has no end, is refused (it may
+ * wait some 100 ms for a file that was changed a moment ago: not on event threads). */
 SLUIS_MUST_CHECK int policy_load(struct span text, const char *file, struct policy **out,
                                  struct diag *diag);
 SLUIS_MUST_CHECK int policy_load_file(const char *file, struct policy **out, struct diag *diag);

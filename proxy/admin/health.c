@@ -1,6 +1,7 @@
 /* livez, readyz, metrics, status, reload. */
 #include "internal.h"
 
+#include "sluis/base/clock.h"
 #include "sluis/base/counters.h"
 
 #include <stdio.h>
@@ -18,6 +19,21 @@ void admin_livez(struct admin_request *r)
     exchange_answer(r->ex, 200, SPAN("text/plain"), SPAN("ok\n"));
 }
 
+/* Whoever asks whether all is well reads that nothing is masked. */
+static void add_observing(struct admin_request *r, struct buffer *out)
+{
+    struct config *config = config_acquire(r->admin->deps.config);
+    for (size_t i = 0; i < config->channel_count && out->n < 2048; i++) {
+        const struct config_channel *c = &config->channels[i];
+        char until[CLOCK_RFC3339_SIZE];
+        if (!policy_observe(c->policy, clock_wall_ms()))
+            continue;
+        clock_rfc3339(policy_observe_until_ms(c->policy), until);
+        buffer_addf(out, "observing until %s: channel %s, nothing is masked\n", until, c->name);
+    }
+    config_unref(config);
+}
+
 static void answer_ready(struct admin_request *r, bool meta, bool tools)
 {
     struct store_status s;
@@ -29,9 +45,13 @@ static void answer_ready(struct admin_request *r, bool meta, bool tools)
         why = "intake stopped: store over 90 %";
     else if (tools && !s.reads_allowed)
         why = "reads stopped: store over 95 %";
-    char text[128];
-    int n = snprintf(text, sizeof(text), "%s%s\n", why ? "not ready: " : "ok", why ? why : "");
-    exchange_answer(r->ex, why ? 503 : 200, SPAN("text/plain"), span_of(text, (size_t)n));
+    struct buffer text;
+    buffer_init(&text, 4096);
+    buffer_addf(&text, "%s%s\n", why ? "not ready: " : "ok", why ? why : "");
+    add_observing(r, &text);
+    exchange_answer(r->ex, why ? 503 : 200, SPAN("text/plain"),
+                    text.error ? SPAN("not ready\n") : buffer_span(&text));
+    buffer_free(&text);
 }
 
 void admin_readyz(struct admin_request *r)
@@ -111,8 +131,15 @@ static void add_channels(struct buffer *out, const struct config *config)
         json_quote(out, span_str(c->name));
         buffer_add(out, SPAN(",\"policy\":"));
         json_quote(out, span_str(policy_name(c->policy)));
-        buffer_addf(out, ",\"policy_hash\":\"%.16s\",\"media\":\"%s\",\"routes\":%zu}",
+        buffer_addf(out, ",\"policy_hash\":\"%.16s\",\"media\":\"%s\",\"routes\":%zu",
                     policy_hash(c->policy), c->media_pass ? "pass" : "withhold", c->route_count);
+        if (policy_observe(c->policy, clock_wall_ms())) {
+            char until[CLOCK_RFC3339_SIZE];
+            clock_rfc3339(policy_observe_until_ms(c->policy), until);
+            buffer_addf(out, ",\"observing_until\":\"%s\",\"then\":", until);
+            json_quote(out, span_str(policy_observe_then(c->policy)));
+        }
+        buffer_add_char(out, '}');
     }
     buffer_add_char(out, ']');
 }

@@ -17,11 +17,15 @@ static void print_status(const struct control_answer *a)
     printf("access log: %s leaves\n", print_member(a, 0, "log.leaves", x, sizeof(x)));
     printf("pictures: %s\n", print_member(a, 0, "pictures", x, sizeof(x)));
     uint32_t list = json_get(&a->json, 0, SPAN("channels"));
-    for (uint32_t c = json_first(&a->json, list); c != JSON_NONE; c = json_next(&a->json, c))
+    for (uint32_t c = json_first(&a->json, list); c != JSON_NONE; c = json_next(&a->json, c)) {
         printf("channel %s: policy %s (%s), media %s\n", print_member(a, c, "name", x, sizeof(x)),
                print_member(a, c, "policy", y, sizeof(y)),
                print_member(a, c, "policy_hash", z, sizeof(z)),
                print_member(a, c, "media", q, sizeof(q)));
+        if (print_member(a, c, "observing_until", y, sizeof(y))[0])
+            printf("  OBSERVING until %s: nothing is masked but secrets; then policy %s\n", y,
+                   print_member(a, c, "then", z, sizeof(z)));
+    }
     list = json_get(&a->json, 0, SPAN("routes"));
     for (uint32_t r = json_first(&a->json, list); r != JSON_NONE; r = json_next(&a->json, r)) {
         printf("route %s: %s", print_member(a, r, "name", x, sizeof(x)),

@@ -1,6 +1,8 @@
 /* Sections apps and channels, and the policies that channels name. */
 #include "config_room.h"
 
+#include "sluis/base/clock.h"
+
 #include <stdio.h>
 
 #define DAY INT64_C(86400)
@@ -92,6 +94,34 @@ static int take_policy(const struct loader *l, const struct yaml_node *node, str
     return load_policy(l, node, name, out);
 }
 
+/* An observing policy: what follows it is loaded with it, so that a mistake there shows today, and
+ * is taken once the last day has ended. */
+static int take_observing(const struct loader *l, const struct yaml_node *node,
+                          struct config_channel *channel)
+{
+    struct policy *policy = channel->policy;
+    char path[CONFIG_PATH_MAX + 1];
+    const int64_t now = clock_wall_ms(), until = policy_observe_until_ms(policy);
+    if (!until)
+        return 0;
+    snprintf(path, sizeof(path), "%s/%s.yaml", l->policies, policy_name(policy));
+    int error = policy_observe_check(policy, now, path, l->diag);
+    struct yaml_node then = *node;
+    then.text = policy_observe_then(policy);
+    if (!error)
+        error = take_policy(l, &then, &channel->then);
+    if (!error && policy_observe_until_ms(channel->then))
+        error = yaml_error(l->doc, node, l->diag,
+                           "policy \"%s\" observes, and so does \"%s\", which follows it: name one "
+                           "that masks",
+                           policy_name(policy), policy_name(channel->then));
+    if (!error && now >= until) {
+        channel->policy = channel->then;
+        channel->then = NULL;
+    }
+    return error;
+}
+
 /* ---- routes ---- */
 
 static int load_route(const struct loader *l, const struct yaml_node *node,
@@ -106,6 +136,10 @@ static int load_route(const struct loader *l, const struct yaml_node *node,
     if (!route->policy)
         return yaml_error_key(l->doc, node, l->diag, "policy \"%s\" has no route \"%s\"",
                               policy_name(channel->policy), route->name);
+    if (channel->then && !policy_route(channel->then, route->name))
+        return yaml_error_key(
+            l->doc, node, l->diag, "policy \"%s\", which follows \"%s\", has no route \"%s\"",
+            policy_name(channel->then), policy_name(channel->policy), route->name);
     route->one_per_post = route->private_allowed = true;
     route->keep_trying_s = 7 * DAY;
     error = config_take_bool(l, yaml_get(node, "one_per_post"), &route->one_per_post);
@@ -230,6 +264,8 @@ static int load_channel(const struct loader *l, const struct yaml_node *node,
         error = load_upstream(l, yaml_get(node, "upstream"), &channel->upstream);
     if (!error)
         error = take_policy(l, yaml_get(node, "policy"), &channel->policy);
+    if (!error)
+        error = take_observing(l, yaml_get(node, "policy"), channel);
     const struct yaml_node *media_node = yaml_get(node, "media");
     if (!error && media_node)
         error = yaml_word(l->doc, media_node, medias, 2, &media, l->diag);

@@ -269,6 +269,8 @@ static int start(struct gateway *gw, struct diag *diag)
     if (r == 0)
         r = say(diag, "the check of Meta's callback", meta_check_start(gw));
     if (r == 0)
+        r = say(diag, "observing policies", observe_start(gw));
+    if (r == 0)
         r = say(diag, "threads", start_loops(gw));
     if (r == 0)
         r = say(diag, "the purge", purge_start(gw->purge));
@@ -336,6 +338,8 @@ static void end(struct gateway *gw)
     deliver_free(gw->deliver);
     if (gw->check_timer)
         loop_timer_free(gw->check_timer);
+    if (gw->observe_timer)
+        loop_timer_free(gw->observe_timer);
     if (gw->checker)
         upstream_free(gw->checker);
     for (unsigned i = 0; i < gw->loop_count; i++)

@@ -54,6 +54,8 @@ struct gateway {
     struct history *history;
     struct upstream *checker; /* on admin's loop: asks Meta where callbacks point */
     struct loop_timer *check_timer;
+    struct loop_timer *observe_timer; /* on admin's loop */
+    int64_t observe_say_ms;
     struct tls_context *tls[CONFIG_LISTENERS];
     struct server *servers[CONFIG_LISTENERS][GATEWAY_THREADS_MAX];
     struct server *control;
@@ -112,6 +114,9 @@ int purge_open(struct gateway *gw);
 
 /* roles.c */
 int roles_open(struct gateway *gw); /* the access room, with the roles of the policies in force */
+/* observe.c */
+/* Before admin's loop runs. */
+int observe_start(struct gateway *gw);
 
 /* meta_check.c */
 int meta_check_start(struct gateway *gw);

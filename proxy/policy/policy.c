@@ -189,7 +189,7 @@ static void hash_source(struct policy *policy, struct span source)
     hex_encode(digest, sizeof(digest), policy->hash);
 }
 
-static int load_doc(struct yaml_doc *doc, struct policy **out, struct diag *diag)
+int policy_load_doc(struct yaml_doc *doc, struct policy **out, struct diag *diag)
 {
     struct policy *policy = calloc(1, sizeof(*policy));
     int error = SLUIS_ENOMEM;
@@ -214,15 +214,7 @@ int policy_load(struct span text, const char *file, struct policy **out, struct 
     *out = NULL;
     struct yaml_doc *doc;
     int error = yaml_parse(text, file, &doc, diag);
-    return error ? error : load_doc(doc, out, diag);
-}
-
-int policy_load_file(const char *file, struct policy **out, struct diag *diag)
-{
-    *out = NULL;
-    struct yaml_doc *doc;
-    int error = yaml_parse_file(file, &doc, diag);
-    return error ? error : load_doc(doc, out, diag);
+    return error ? error : policy_load_doc(doc, out, diag);
 }
 
 struct policy *policy_ref(struct policy *policy)

@@ -185,6 +185,10 @@ struct loader {
     struct diag *diag;
 };
 
+/* ---- policy.c ---- */
+/* Takes the document. */
+SLUIS_MUST_CHECK int policy_load_doc(struct yaml_doc *doc, struct policy **out, struct diag *diag);
+
 /* ---- policy_keys.c ---- */
 #define TYPE_WORDS_MAX (DETECT_TYPES_MAX + 4)
 
