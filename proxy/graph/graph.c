@@ -273,7 +273,9 @@ static struct call *find_endpoint(struct call *call, const struct http_head *hea
     /* A tool whose route has gone from the configuration would be shown numbers for its aliases. */
     if (call->principal.route && !config_route_by_id(call->config, call->principal.route, NULL))
         return not_opened(call, E_OBJECT, NULL);
-    if (!access_may(call->thread->graph->deps.access, &call->principal, call->channel->id,
+    /* History has its channel in the body and asks again for that one. */
+    uint16_t channel = call->channel ? call->channel->id : ACCESS_SOME;
+    if (!access_may(call->thread->graph->deps.access, &call->principal, channel,
                     endpoint_right(call->endpoint), clock_wall_ms()))
         return not_opened(call, E_ROLE, NULL);
     call_take_parameters(call, head);
