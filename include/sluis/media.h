@@ -131,6 +131,7 @@ struct media_view {
     const struct policy *policy;
     const struct policy_route *route; /* of `policy`; NULL: a reader that is no tool */
     struct arena *arena;
+    bool waiting; /* set when an item had no verdict yet */
 };
 int media_view_of(void *ctx, struct span id, struct mask_media *out);
 /* The same for an item at hand; what policy says now. */
@@ -139,24 +140,31 @@ enum mask_media_state media_state_for(const struct media_item *item, const struc
 
 /* ---- pictures: who inspects ---- */
 /* The room decodes nothing. The gateway binds the sandboxed worker (sluis/picture.h) here. */
+#define MEDIA_CLASSES 16 /* room for enum policy_picture */
+struct media_look {
+    struct span bytes;              /* the caller's, valid until `done` */
+    uint8_t actions[MEDIA_CLASSES]; /* enum media_action of each enum policy_picture */
+};
 enum media_verdict { MEDIA_CLEAN, MEDIA_COVERED, MEDIA_UNDECIDED };
 struct media_inspected {
     enum media_verdict verdict;
-    uint32_t classes;      /* 1 << enum policy_picture: what was seen */
-    uint64_t found;        /* bit set of detect types in it */
-    struct span bytes;     /* re-encoded from pixels; during the callback only */
-    const char *mime_type; /* of them */
+    enum media_reason reason; /* of MEDIA_UNDECIDED: by policy, too large, not readable ... */
+    bool again;               /* undecided by an accident: the same picture may do better */
+    uint32_t classes;         /* 1 << enum policy_picture: what was seen */
+    uint64_t found;           /* bit set of detect types in it */
+    struct span bytes;        /* encoded anew from pixels; during the callback only */
+    const char *mime_type;    /* of them */
 };
 struct media_inspector {
-    /* Looks at the picture; `done` is called once, on deps.loop's thread, later or at once.
-     * `classes`: what has to be covered where it is seen. `policy` for the texts in it. 0, or an
-     * error and `done` is not called (SLUIS_EAGAIN: too many at once, come back; SLUIS_ENOENT: no
-     * worker or models). The bytes stay the caller's and valid until `done`. */
-    int (*inspect)(void *ctx, struct span bytes, const struct policy *policy, uint32_t classes,
+    /* Looks at the picture; `done` is called once, on deps.loop's thread, never within the call. 0,
+     * or an error and `done` is not called (SLUIS_EAGAIN: too many at once; SLUIS_ENOENT: no worker
+     * or models). */
+    int (*inspect)(void *ctx, const struct media_look *look,
                    void (*done)(void *done_ctx, const struct media_inspected *inspected),
                    void *done_ctx);
-    bool (*present)(void *ctx);      /* any thread */
-    const char *(*words)(void *ctx); /* engine and state in a few words, for status and doctor */
+    bool (*present)(void *ctx); /* any thread */
+    /* Engine and state in a few words, for status and doctor; any thread. */
+    void (*words)(void *ctx, char *out, size_t size);
     void *ctx;
 };
 
@@ -217,6 +225,7 @@ struct media_ask {
     struct media_item item;
     struct buffer bytes;    /* whole; their hash is that of the item */
     struct media_ask *next; /* the room's */
+    struct media *media;    /* likewise */
 };
 void media_ask(struct media *media, struct media_ask *ask);
 
@@ -228,9 +237,8 @@ struct media_check {
     struct loop *loop;
     void (*done)(struct media_check *check);
     void *ctx;
-    struct media *media;
-    struct config *config; /* held by the caller */
-    const struct policy *policy;
+    struct media *media; /* the room's */
+    int64_t until_ms;    /* mono; 0: MEDIA_ANSWER_MS from now */
     struct buffer bytes;
     int result;
     enum media_kind kind;
@@ -260,10 +268,10 @@ SLUIS_MUST_CHECK int media_read(struct media *media, uint16_t channel, struct sp
                                 struct media_item *item, struct buffer *out);
 
 struct media_status {
-    bool inspector;    /* present */
-    const char *words; /* of the inspector; "" */
-    uint64_t waiting;  /* items without a verdict */
-    uint64_t bytes;    /* in memory */
+    bool inspector;   /* present */
+    char words[256];  /* of the inspector */
+    uint64_t waiting; /* items without a verdict */
+    uint64_t bytes;   /* in memory */
 };
 void media_status(struct media *media, struct media_status *out);
 

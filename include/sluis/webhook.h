@@ -9,6 +9,7 @@
 #include "sluis/config.h"
 #include "sluis/deliver.h"
 #include "sluis/keyring.h"
+#include "sluis/media.h"
 #include "sluis/net/server.h"
 #include "sluis/store.h"
 #include "sluis/subject.h"
@@ -19,6 +20,7 @@ struct webhook_deps {
     struct keyring *keyring;
     struct config_cell *config;
     struct deliver *deliver;
+    struct media *media; /* NULL: media are noted and nobody fetches them */
     struct loop **loops;
     struct subject_resolver **subjects; /* one per loop, shared with the tools face */
     unsigned loop_count;

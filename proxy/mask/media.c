@@ -44,20 +44,55 @@ bool media_is_url(struct span text)
     return false;
 }
 
-struct span media_line(struct span name, bool voice)
+/* ---- the lines: everything that a reader is told about media, in one place ---- */
+
+/* What a media object is called. */
+static const char *noun(struct span name, bool voice, bool picture)
 {
     if (span_is(name, "image"))
-        return SPAN("[foto: niet doorgegeven]");
+        return "foto";
     if (span_is(name, "video"))
-        return SPAN("[video: niet doorgegeven]");
-    if (span_is(name, "audio"))
-        return voice ? SPAN("[spraakbericht: niet doorgegeven]")
-                     : SPAN("[audio: niet doorgegeven]");
+        return "video";
+    if (span_is(name, "audio") || span_is(name, "voice"))
+        return voice ? "spraakbericht" : "audio";
     if (span_is(name, "document"))
-        return SPAN("[document: niet doorgegeven]");
-    if (span_is(name, "sticker"))
-        return SPAN("[sticker: niet doorgegeven]");
-    return SPAN("[bestand: niet doorgegeven]");
+        return picture ? "foto" : "document"; /* a picture sent as a file */
+    return span_is(name, "sticker") ? "sticker" : "bestand";
+}
+
+/* What was seen in a picture, by enum policy_picture; of several the first of this list. */
+static const struct {
+    unsigned class;
+    const char *word;
+} seen[] = {
+    {3, "identiteitsbewijs"},   /* id_document */
+    {4, "identiteitsbewijs"},   /* mrz */
+    {2, "bankpas"},             /* card */
+    {5, "burgerservicenummer"}, /* bsn */
+    {6, "rekeningnummer"},      /* iban */
+    {7, "betaalcode"},          /* payment_code */
+    {8, "persoonsgegevens"},    /* other */
+};
+
+static const char *seen_word(uint32_t classes)
+{
+    for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
+        if (classes >> seen[i].class & 1)
+            return seen[i].word;
+    return NULL;
+}
+
+void media_line(struct span name, bool voice, const struct mask_media *media, struct buffer *out)
+{
+    static const char *const verbs[] = {
+        [MASK_MEDIA_WITHHELD] = "niet doorgegeven",
+        [MASK_MEDIA_WAITING] = "wordt gecontroleerd",
+        [MASK_MEDIA_COVERED] = "afgeschermd",
+        [MASK_MEDIA_PASSED] = "doorgegeven",
+    };
+    const char *what = media->state == MASK_MEDIA_WAITING ? NULL : seen_word(media->classes);
+    buffer_addf(out, "[%s: %s%s%s]", noun(name, voice, media->picture), what ? what : "",
+                what ? " " : "", verbs[media->state]);
 }
 
 bool media_id_safe(struct span id)

@@ -6,9 +6,9 @@
 
 /* Is `text` (decoded) an address on one of Meta's media hosts? */
 bool media_is_url(struct span text);
-/* The Dutch line for a media object called `name` ("image", "audio", ...); `voice`: a voice note.
- */
-struct span media_line(struct span name, bool voice);
+/* Adds the Dutch line for a media object called `name` ("image", "audio", ...), ASCII; `voice`: a
+ * voice note. */
+void media_line(struct span name, bool voice, const struct mask_media *media, struct buffer *out);
 /* Can `id` stand in a path as it is? */
 bool media_id_safe(struct span id);
 

@@ -95,7 +95,8 @@ static void add_mask(struct render *r, struct mask_rule rule, unsigned type, uin
 {
     struct span raw = span_sub(r->doc->text, start, end), value;
     if (type == RENDER_CUT) {
-        buffer_add(&r->text, media_line(SPAN("image"), false));
+        const struct mask_media cut = {.state = MASK_MEDIA_WITHHELD};
+        media_line(SPAN("image"), false, &cut, &r->text);
         return;
     }
     if (type == RENDER_FORGED) {
@@ -254,6 +255,7 @@ static void render_inner(struct render *r, uint32_t node)
                          .arena = r->arena,
                          .marked = JSON_NONE,
                          .forged = JSON_NONE,
+                         .media = JSON_NONE,
                          .hides = r->hides,
                          .withhold = r->withhold,
                          .inner = true};
@@ -360,24 +362,28 @@ static void render_name(struct render *r, uint32_t i, unsigned ordinal)
     render_edit_text(r, v->name_start, v->name_end);
 }
 
-static void render_object(struct render *r, uint32_t node, const struct path_list *list)
+static void render_object(struct render *r, uint32_t node, const struct path_list *list, bool media)
 {
     const struct json_doc *doc = r->doc;
     uint32_t before = JSON_NONE, text = render_becomes_text(r, node, list);
     bool kept = false, rename = names_change(r, node, list);
     unsigned ordinal = 0;
+    if (media)
+        render_media_begin(r, node);
     for (uint32_t i = doc->nodes[node].child; i != JSON_NONE && !r->error;
          before = i, i = doc->nodes[i].next) {
         const struct json_node *v = &doc->nodes[i];
         const struct path_row *row = paths_find(list, doc, i);
         bool address = render_media_address(r, i, row);
+        enum media_member member = media ? render_media_member(r, i) : MEMBER_AS_IT_IS;
         ordinal++;
-        if (must_go(r, i, row) || (address && !render_own_address(r, i, row))) {
+        if (must_go(r, i, row) || member == MEMBER_DROPPED ||
+            (address && !render_own_address(r, i, row))) {
             drop(r, i, before, kept);
             continue;
         }
         kept = true;
-        if (address)
+        if (address || member == MEMBER_DONE)
             continue;
         if (!row && rename)
             render_name(r, i, ordinal);
@@ -439,7 +445,8 @@ static void render_value(struct render *r, uint32_t node, const struct path_row 
         buffer_add_char(&r->text, '}');
         render_edit_text(r, v->start, v->end);
     } else if (v->kind == JSON_OBJECT) {
-        render_object(r, node, path_members(row));
+        bool media = r->table == MASK_TABLE_WEBHOOK && row && row->flags & PATH_MEDIA;
+        render_object(r, node, path_members(row), media);
     } else if (v->kind == JSON_ARRAY) {
         render_array(r, node, path_members(row) ? row : NULL);
     } else {
@@ -469,7 +476,7 @@ int mask_render(const struct json_doc *doc, uint32_t root, enum mask_table table
     if (!top.members || root >= doc->count || !reader->profile || (!judged && !reader->unjudged))
         return SLUIS_EJUDGE;
     struct render r = {.doc = doc, .table = table, .reader = reader, .arena = arena};
-    r.marked = JSON_NONE;
+    r.marked = r.media = JSON_NONE;
     r.forged = table == MASK_TABLE_WEBHOOK ? json_get(doc, root, SPAN(MARK)) : JSON_NONE;
     r.hides = profile_hides_contact(reader->profile);
     r.withhold = table == MASK_TABLE_WEBHOOK && (reader->media != MEDIA_PASS || reader->unjudged);

@@ -23,6 +23,8 @@ struct render {
     uint32_t forged;             /* a member of the input that has our mark's name, or JSON_NONE */
     bool hides, withhold, inner; /* withhold: all media, whatever their kind */
     struct retention_facts facts;
+    uint32_t media;              /* the media object that `of` is about, or JSON_NONE */
+    struct mask_media of;
     int error;
 };
 
@@ -37,11 +39,18 @@ void render_masked(struct render *r, uint32_t start, uint32_t end, const struct 
                    size_t n);
 
 /* Is `node` a media object that this reader may not have? */
-bool render_withheld(const struct render *r, uint32_t node, const struct path_row *row);
+bool render_withheld(struct render *r, uint32_t node, const struct path_row *row);
 /* The media member of a message that becomes a text message; JSON_NONE when none does. */
-uint32_t render_becomes_text(const struct render *r, uint32_t object, const struct path_list *list);
+uint32_t render_becomes_text(struct render *r, uint32_t object, const struct path_list *list);
 /* Adds what stands for a media object, with quotes: our line, then its caption, masked. */
 void render_media_line(struct render *r, uint32_t media);
+/* What the reader may have of a media object; looked up once for each. */
+const struct mask_media *render_media_of(struct render *r, uint32_t node);
+/* A media object that is passed with other bytes than Meta's, or before it was looked at: what must
+ * change. */
+void render_media_begin(struct render *r, uint32_t node);
+enum media_member { MEMBER_AS_IT_IS, MEMBER_DROPPED, MEMBER_DONE };
+enum media_member render_media_member(struct render *r, uint32_t member);
 /* Is `node` an address of media? */
 bool render_media_address(struct render *r, uint32_t node, const struct path_row *row);
 /* Rewrites an address of media to the gateway's own; false when it must go. */

@@ -3,6 +3,7 @@
 
 #include "inner.h"
 #include "media.h"
+#include "sluis/base/encode.h"
 #include "vcard.h"
 
 /* What stands for a media object: our line, then its caption, masked. With quotes. */
@@ -19,7 +20,7 @@ void render_media_line(struct render *r, uint32_t media)
     if (r->reader->unjudged) {
         buffer_add(&r->text, SPAN(MASK_UNJUDGED_TEXT));
     } else {
-        buffer_add(&r->text, media_line(name, voice));
+        media_line(name, voice, render_media_of(r, media), &r->text);
         if (json_is(doc, caption, JSON_STRING) && json_inner(doc, caption).n) {
             const struct json_node *v = &doc->nodes[caption];
             size_t n;
@@ -31,7 +32,7 @@ void render_media_line(struct render *r, uint32_t media)
     buffer_add_char(&r->text, '"');
 }
 
-/* May media called `name` not pass to this reader? */
+/* May media called `name`, which nobody looked into, not pass to this reader? */
 static bool kind_withheld(const struct render *r, struct span name)
 {
     enum policy_media_kind kind = POLICY_MEDIA_UNKNOWN;
@@ -44,14 +45,108 @@ static bool kind_withheld(const struct render *r, struct span name)
     return policy_route_media(r->reader->policy, r->reader->route, kind) != MEDIA_PASS;
 }
 
-bool render_withheld(const struct render *r, uint32_t node, const struct path_row *row)
+const struct mask_media *render_media_of(struct render *r, uint32_t node)
+{
+    const struct mask_reader *reader = r->reader;
+    const struct json_node *v = &r->doc->nodes[node];
+    struct span name, id;
+    if (r->media == node)
+        return &r->of;
+    memset(&r->of, 0, sizeof(r->of)); /* withheld */
+    r->media = node;
+    if (r->withhold)
+        return &r->of;
+    if (!reader->media_of) {
+        name = span_sub(r->doc->text, v->name_start, v->name_end);
+        r->of.state = kind_withheld(r, name) ? MASK_MEDIA_WITHHELD : MASK_MEDIA_PASSED;
+        return &r->of;
+    }
+    uint32_t at = json_get(r->doc, node, SPAN("id"));
+    if (!json_is(r->doc, at, JSON_STRING) || json_string(r->doc, at, r->arena, &id) != 0 ||
+        reader->media_of(reader->media_ctx, id, &r->of) != 0)
+        memset(&r->of, 0, sizeof(r->of));
+    return &r->of;
+}
+
+bool render_withheld(struct render *r, uint32_t node, const struct path_row *row)
 {
     return r->table == MASK_TABLE_WEBHOOK && row && row->flags & PATH_MEDIA &&
-           json_is(r->doc, node, JSON_OBJECT) && kind_withheld(r, span_str(row->name));
+           json_is(r->doc, node, JSON_OBJECT) &&
+           render_media_of(r, node)->state == MASK_MEDIA_WITHHELD;
+}
+
+static void add_line(struct render *r, uint32_t node)
+{
+    const struct json_node *v = &r->doc->nodes[node];
+    bool voice = json_is(r->doc, json_get(r->doc, node, SPAN("voice")), JSON_TRUE);
+    media_line(span_sub(r->doc->text, v->name_start, v->name_end), voice, &r->of, &r->text);
+}
+
+void render_media_begin(struct render *r, uint32_t node)
+{
+    enum mask_media_state state = render_media_of(r, node)->state;
+    const struct json_node *v = &r->doc->nodes[node];
+    if ((state != MASK_MEDIA_WAITING && state != MASK_MEDIA_COVERED) || v->child == JSON_NONE ||
+        json_is(r->doc, json_get(r->doc, node, SPAN("caption")), JSON_STRING))
+        return;
+    buffer_add_str(&r->text, "\"caption\":\"");
+    if (r->reader->expired)
+        buffer_add(&r->text, SPAN(MASK_EXPIRED_TEXT " "));
+    add_line(r, node);
+    buffer_add_str(&r->text, "\",");
+    render_edit_text(r, v->start + 1, v->start + 1);
+}
+
+static void render_caption(struct render *r, uint32_t member)
+{
+    const struct json_node *v = &r->doc->nodes[member];
+    size_t n;
+    const struct mask_finding *f = render_take(r, v->start, v->end, &n);
+    if (member == r->marked)
+        buffer_add(&r->text, SPAN(MASK_EXPIRED_TEXT " "));
+    add_line(r, v->parent);
+    if (v->end - v->start > 2) {
+        buffer_add_char(&r->text, ' ');
+        render_masked(r, v->start + 1, v->end - 1, f, n);
+    }
+    render_edit_text(r, v->start + 1, v->end - 1);
+}
+
+enum media_member render_media_member(struct render *r, uint32_t member)
+{
+    const struct json_node *v = &r->doc->nodes[member];
+    struct span name = span_sub(r->doc->text, v->name_start, v->name_end);
+    const struct mask_media *of = &r->of;
+    char hash[BASE64_LEN(32) + 1];
+    if (!r->reader->media_of) /* as it came */
+        return MEMBER_AS_IT_IS;
+    if (span_is(name, "file_size"))
+        return MEMBER_DROPPED;
+    if (span_is(name, "sha256")) {
+        if (!of->has_sha256)
+            return MEMBER_DROPPED;
+        base64_encode(of->sha256, sizeof(of->sha256), hash);
+        buffer_addf(&r->text, "\"%s\"", hash);
+        render_edit_text(r, v->start, v->end);
+        return MEMBER_DONE;
+    }
+    if (span_is(name, "mime_type") && of->mime_type.n) {
+        buffer_add_char(&r->text, '"');
+        json_escape(&r->text, of->mime_type);
+        buffer_add_char(&r->text, '"');
+        render_edit_text(r, v->start, v->end);
+        return MEMBER_DONE;
+    }
+    if (span_is(name, "caption") && v->kind == JSON_STRING &&
+        (of->state == MASK_MEDIA_WAITING || of->state == MASK_MEDIA_COVERED)) {
+        render_caption(r, member);
+        return MEMBER_DONE;
+    }
+    return MEMBER_AS_IT_IS;
 }
 
 /* The media member of a message that becomes a text message; JSON_NONE when none does. */
-uint32_t render_becomes_text(const struct render *r, uint32_t object, const struct path_list *list)
+uint32_t render_becomes_text(struct render *r, uint32_t object, const struct path_list *list)
 {
     uint32_t type = json_get(r->doc, object, SPAN("type"));
     if (!list || !json_is(r->doc, type, JSON_STRING) ||
@@ -84,7 +179,10 @@ bool render_own_address(struct render *r, uint32_t node, const struct path_row *
 {
     uint32_t id = json_get(r->doc, r->doc->nodes[node].parent, SPAN("id"));
     struct span text, base = span_str(r->reader->media_base);
-    if (!row || r->withhold || base.n == 0 || !json_is(r->doc, id, JSON_STRING) ||
+    uint32_t object = r->doc->nodes[node].parent;
+    bool waits = row && r->reader->media_of && object != JSON_NONE &&
+                 render_media_of(r, object)->state == MASK_MEDIA_WAITING;
+    if (!row || r->withhold || waits || base.n == 0 || !json_is(r->doc, id, JSON_STRING) ||
         json_string(r->doc, id, r->arena, &text) != 0 || !media_id_safe(text))
         return false;
     buffer_add_char(&r->text, '"');

@@ -19,9 +19,17 @@
 #include "sluis/media.h"
 #include "sluis/upstream.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The order of enum policy_picture and enum picture_class. */
+enum { CLASS_UNKNOWN, CLASS_CLEAN, CLASSES = 9 };
+_Static_assert(CLASSES <= MEDIA_CLASSES, "room in struct media_look");
 
 #define CHUNK_BYTES (64u * 1024) /* of a file, sealed at once */
 #define CHUNK_HEAD (MEDIA_FILE_ID + 4)
@@ -47,8 +55,9 @@
 #define HASH_TRIES 3u     /* bytes that are not what was announced: another try may be whole */
 #define REFILL_MS 30000   /* rows that found no room are looked for this often */
 #define REFILL_ROWS 2000u /* in one turn */
-#define PACE_SLOTS 4096u  /* contacts whose inspections of this minute are counted; a power of two \
-                           */
+#define PACE_SLOTS                                                                                 \
+    4096u /* contacts whose inspections of this minute are counted; a power of two                 \
+           */
 #define MINUTE_MS 60000
 #define PER_MINUTE 20u
 #define UPLOAD_KEPT_MS (30ll * 24 * 3600 * 1000) /* Meta forgets uploads after 30 days */
@@ -67,7 +76,7 @@ struct job {
     bool has_announced;
     bool counted; /* in the table behind media_waits */
     bool paced;   /* counted for its contact already */
-    unsigned tries, hash_tries;
+    unsigned tries, hash_tries, looks;
     int64_t next_ms;       /* JOB_LATER, mono */
     struct config *config; /* while a request or an inspection is under way */
     const struct config_channel *channel;
@@ -123,18 +132,22 @@ struct media {
     struct upstream *upstream; /* NULL: not started, or stopping */
     struct keyring_cache *keys;
     struct loop_timer *tick;
-    bool ticking, stopped;
+    struct mail start;
+    bool stopped;
     int folder; /* descriptor */
     struct job *buckets[JOBS_BUCKETS];
     struct job *first, **end;
     unsigned jobs, under_way;
-    uint64_t bytes;         /* of jobs, checks and asks in memory */
-    struct media_ask *asks; /* for rows without a job: none as a rule */
-    unsigned ask_count;
+    uint64_t bytes;             /* of jobs, checks and asks in memory */
+    unsigned ask_count;         /* tools that wait with a job */
     struct media_check *checks; /* waiting for the inspector */
     unsigned check_count;
-    bool missed; /* some rows have no job: they are looked for */
+    _Atomic bool missed; /* some rows have no job: they are looked for */
+    bool refilling;
+    uint8_t refill_key[MEDIA_KEY_BYTES];
     int64_t refill_ms;
+    DIR *swept;                         /* where media_sweep is in the folder, */
+    uint8_t sweep_key[MEDIA_KEY_BYTES]; /* and in the rows */
     struct pace pace[PACE_SLOTS];
     pthread_mutex_t lock;
     struct waits *waits[JOBS_BUCKETS];
@@ -145,18 +158,22 @@ static inline void media_count(struct media *m, enum media_counter c)
     counter_add(&m->counters[c], 1);
 }
 
+/* ---- row.c ---- */
+bool media_row_waits(struct span value);
+
 /* ---- file.c ---- */
-void file_name(const uint8_t key[MEDIA_KEY_BYTES], const uint8_t file[MEDIA_FILE_ID],
-               char out[FILE_NAME_MAX]);
+void media_file_name(const uint8_t key[MEDIA_KEY_BYTES], const uint8_t file[MEDIA_FILE_ID],
+                     char out[FILE_NAME_MAX]);
 /* Sealed in chunks, synced, its name too. SLUIS_EEXPIRED, SLUIS_EFULL, SLUIS_EIO ... */
-SLUIS_MUST_CHECK int file_write(int folder, struct keyring_cache *keys,
-                                const uint8_t key[MEDIA_KEY_BYTES], const struct media_item *item,
-                                struct span bytes);
+SLUIS_MUST_CHECK int media_file_write(int folder, struct keyring_cache *keys,
+                                      const uint8_t key[MEDIA_KEY_BYTES],
+                                      const struct media_item *item, struct span bytes);
 /* Appends the whole, checked against the item's hash and size. SLUIS_ECRYPTO when it is not. */
-SLUIS_MUST_CHECK int file_read(int folder, struct keyring_cache *keys,
-                               const uint8_t key[MEDIA_KEY_BYTES], const struct media_item *item,
-                               struct buffer *out);
-void file_remove(int folder, const uint8_t key[MEDIA_KEY_BYTES], const uint8_t file[MEDIA_FILE_ID]);
+SLUIS_MUST_CHECK int media_file_read(int folder, struct keyring_cache *keys,
+                                     const uint8_t key[MEDIA_KEY_BYTES],
+                                     const struct media_item *item, struct buffer *out);
+void media_file_remove(int folder, const uint8_t key[MEDIA_KEY_BYTES],
+                       const uint8_t file[MEDIA_FILE_ID]);
 
 /* ---- job.c ---- */
 struct job *job_find(struct media *m, const uint8_t key[MEDIA_KEY_BYTES]);
@@ -165,6 +182,8 @@ struct job *job_from_row(struct media *m, struct store_read *read,
                          const uint8_t key[MEDIA_KEY_BYTES]);
 void job_step(struct job *job);             /* on from JOB_QUEUED */
 void job_drop(struct job *job, int result); /* its asks hear `result` */
+/* Again after a while: `in_ms`, or 0 for the next back-off. */
+void job_later(struct job *job, int64_t in_ms);
 /* Does what is due; true when there is something to come back for. */
 bool jobs_tick(struct media *m);
 void jobs_end(struct media *m);
@@ -172,12 +191,21 @@ bool media_reserve(struct media *m, uint64_t bytes);
 void media_release(struct media *m, uint64_t bytes);
 void media_wake(struct media *m);
 
+/* ---- view.c ---- */
+/* What policy says of one class, or of several: the strictest. */
+enum media_action class_action(const struct policy *policy, const struct policy_route *route,
+                               unsigned class);
+enum media_action classes_action(const struct policy *policy, const struct policy_route *route,
+                                 uint32_t classes);
+
 /* ---- verdict.c ---- */
 /* Its bytes are there and are what was announced: kind, policy, inspection, file, row. */
 void job_judge(struct job *job);
 void job_hold(struct job *job, enum media_reason reason); /* ends with a row */
-/* What policy wants covered in pictures of this channel: what not every route passes. */
-uint32_t classes_to_cover(const struct config_channel *channel);
+void job_write(struct job *job);                          /* the row of a verdict that stands */
+bool inspector_present(struct media *m);
+/* Of each class of pictures, what the one version that is kept must look like. */
+void look_actions(const struct config_channel *channel, uint8_t actions[MEDIA_CLASSES]);
 /* Passes a kind that nobody looks into to any route of the channel? */
 bool any_route_passes(const struct config_channel *channel, enum media_kind kind);
 

@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define NICE 10 /* of the room's thread; the inspector's workers are at 19 */
 
 #define M_TOTAL(name, labels, help)                                                                \
     {                                                                                              \
@@ -83,8 +86,14 @@ void media_free(struct media *m)
 {
     if (!m)
         return;
+    jobs_end(m);
+    upstream_free(m->upstream);
+    if (m->tick)
+        loop_timer_free(m->tick);
     if (m->keys)
         keyring_cache_free(m->keys);
+    if (m->swept)
+        closedir(m->swept);
     if (m->folder >= 0)
         close(m->folder);
     for (unsigned i = 0; i < JOBS_BUCKETS; i++) {
@@ -98,14 +107,63 @@ void media_free(struct media *m)
     free(m);
 }
 
+/* ---- the loop's side ---- */
+
+static void on_tick(void *ctx)
+{
+    struct media *m = ctx;
+    if (m->stopped)
+        return;
+    bool more = jobs_tick(m);
+    more = asks_tick(m) || more;
+    more = checks_tick(m) || more;
+    if (more)
+        loop_timer_set(m->tick, TICK_MS);
+}
+
+void media_wake(struct media *m)
+{
+    if (m->tick && !m->stopped)
+        loop_timer_set(m->tick, 1);
+}
+
+/* The room's work is not worth a late message: where a core is short, texts go first. */
+static void be_nice(void)
+{
+    if (setpriority(PRIO_PROCESS, (id_t)gettid(), NICE) != 0)
+        LOG(LOG_WARN, "media", "not_nice", log_error(SLUIS_ESYS));
+}
+
+static void on_start(struct mail *mail)
+{
+    struct media *m = (struct media *)((char *)mail - offsetof(struct media, start));
+    if (m->stopped)
+        return;
+    be_nice();
+    int r = upstream_new(m->deps.loop, m->deps.resolver, &m->upstream);
+    if (r == 0)
+        r = loop_timer_new(m->deps.loop, on_tick, m, &m->tick);
+    if (r != 0) {
+        LOG(LOG_ALARM, "media", "not_started", log_error(r));
+        return;
+    }
+    m->refilling = true;
+    media_wake(m);
+}
+
 void media_start(struct media *m)
 {
-    (void)m;
+    loop_post(m->deps.loop, &m->start, on_start);
 }
 
 void media_stop(struct media *m)
 {
+    struct upstream *upstream = m->upstream;
     m->stopped = true;
+    m->upstream = NULL; /* what its last answers call finds the room stopped */
+    asks_end(m);
+    checks_end(m);
+    upstream_free(upstream);
 }
 
 /* ---- items of a message that are worked on ---- */
@@ -150,43 +208,45 @@ bool media_waits(struct media *m, uint64_t serial)
     return any;
 }
 
+struct take {
+    struct mail mail;
+    struct media *media;
+    struct media_taken taken;
+};
+
+static void on_take(struct mail *mail)
+{
+    struct take *t = (struct take *)mail;
+    struct media *m = t->media;
+    struct store_read *read = NULL;
+    int r = m->stopped || !m->tick ? SLUIS_ECLOSED : store_read_begin(m->deps.store, &read);
+    for (unsigned i = 0; i < t->taken.count; i++) {
+        const uint8_t *key = t->taken.keys[i];
+        struct job *j = r == 0 && !job_find(m, key) ? job_from_row(m, read, key) : NULL;
+        media_count(m, M_TAKEN);
+        if (j)
+            j->counted = true;
+        else
+            waits_done(m, t->taken.serial);
+    }
+    if (r == 0)
+        store_read_end(read);
+    else
+        atomic_store(&m->missed, true);
+    free(t);
+    media_wake(m);
+}
+
 void media_take(struct media *m, const struct media_taken *taken)
 {
-    (void)m;
-    (void)taken;
-}
-
-void media_ask(struct media *m, struct media_ask *ask)
-{
-    (void)m;
-    ask->result = SLUIS_EDENIED;
-    loop_post(ask->loop, &ask->mail, (void (*)(struct mail *))ask->done);
-}
-
-void media_check(struct media *m, struct media_check *check)
-{
-    (void)m;
-    check->result = SLUIS_ENOENT;
-    loop_post(check->loop, &check->mail, (void (*)(struct mail *))check->done);
-}
-
-int media_sweep(struct media *m, unsigned most, struct media_swept *out)
-{
-    (void)m;
-    (void)most;
-    *out = (struct media_swept){.rows = 0};
-    return 0;
-}
-
-int media_read(struct media *m, uint16_t channel, struct span id, struct media_item *item,
-               struct buffer *out)
-{
-    (void)m;
-    (void)channel;
-    (void)id;
-    (void)item;
-    (void)out;
-    return SLUIS_ENOENT;
+    struct take *t = malloc(sizeof(*t));
+    if (!t || !waits_add(m, taken->serial, taken->count)) {
+        free(t);
+        atomic_store(&m->missed, true); /* their rows are found later */
+        return;
+    }
+    *t = (struct take){.media = m, .taken = *taken};
+    loop_post(m->deps.loop, &t->mail, on_take);
 }
 
 void media_status(struct media *m, struct media_status *out)
@@ -194,8 +254,9 @@ void media_status(struct media *m, struct media_status *out)
     const struct media_inspector *i = &m->deps.inspector;
     *out = (struct media_status){
         .inspector = i->inspect && (!i->present || i->present(i->ctx)),
-        .words = i->words ? i->words(i->ctx) : "",
         .waiting = (uint64_t)counter_get(&m->counters[M_WAITING]),
         .bytes = (uint64_t)counter_get(&m->counters[M_BYTES]),
     };
+    if (i->words)
+        i->words(i->ctx, out->words, sizeof(out->words));
 }

@@ -159,6 +159,11 @@ int media_row_read(struct keyring_cache *cache, struct span value, struct media_
     return r;
 }
 
+bool media_row_waits(struct span value)
+{
+    return value.n >= ROW_CLEAR && value.p[0] == ROW_VERSION && value.p[1] == MEDIA_WAITING;
+}
+
 int media_find(struct store_read *read, struct keyring *keyring, struct keyring_cache *cache,
                uint16_t channel, struct span id, struct arena *arena, struct media_item *out)
 {

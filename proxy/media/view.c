@@ -1,24 +1,78 @@
 /* What policy lets a reader have of an item, when it is asked. */
 #include "internal.h"
 
+enum media_action class_action(const struct policy *policy, const struct policy_route *route,
+                               unsigned class)
+{
+    (void)class;
+    return route ? policy_route_media(policy, route, POLICY_MEDIA_UNKNOWN) : MEDIA_WITHHOLD;
+}
+
+enum media_action classes_action(const struct policy *policy, const struct policy_route *route,
+                                 uint32_t classes)
+{
+    enum media_action strictest = MEDIA_PASS;
+    for (unsigned c = 0; c < 32; c++) {
+        if (!(classes >> c & 1))
+            continue;
+        enum media_action a = c < CLASSES ? class_action(policy, route, c) : MEDIA_WITHHOLD;
+        if (a == MEDIA_WITHHOLD)
+            return a;
+        if (a == MEDIA_REDACT)
+            strictest = a;
+    }
+    return strictest;
+}
+
+static enum policy_media_kind kind_in_policy(enum media_kind kind)
+{
+    switch (kind) {
+    case MEDIA_AUDIO:
+        return POLICY_MEDIA_AUDIO;
+    case MEDIA_DOCUMENT:
+        return POLICY_MEDIA_DOCUMENT;
+    default:
+        return POLICY_MEDIA_UNKNOWN;
+    }
+}
+
+/* A picture by what was seen in it. What has to be covered for this reader has been covered in the
+ * one version that is kept, or the reader gets nothing: policy may have become stricter since. */
+static enum mask_media_state picture_state(const struct media_item *item,
+                                           const struct policy *policy,
+                                           const struct policy_route *route)
+{
+    uint32_t classes = item->classes ? item->classes : 1u << CLASS_CLEAN;
+    enum media_action action = classes_action(policy, route, classes);
+    if (action == MEDIA_WITHHOLD || (action == MEDIA_REDACT && !item->covered))
+        return MASK_MEDIA_WITHHELD;
+    return item->covered ? MASK_MEDIA_COVERED : MASK_MEDIA_PASSED;
+}
+
 enum mask_media_state media_state_for(const struct media_item *item, const struct policy *policy,
                                       const struct policy_route *route)
 {
-    (void)item;
-    (void)policy;
-    (void)route;
-    return MASK_MEDIA_WITHHELD;
+    if (item->state == MEDIA_WAITING)
+        return MASK_MEDIA_WAITING;
+    if (item->state != MEDIA_READY)
+        return MASK_MEDIA_WITHHELD;
+    if (item->kind == MEDIA_PICTURE)
+        return picture_state(item, policy, route);
+    return route && policy_route_media(policy, route, kind_in_policy(item->kind)) == MEDIA_PASS
+               ? MASK_MEDIA_PASSED
+               : MASK_MEDIA_WITHHELD;
 }
 
 int media_view_of(void *ctx, struct span id, struct mask_media *out)
 {
-    const struct media_view *view = ctx;
+    struct media_view *view = ctx;
     struct media_item item;
     memset(out, 0, sizeof(*out)); /* withheld */
     int r =
         media_find(view->read, view->keyring, view->cache, view->channel, id, view->arena, &item);
     if (r != 0) /* not known, erased, of an older version: nobody may have it */
         return 0;
+    view->waiting |= item.state == MEDIA_WAITING;
     out->state = media_state_for(&item, view->policy, view->route);
     out->picture = item.kind == MEDIA_PICTURE;
     out->classes = item.classes;

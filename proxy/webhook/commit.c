@@ -180,15 +180,6 @@ int item_log_intents(struct item *item, const struct judged *judged, bool unjudg
 
 /* ---- the job ---- */
 
-static void put_media(struct store_txn *txn, const struct item *item)
-{
-    uint8_t since[8];
-    be64_put(since, (uint64_t)item->row.taken_ms);
-    for (unsigned i = 0; i < item->media_count; i++)
-        store_put_row(txn, STORE_TABLE_MEDIA, span_of(item->media[i], MEDIA_KEY_BYTES),
-                      span_of(since, sizeof(since)));
-}
-
 static int job_run(struct store_txn *txn, struct store_job *job)
 {
     struct item *item = ITEM_OF_JOB(job);
@@ -216,7 +207,7 @@ static int job_run(struct store_txn *txn, struct store_job *job)
     if (goes && item->revoked_o.cls)
         store_delete_record(txn, &item->revoked_o);
     remask_run(deps, txn, item->remasks);
-    put_media(txn, item);
+    item_put_media(txn, item);
     item->written = item->row;
     store_put_item(txn, &item->written);
     for (unsigned i = 0; i < item->leaf_count; i++) {
@@ -273,6 +264,7 @@ static void job_done(struct store_job *job)
         for (struct remask *m = item->remasks; m; m = m->next)
             deliver_forget(deliver, m->row.serial);
         remask_done(deps, item->remasks);
+        item_take_media(item);
         if (item->row.route_count > 0)
             deliver_offer(deliver, &item->written,
                           item->original_gone ? SPAN_EMPTY : buffer_span(&item->packed),

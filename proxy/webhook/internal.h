@@ -51,9 +51,6 @@
 #define QUARANTINE_CHUNK (128u * 1024)
 #define QUARANTINE_KEEP_S (7 * 24 * 3600)
 
-/* Ids of media that one message brings. */
-#define ITEM_MEDIA_MAX 4u
-#define MEDIA_KEY_BYTES (2 + STORE_HASH_BYTES)
 /* Leaves beside those of the routes: one for each earlier message masked anew. */
 #define ITEM_LEAVES_MAX (STORE_ROUTES_MAX + DETECT_WINDOW_MESSAGES)
 /* How old the store's answer about its marks may be. */
@@ -182,7 +179,11 @@ struct item {
     uint32_t await_day;
     uint8_t awaited[2][STORE_HASH_BYTES]; /* by the keys of that day and of the day before */
     struct remask *remasks;
-    uint8_t media[ITEM_MEDIA_MAX][MEDIA_KEY_BYTES];
+    struct { /* rows of the media room, one after the other in media_rows */
+        uint8_t key[MEDIA_KEY_BYTES];
+        uint16_t start, n;
+    } media[MEDIA_ITEMS_MAX];
+    struct buffer media_rows;
     unsigned media_count;
     bool original_gone; /* its O has outlived its keep already: delivered from M */
     bool windowed;      /* its text stands in the window */
@@ -224,6 +225,13 @@ int item_resolve(struct item *item);
 void item_judge(struct item *item);
 /* (app, number, kind, id), for statuses also status, recipient and timestamp (whatsapp 0.17). */
 int item_dedupe_hash(struct item *item, uint32_t day);
+
+/* ---- media.c ---- */
+/* After item_seal: its rows lie under the same keys. */
+int item_note_media(struct item *item, const struct json_doc *doc);
+void item_put_media(struct store_txn *txn, const struct item *item);
+/* It stands: before delivery is offered it. Any thread. */
+void item_take_media(const struct item *item);
 
 /* ---- commit.c ---- */
 /* Seals the parts of what was judged. SLUIS_EEXPIRED: there is nothing left to keep. */

@@ -234,33 +234,6 @@ static int judge(struct item *item, const struct json_doc *doc, struct judged *j
     return window ? join_window(item, window, doc, r) : r;
 }
 
-/* What stands under these names has an id of Meta's by which a tool may ask for the bytes. */
-static int note_media(struct item *item, const struct json_doc *doc)
-{
-    static const char *const names[] = {"image", "video", "audio", "document", "sticker", "voice"};
-    struct intake_thread *t = item->owner;
-    for (uint32_t node = 0; node < doc->count && item->media_count < ITEM_MEDIA_MAX; node++) {
-        const struct json_node *v = json_node(doc, node);
-        struct span name, id;
-        bool media = false;
-        if (v->kind != JSON_OBJECT || v->name_end == v->name_start)
-            continue;
-        if (json_name(doc, node, &t->arena, &name) != 0)
-            return SLUIS_ENOMEM;
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-            media |= span_is(name, names[i]);
-        uint32_t at = media ? json_get(doc, node, SPAN("id")) : JSON_NONE;
-        if (!json_is(doc, at, JSON_STRING))
-            continue;
-        if (json_string(doc, at, &t->arena, &id) != 0)
-            return SLUIS_ENOMEM;
-        uint8_t *key = item->media[item->media_count++];
-        be16_put(key, item->channel->id);
-        keyring_hash_identifier(t->webhook->deps.keyring, "media", id, key + 2);
-    }
-    return 0;
-}
-
 /* It will not go better when Meta sends it again. */
 static bool is_permanent(int error)
 {
@@ -364,12 +337,12 @@ static int prepare(struct item *item)
     }
     if (r == 0)
         r = judge_or_hide(item, doc, &judged, &unjudged);
-    if (r == 0 && judged.has_media) {
+    if (r == 0 && judged.has_media)
         item->row.flags |= STORE_ITEM_HAS_MEDIA;
-        r = item->channel->media_pass ? note_media(item, doc) : 0;
-    }
     if (r == 0)
         r = seal_or_hide(item, doc, &judged, &unjudged, now);
+    if (r == 0 && judged.has_media && !unjudged && item->channel->media_pass)
+        r = item_note_media(item, doc);
     if (r == 0)
         r = item_log_intents(item, &judged, unjudged);
     if (r == 0 && span_is(item->unit.type, "revoke") && item->unit.target_id.n &&

@@ -1,0 +1,179 @@
+/* Sealed files: written whole, synced, named by the row that points to them; read whole, checked.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+void media_file_name(const uint8_t key[MEDIA_KEY_BYTES], const uint8_t file[MEDIA_FILE_ID],
+                     char out[FILE_NAME_MAX])
+{
+    hex_encode(key, MEDIA_KEY_BYTES, out);
+    out[2 * MEDIA_KEY_BYTES] = '-';
+    hex_encode(file, MEDIA_FILE_ID, out + 2 * MEDIA_KEY_BYTES + 1);
+}
+
+static int errno_error(void)
+{
+    return errno == ENOSPC || errno == EDQUOT ? SLUIS_EFULL : SLUIS_EIO;
+}
+
+static int write_all(int fd, struct span s)
+{
+    while (s.n) {
+        ssize_t n = write(fd, s.p, s.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return errno_error();
+        s = span_from(s, (size_t)n);
+    }
+    return 0;
+}
+
+static int read_all(int fd, char *out, size_t n, size_t *got)
+{
+    *got = 0;
+    while (*got < n) {
+        ssize_t more = read(fd, out + *got, n - *got);
+        if (more < 0 && errno == EINTR)
+            continue;
+        if (more < 0)
+            return SLUIS_EIO;
+        if (more == 0)
+            break;
+        *got += (size_t)more;
+    }
+    return 0;
+}
+
+static uint32_t generation_of(const struct media_item *item, uint32_t chunk)
+{
+    return (uint32_t)item->ordinal << CHUNK_NUMBERS | chunk;
+}
+
+/* The AEAD binds ordinal and number; file and number stand inside as well, where they are checked.
+ */
+static int write_chunk(int fd, struct keyring_cache *keys, const struct media_item *item,
+                       uint32_t number, struct span bytes)
+{
+    struct buffer plain, sealed;
+    uint8_t length[4];
+    buffer_init(&plain, CHUNK_BYTES + CHUNK_HEAD);
+    buffer_init(&sealed, CHUNK_SEALED_MAX);
+    buffer_add(&plain, span_of((const char *)item->file, MEDIA_FILE_ID));
+    buffer_add_be32(&plain, number);
+    buffer_add(&plain, bytes);
+    int r = plain.error;
+    if (r == 0)
+        r = record_seal(keys, STORE_TABLE_MEDIA, &item->keys, generation_of(item, number),
+                        buffer_span(&plain), &sealed);
+    be32_put(length, (uint32_t)sealed.n);
+    if (r == 0)
+        r = write_all(fd, span_of((const char *)length, sizeof(length)));
+    if (r == 0)
+        r = write_all(fd, buffer_span(&sealed));
+    buffer_free(&plain);
+    buffer_free(&sealed);
+    return r;
+}
+
+int media_file_write(int folder, struct keyring_cache *keys, const uint8_t key[MEDIA_KEY_BYTES],
+                     const struct media_item *item, struct span bytes)
+{
+    char name[FILE_NAME_MAX];
+    uint32_t number = 0;
+    media_file_name(key, item->file, name);
+    if (bytes.n > MEDIA_BYTES_MAX)
+        return SLUIS_ELIMIT;
+    if (unlinkat(folder, name, 0) != 0 && errno != ENOENT) /* of a try that a crash ended */
+        return SLUIS_EIO;
+    int fd = openat(folder, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return errno_error();
+    int r = 0;
+    for (size_t at = 0; r == 0 && at < bytes.n; at += CHUNK_BYTES) {
+        size_t end = bytes.n - at > CHUNK_BYTES ? at + CHUNK_BYTES : bytes.n;
+        r = write_chunk(fd, keys, item, number++, span_sub(bytes, at, end));
+    }
+    if (r == 0 && fsync(fd) != 0)
+        r = errno_error();
+    close(fd);
+    if (r == 0 && fsync(folder) != 0)
+        r = errno_error();
+    if (r != 0)
+        unlinkat(folder, name, 0);
+    return r;
+}
+
+/* The next chunk, appended without its head. 1: that was the end. */
+static int read_chunk(int fd, struct keyring_cache *keys, const struct media_item *item,
+                      uint32_t number, char *sealed, struct buffer *plain)
+{
+    uint8_t length[4];
+    size_t got;
+    int r = read_all(fd, (char *)length, sizeof(length), &got);
+    if (r != 0 || got == 0)
+        return r ? r : 1;
+    size_t n = be32_get(length);
+    if (got != sizeof(length) || n > CHUNK_SEALED_MAX)
+        return SLUIS_ECRYPTO;
+    r = read_all(fd, sealed, n, &got);
+    if (r != 0 || got != n)
+        return r ? r : SLUIS_ECRYPTO;
+    buffer_clear(plain);
+    r = record_open(keys, STORE_TABLE_MEDIA, &item->keys, span_of(sealed, n), plain);
+    if (r != 0)
+        return r;
+    return plain->n >= CHUNK_HEAD && memcmp(plain->p, item->file, MEDIA_FILE_ID) == 0 &&
+                   be32_get((const uint8_t *)plain->p + MEDIA_FILE_ID) == number
+               ? 0
+               : SLUIS_ECRYPTO;
+}
+
+int media_file_read(int folder, struct keyring_cache *keys, const uint8_t key[MEDIA_KEY_BYTES],
+                    const struct media_item *item, struct buffer *out)
+{
+    char name[FILE_NAME_MAX], *sealed = malloc(CHUNK_SEALED_MAX);
+    crypto_hash_sha256_state state;
+    uint8_t hash[crypto_hash_sha256_BYTES];
+    struct buffer plain;
+    size_t before = out->n;
+    media_file_name(key, item->file, name);
+    int fd = sealed ? openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd < 0) {
+        free(sealed);
+        return !sealed ? SLUIS_ENOMEM : errno == ENOENT ? SLUIS_ENOENT : SLUIS_EIO;
+    }
+    buffer_init(&plain, CHUNK_BYTES + CHUNK_HEAD);
+    crypto_hash_sha256_init(&state);
+    int r = 0;
+    for (uint32_t number = 0; r == 0; number++) {
+        r = read_chunk(fd, keys, item, number, sealed, &plain);
+        if (r != 0)
+            break;
+        struct span bytes = span_from(buffer_span(&plain), CHUNK_HEAD);
+        crypto_hash_sha256_update(&state, (const uint8_t *)bytes.p, bytes.n);
+        buffer_add(out, bytes);
+        r = out->error ? out->error : out->n - before > item->size ? SLUIS_ECRYPTO : 0;
+    }
+    crypto_hash_sha256_final(&state, hash);
+    if (r == 1)
+        r = out->n - before == item->size && memcmp(hash, item->sha256, sizeof(hash)) == 0
+                ? 0
+                : SLUIS_ECRYPTO;
+    buffer_free(&plain);
+    free(sealed);
+    close(fd);
+    return r;
+}
+
+void media_file_remove(int folder, const uint8_t key[MEDIA_KEY_BYTES],
+                       const uint8_t file[MEDIA_FILE_ID])
+{
+    char name[FILE_NAME_MAX];
+    media_file_name(key, file, name);
+    unlinkat(folder, name, 0);
+}

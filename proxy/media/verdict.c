@@ -1,0 +1,262 @@
+/* What becomes of bytes that are there: kind, policy, inspection; sealed; the row. Loop's thread.
+ */
+#include "internal.h"
+
+#include <strings.h>
+
+#define LOOKS_MAX 3u       /* of one picture, when the inspector falls over it */
+#define LOOK_AGAIN_MS 1000 /* the inspector's queue is full */
+
+bool inspector_present(struct media *m)
+{
+    const struct media_inspector *i = &m->deps.inspector;
+    return i->inspect && (!i->present || i->present(i->ctx));
+}
+
+bool any_route_passes(const struct config_channel *channel, enum media_kind kind)
+{
+    const struct media_item item = {.state = MEDIA_READY, .kind = kind};
+    for (size_t i = 0; i < channel->route_count; i++)
+        if (media_state_for(&item, channel->policy, channel->routes[i].policy) !=
+            MASK_MEDIA_WITHHELD)
+            return true;
+    return false;
+}
+
+/* One version is kept for all routes: covered when any of them wants it covered, else as it is when
+ * any may have it so (the others get nothing: media_state_for), else not kept. */
+void look_actions(const struct config_channel *channel, uint8_t actions[MEDIA_CLASSES])
+{
+    memset(actions, MEDIA_WITHHOLD, MEDIA_CLASSES);
+    for (size_t i = 0; i < channel->route_count; i++) {
+        for (unsigned c = 0; c < CLASSES; c++) {
+            enum media_action a = class_action(channel->policy, channel->routes[i].policy, c);
+            if (a == MEDIA_REDACT || (a == MEDIA_PASS && actions[c] == MEDIA_WITHHOLD))
+                actions[c] = (uint8_t)a;
+        }
+    }
+}
+
+/* ---- the row ---- */
+
+static const char *verdict_word(const struct media_item *item)
+{
+    if (item->state == MEDIA_HELD)
+        return "withheld";
+    return item->kind != MEDIA_PICTURE ? "passed" : item->covered ? "covered" : "clean";
+}
+
+static void count_verdict(struct media *m, const struct media_item *item)
+{
+    static const enum media_counter held[MEDIA_REASONS] = {
+        [MEDIA_NO_REASON] = M_HELD,
+        [MEDIA_BY_POLICY] = M_HELD,
+        [MEDIA_NO_INSPECTOR] = M_NO_INSPECTOR,
+        [MEDIA_NOT_READABLE] = M_UNDECIDED,
+        [MEDIA_TOO_LARGE] = M_TOO_LARGE,
+        [MEDIA_GONE] = M_GONE,
+        [MEDIA_WRONG_HASH] = M_WRONG_HASH,
+        [MEDIA_WRONG_KIND] = M_UNDECIDED,
+        [MEDIA_TOO_MANY] = M_TOO_MANY,
+    };
+    if (item->state == MEDIA_HELD)
+        media_count(m, held[item->reason]);
+    else
+        media_count(m, item->kind != MEDIA_PICTURE ? M_PASSED
+                       : item->covered             ? M_COVERED
+                                                   : M_CLEAN);
+}
+
+static int write_leaf(struct job *j)
+{
+    struct media *m = j->media;
+    struct config *config = config_acquire(m->deps.config);
+    const struct config_channel *channel = config_channel_by_id(config, be16_get(j->key));
+    struct audit_event event = {.at_ms = clock_wall_ms(),
+                                .action = AUDIT_MEDIA,
+                                .actor = "gateway",
+                                .channel = channel ? channel->name : NULL,
+                                .activity = channel ? policy_activity(channel->policy) : NULL,
+                                .policy_hash = channel ? policy_hash(channel->policy) : NULL,
+                                .object = j->item.keys.serial,
+                                .outcome = verdict_word(&j->item)};
+    buffer_clear(&j->leaf);
+    int r = keyring_pseudonym(m->keys, j->item.keys.subject, &event.subject);
+    if (r == 0)
+        r = audit_leaf(&event, &j->leaf, j->leaf_hash);
+    config_unref(config);
+    return r;
+}
+
+static int run_row(struct store_txn *txn, struct store_job *job)
+{
+    struct job *j = (struct job *)((char *)job - offsetof(struct job, row_job));
+    uint64_t index;
+    store_put_row(txn, STORE_TABLE_MEDIA, span_of((const char *)j->key, sizeof(j->key)),
+                  buffer_span(&j->row));
+    store_put_leaf(txn, buffer_span(&j->leaf), j->leaf_hash, &index);
+    return store_txn_error(txn);
+}
+
+static void on_row(struct mail *mail)
+{
+    struct job *j = (struct job *)((char *)mail - offsetof(struct job, mail));
+    struct media *m = j->media;
+    if (j->row_job.result != 0 && !m->stopped) {
+        LOG(LOG_ERROR, "media", "verdict_not_written", log_u64("serial", j->item.keys.serial),
+            log_error(j->row_job.result));
+        job_later(j, 0);
+        return;
+    }
+    if (j->row_job.result == 0) {
+        count_verdict(m, &j->item);
+        if (m->deps.on_found && j->item.classes) {
+            const struct media_found found = {be16_get(j->key), j->item.keys.subject,
+                                              j->item.keys.serial, j->item.classes};
+            m->deps.on_found(m->deps.on_found_ctx, &found);
+        }
+    }
+    job_drop(j, j->row_job.result);
+}
+
+static void row_done(struct store_job *job)
+{
+    struct job *j = (struct job *)((char *)job - offsetof(struct job, row_job));
+    loop_post(j->media->deps.loop, &j->mail, on_row);
+}
+
+/* The keys of the message are destroyed: nobody may have it, and its row will be swept. */
+static void expired(struct job *j)
+{
+    media_count(j->media, M_EXPIRED);
+    job_drop(j, SLUIS_EEXPIRED);
+}
+
+void job_write(struct job *j)
+{
+    struct media *m = j->media;
+    buffer_clear(&j->row);
+    int r = media_row_write(m->keys, &j->item, &j->row);
+    if (r == 0)
+        r = write_leaf(j);
+    if (r == SLUIS_EEXPIRED) {
+        media_file_remove(m->folder, j->key, j->item.file);
+        expired(j);
+        return;
+    }
+    if (r != 0) {
+        job_later(j, 0);
+        return;
+    }
+    j->state = JOB_WRITTEN;
+    j->row_job = (struct store_job){.priority = STORE_NORMAL, .run = run_row, .done = row_done};
+    store_submit(m->deps.store, &j->row_job);
+}
+
+void job_hold(struct job *j, enum media_reason reason)
+{
+    j->item.state = MEDIA_HELD;
+    j->item.reason = reason;
+    LOG(LOG_INFO, "media", "withheld", log_u64("serial", j->item.keys.serial),
+        log_word("reason", media_reason_word(reason)));
+    job_later(j, 1); /* lets memory and its place go; the row is written in the next turn */
+}
+
+/* ---- sealing ---- */
+
+static void seal(struct job *j, enum media_kind kind, const char *mime_type)
+{
+    struct media *m = j->media;
+    struct media_item ready = j->item;
+    ready.kind = kind;
+    ready.size = j->bytes.n;
+    snprintf(ready.mime_type, sizeof(ready.mime_type), "%s", mime_type);
+    crypto_hash_sha256(ready.sha256, (const uint8_t *)j->bytes.p, j->bytes.n);
+    int r = media_file_write(m->folder, m->keys, j->key, &ready, buffer_span(&j->bytes));
+    if (r == SLUIS_EEXPIRED) {
+        expired(j);
+    } else if (r != 0) {
+        LOG(LOG_ERROR, "media", "not_written", log_u64("serial", ready.keys.serial), log_error(r));
+        job_later(j, 0);
+    } else {
+        j->item = ready;
+        j->item.state = MEDIA_READY;
+        job_later(j, 1);
+    }
+}
+
+/* ---- pictures ---- */
+
+static void on_inspected(void *ctx, const struct media_inspected *seen)
+{
+    struct job *j = ctx;
+    if (j->media->stopped)
+        return;
+    buffer_free(&j->bytes); /* the original: wiped */
+    j->item.kind = MEDIA_PICTURE;
+    j->item.classes = seen->classes;
+    if (seen->verdict == MEDIA_UNDECIDED && seen->again && ++j->looks < LOOKS_MAX) {
+        job_later(j, LOOK_AGAIN_MS); /* fetched again: the original is not kept meanwhile */
+        return;
+    }
+    if (seen->verdict == MEDIA_UNDECIDED) {
+        job_hold(j, seen->reason ? seen->reason : MEDIA_NOT_READABLE);
+        return;
+    }
+    j->item.covered = seen->verdict == MEDIA_COVERED;
+    buffer_init(&j->bytes, seen->bytes.n ? seen->bytes.n : 1);
+    buffer_add(&j->bytes, seen->bytes);
+    if (j->bytes.error)
+        job_later(j, 0);
+    else
+        seal(j, MEDIA_PICTURE, seen->mime_type);
+}
+
+static void inspect(struct job *j)
+{
+    const struct media_inspector *i = &j->media->deps.inspector;
+    struct media_look look = {.bytes = buffer_span(&j->bytes)};
+    if (j->bytes.n > MEDIA_PICTURE_MAX) {
+        job_hold(j, MEDIA_TOO_LARGE);
+        return;
+    }
+    look_actions(j->channel, look.actions);
+    j->state = JOB_INSPECTED;
+    int r = i->inspect ? i->inspect(i->ctx, &look, on_inspected, j) : SLUIS_ENOENT;
+    if (r == SLUIS_ENOENT)
+        job_hold(j, MEDIA_NO_INSPECTOR);
+    else if (r != 0)
+        job_later(j, LOOK_AGAIN_MS);
+}
+
+/* ---- everything else ---- */
+
+/* The sender's name for its bytes stands where it says more than theirs do: "audio/ogg;
+ * codecs=opus", the office types behind a ZIP. Never another family of types. */
+static const char *type_of(const struct job *j, enum media_kind kind, const char *by_content)
+{
+    const char *said = j->item.mime_type;
+    for (const char *c = said; *c; c++)
+        if (*c < 0x20 || *c > 0x7e || *c == '"' || *c == '\\')
+            return by_content;
+    if (kind == MEDIA_AUDIO || kind == MEDIA_VIDEO)
+        return strncasecmp(said, by_content, 6) == 0 ? said : by_content;
+    bool told = strncasecmp(said, "application/", 12) == 0 || strncasecmp(said, "text/", 5) == 0;
+    return told && strcmp(by_content, "application/pdf") != 0 ? said : by_content;
+}
+
+void job_judge(struct job *j)
+{
+    const char *mime_type;
+    enum media_kind kind = media_kind_of(buffer_span(&j->bytes), &mime_type);
+    bool said_picture = strcmp(j->item.name, "image") == 0 || strcmp(j->item.name, "sticker") == 0;
+    j->item.kind = kind;
+    if (kind == MEDIA_PICTURE)
+        inspect(j);
+    else if (said_picture)
+        job_hold(j, MEDIA_WRONG_KIND);
+    else if (!any_route_passes(j->channel, kind))
+        job_hold(j, MEDIA_BY_POLICY);
+    else
+        seal(j, kind, type_of(j, kind, mime_type));
+}
