@@ -4,6 +4,9 @@
  * route never delays another. Memory is bounded: past the cap only journal positions are kept
  * and content is read back from the store.
  *
+ * A message with media waits until they have a verdict, at most MEDIA_WAIT_MS from its arrival, and
+ * what follows in its conversation waits with it: "awaiting verdict". It is not an attempt.
+ *
  * A route belongs to one event thread. A route that wants POSTs as received (`one_per_post: false`)
  * gets the units of one POST of Meta's together as far as they were committed one after the other; a
  * change of that setting takes effect when nothing waits for the route. A route that leaves the
@@ -14,6 +17,7 @@
 
 #include "sluis/config.h"
 #include "sluis/keyring.h"
+#include "sluis/media.h"
 #include "sluis/net/client.h"
 #include "sluis/store.h"
 
@@ -28,6 +32,7 @@ struct deliver_deps {
     unsigned loop_count;
     uint64_t memory_max; /* content kept in memory over all routes [64 MiB] */
     const char *media_base; /* see struct mask_reader */
+    struct media *media;    /* NULL: media are not passed */
     /* May nothing of this person be delivered now? Asked before every attempt; such an item is
      * parked. May be NULL. */
     bool (*refused)(void *ctx, uint64_t subject);
@@ -66,6 +71,7 @@ struct deliver_route_status {
     bool paused;
     const char *paused_by; /* constant word: "http_404", "tls_name", NULL */
     uint64_t cursor, newest; /* journal positions */
+    uint64_t awaiting; /* of those waiting: for a verdict on their media */
     uint64_t waiting, parked, expired, delivered, in_flight;
 };
 int deliver_status(struct deliver *deliver, struct deliver_route_status *out, unsigned most);

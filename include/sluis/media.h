@@ -190,7 +190,10 @@ struct media_deps {
 SLUIS_MUST_CHECK int media_new(const struct media_deps *deps, struct media **out);
 /* Takes up what had no verdict when the gateway stopped. The loop runs, or is about to. */
 void media_start(struct media *media);
-/* On the loop's thread, before it stops: ends requests to Meta; what waits is told SLUIS_ECLOSED.
+/* Any thread: whoever waits is told SLUIS_ECLOSED, now and from now on; the rest goes on. */
+void media_drain(struct media *media);
+/* When its loop has stopped, or on its thread: ends requests to Meta; what waits is told
+ * SLUIS_ECLOSED.
  */
 void media_stop(struct media *media);
 void media_free(struct media *media); /* loop stopped and drained */

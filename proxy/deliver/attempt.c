@@ -247,6 +247,16 @@ static bool gathers(struct route *r, struct lane *lane)
     return true;
 }
 
+/* Looks again in a moment; what follows in the conversation waits behind it. */
+static void await_verdict(struct route *r, struct lane *lane)
+{
+    struct entry *e = lane->first;
+    e->state = ENTRY_BACKOFF;
+    e->awaiting = true;
+    e->next_ms = clock_mono_ms() + VERDICT_LOOK_MS;
+    lane_wait(r, lane);
+}
+
 /* Will it fail again, whatever happens? */
 static bool is_permanent(int error)
 {
@@ -275,7 +285,14 @@ static void start(struct route *r, struct lane *lane)
     unsigned units = units_of(r, lane);
     struct buffer body;
     buffer_init(&body, BODY_MAX);
-    int result = compose_body(r, lane, units, &body);
+    int result = awaits_verdict(r, lane, units, clock_wall_ms())
+                     ? SLUIS_EAGAIN
+                     : compose_body(r, lane, units, &body);
+    if (result == SLUIS_EAGAIN) {
+        buffer_free(&body);
+        await_verdict(r, lane);
+        return;
+    }
     if (is_permanent(result) && units > 1) { /* find out which one: one by one */
         units = 1;
         buffer_clear(&body);
@@ -293,6 +310,7 @@ static void start(struct route *r, struct lane *lane)
     struct entry *e = lane->first;
     for (unsigned i = 0; i < units; i++, e = e->lane_next) {
         e->state = ENTRY_IN_FLIGHT;
+        e->awaiting = false;
         e->attempts++;
     }
     *a = (struct attempt){r, lane, 0, units, r->attempts};

@@ -127,6 +127,23 @@ static bool token_keys(struct route *r, const struct store_item *item, struct ma
     return true;
 }
 
+/* Is there time left to wait for a verdict? One clock a message, however many pictures it has. */
+static bool has_time(const struct entry *e, int64_t now)
+{
+    int64_t age = now - e->item.taken_ms;
+    return age >= 0 && age < MEDIA_WAIT_MS && (e->item.flags & STORE_ITEM_HAS_MEDIA);
+}
+
+bool awaits_verdict(struct route *r, const struct lane *lane, unsigned units, int64_t now)
+{
+    struct media *media = r->deliver->deps.media;
+    const struct entry *e = lane->first;
+    for (unsigned i = 0; media && i < units; i++, e = e->lane_next)
+        if (has_time(e, now) && media_waits(media, e->item.serial))
+            return true;
+    return false;
+}
+
 static int render(struct route *r, struct entry *e, struct buffer *out)
 {
     bool unjudged = false;
@@ -143,14 +160,25 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
     if (result != 0)
         return result;
     const struct policy_route *policy = r->facts->policy;
+    bool media = e->item.flags & STORE_ITEM_HAS_MEDIA && r->channel->media_pass && deps->media;
+    struct media_view view = {.keyring = deps->keyring,
+                              .cache = r->keys,
+                              .channel = r->channel->id,
+                              .policy = r->channel->policy,
+                              .route = policy,
+                              .arena = &r->arena};
+    if (media && (result = store_read_begin(deps->store, &view.read)) != 0)
+        return result;
     struct mask_token_keys token;
     bool tokens = !form.expired && token_keys(r, &e->item, &token);
     const struct retention_facts facts = facts_of(r, e);
     const struct mask_reader reader = {
         .profile = policy->profile,
         .policy = r->channel->policy,
-        .media = r->channel->media_pass ? MEDIA_PASS : MEDIA_WITHHOLD,
-        .route = policy, /* and by kind, what the route's policy says */
+        .media = media ? MEDIA_PASS : MEDIA_WITHHOLD,
+        .route = policy,
+        .media_of = media_view_of, /* what was seen in each, and what the route's policy says */
+        .media_ctx = &view,
         .media_base = r->deliver->deps.media_base,
         .hash_key = r->hash_key,
         .alias_key = r->alias_key,
@@ -165,6 +193,10 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
     };
     result = mask_render(&doc, 0, MASK_TABLE_WEBHOOK, &form.judged, &reader, &r->arena, out);
     sodium_memzero(&token, sizeof(token));
+    if (media)
+        store_read_end(view.read);
+    if (result == 0 && view.waiting && has_time(e, clock_wall_ms()))
+        return SLUIS_EAGAIN; /* taken up again after a restart, or the same picture twice */
     return result ? result : out->error;
 }
 

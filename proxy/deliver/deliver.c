@@ -268,14 +268,22 @@ void deliver_offer(struct deliver *d, const struct store_item *item, struct span
 
 /* ---- operators ---- */
 
+static void count_awaiting(struct entry *e, void *ctx)
+{
+    *(uint64_t *)ctx += e->awaiting;
+}
+
 static void act_status(struct route *r, struct ask *a)
 {
+    uint64_t awaiting = 0;
+    lane_each(r, count_awaiting, &awaiting);
     a->status = (struct deliver_route_status){
         .route = r->id,
         .paused = r->paused != PAUSE_NONE,
         .paused_by = r->paused_by,
         .cursor = r->cursor,
         .newest = r->newest > r->loaded ? r->newest : r->loaded,
+        .awaiting = awaiting,
         .waiting = r->waiting_count,
         .parked = r->parked,
         .expired = r->expired,

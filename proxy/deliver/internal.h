@@ -80,6 +80,7 @@ struct content {
 };
 
 enum entry_state { ENTRY_READY, ENTRY_IN_FLIGHT, ENTRY_BACKOFF, ENTRY_SETTLED };
+#define VERDICT_LOOK_MS 50 /* who awaits a verdict looks again after this */
 enum outcome { OUTCOME_NONE, OUTCOME_DELIVERED, OUTCOME_PARKED, OUTCOME_EXPIRED, OUTCOME_DROPPED };
 
 struct lane;
@@ -93,6 +94,7 @@ struct entry {
     enum outcome outcome;
     uint16_t attempts, refusals, last_status;
     bool in_queue, pended, after_gap, fresh;
+    bool awaiting; /* a verdict on its media */
     uint8_t warned; /* 1: alarm at half its life given, 2: at nine tenths */
     int64_t next_ms;
     int64_t ends_o_ms, ends_m_ms; /* when the parts' keys are destroyed; 0: not looked up */
@@ -272,6 +274,8 @@ void refill_more(struct route *route);
 int64_t part_ends(struct route *route, struct entry *entry, uint8_t part);
 /* The body for `units` entries from the lane's first; SLUIS_EEXPIRED when the content is gone. */
 int compose_body(struct route *route, struct lane *lane, unsigned units, struct buffer *out);
+/* SLUIS_EAGAIN of compose_body: a unit's media have no verdict yet and there is time left. */
+bool awaits_verdict(struct route *route, const struct lane *lane, unsigned units, int64_t now_ms);
 
 /* ---- attempt.c ---- */
 void attempt_next(struct route *route); /* starts what may start */

@@ -86,7 +86,9 @@ static int open_loops(struct gateway *gw, const struct config *config)
     int r = 0;
     for (unsigned i = 0; r == 0 && i < gw->loop_count; i++)
         r = loop_new(&gw->loops[i], i);
-    return r ? r : loop_new(&gw->admin_loop, gw->loop_count);
+    if (r == 0)
+        r = loop_new(&gw->admin_loop, gw->loop_count);
+    return r ? r : loop_new(&gw->media_loop, gw->loop_count + 1);
 }
 
 /* The faces do not know each other: what the tools face sent goes to the meta face's windows here.
@@ -140,6 +142,8 @@ static int open_services(struct gateway *gw, const struct config *config)
         gw->subjects[i] = subject_resolver_ref(gw->subjects[0]);
     if (r == 0)
         r = purge_open(gw);
+    if (r == 0)
+        r = media_open(gw, config);
     const struct deliver_deps deliver = {.store = gw->store,
                                          .keyring = gw->keyring,
                                          .config = gw->cell,
@@ -148,6 +152,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .loop_count = gw->loop_count,
                                          .memory_max = config->memory_max / 4,
                                          .media_base = gw->media_base,
+                                         .media = gw->media,
                                          .refused = refused,
                                          .refused_ctx = gw};
     if (r == 0)
@@ -156,6 +161,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .keyring = gw->keyring,
                                          .config = gw->cell,
                                          .deliver = gw->deliver,
+                                         .media = gw->media,
                                          .loops = gw->loops,
                                          .subjects = gw->subjects,
                                          .loop_count = gw->loop_count,
@@ -226,6 +232,8 @@ static int start_loops(struct gateway *gw)
         r = loop_start(gw->loops[i]);
     if (r == 0)
         r = loop_start(gw->admin_loop);
+    if (r == 0)
+        r = loop_start(gw->media_loop);
     gw->loops_started = r == 0;
     return r;
 }
@@ -274,8 +282,10 @@ static int start(struct gateway *gw, struct diag *diag)
         r = say(diag, "threads", start_loops(gw));
     if (r == 0)
         r = say(diag, "the purge", purge_start(gw->purge));
-    if (r == 0)
+    if (r == 0) {
+        media_start(gw->media);
         deliver_start(gw->deliver);
+    }
     return r;
 }
 
@@ -285,6 +295,10 @@ static void join_loops(struct gateway *gw)
     if (gw->admin_loop) {
         loop_stop(gw->admin_loop);
         loop_join(gw->admin_loop);
+    }
+    if (gw->media_loop) {
+        loop_stop(gw->media_loop);
+        loop_join(gw->media_loop);
     }
     for (unsigned i = 0; i < gw->loop_count; i++)
         if (gw->loops[i])
@@ -309,6 +323,7 @@ static void settle_mail(struct gateway *gw)
     for (unsigned round = 0; any && round < SETTLE_ROUNDS; round++) {
         struct store_job job = {.priority = STORE_PURGE, .run = nothing};
         any = loop_drain(gw->admin_loop);
+        any = loop_drain(gw->media_loop) || any;
         for (unsigned i = 0; i < gw->loop_count; i++)
             any = loop_drain(gw->loops[i]) || any;
         if (store_submit_wait(gw->store, &job) == 0 && !any)
@@ -324,6 +339,7 @@ static void end(struct gateway *gw)
     admin_stop(gw->admin);
     history_stop(gw->history); /* what it was asked is answered by mail to the loops */
     join_loops(gw);
+    media_close(gw);
     settle_mail(gw);
     listen_close(gw);
     audit_log_close(gw->log); /* a last checkpoint, over all that was written */
@@ -336,6 +352,7 @@ static void end(struct gateway *gw)
     graph_free(gw->graph);
     webhook_free(gw->webhook);
     deliver_free(gw->deliver);
+    media_free(gw->media);
     if (gw->check_timer)
         loop_timer_free(gw->check_timer);
     if (gw->observe_timer)
@@ -347,6 +364,8 @@ static void end(struct gateway *gw)
             loop_free(gw->loops[i]);
     if (gw->admin_loop)
         loop_free(gw->admin_loop);
+    if (gw->media_loop)
+        loop_free(gw->media_loop);
     for (unsigned i = 0; i < gw->loop_count; i++)
         if (gw->subjects[i])
             subject_resolver_free(gw->subjects[i]);
@@ -372,8 +391,10 @@ static unsigned act_busy(struct gateway *gw, unsigned index, void *ctx)
 static unsigned act_cut(struct gateway *gw, unsigned index, void *ctx)
 {
     (void)ctx;
-    if (index == 0)
+    if (index == 0) {
         meta_check_stop(gw);
+        media_drain(gw->media);
+    }
     if (index < gw->loop_count)
         graph_stop(gw->graph, index);
     return 0;

@@ -12,6 +12,7 @@
 #include "sluis/graph.h"
 #include "sluis/history.h"
 #include "sluis/keyring.h"
+#include "sluis/media.h"
 #include "sluis/net/resolver.h"
 #include "sluis/net/server.h"
 #include "sluis/purge.h"
@@ -46,6 +47,8 @@ struct gateway {
     unsigned loop_count;
     struct subject_resolver *subjects[GATEWAY_THREADS_MAX];
     struct loop *admin_loop;
+    struct loop *media_loop; /* a thread of its own: it waits for disks */
+    struct media *media;
     struct deliver *deliver;
     struct webhook *webhook;
     struct graph *graph;
@@ -103,6 +106,11 @@ unsigned listen_on_loops(struct gateway *gw,
 void listen_close(struct gateway *gw);
 /* New connections get these; takes the references. */
 void listen_set_contexts(struct gateway *gw, struct tls_context *contexts[CONFIG_LISTENERS]);
+
+/* pictures.c */
+/* The media room, with whatever inspects pictures for it. */
+int media_open(struct gateway *gw, const struct config *config);
+void media_close(struct gateway *gw); /* its loop has stopped */
 
 /* reload.c */
 /* Numbers for channels, routes and classes; the snapshot is not yet shared. */

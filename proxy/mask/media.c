@@ -65,13 +65,13 @@ static const struct {
     unsigned class;
     const char *word;
 } seen[] = {
-    {3, "identiteitsbewijs"},   /* id_document */
-    {4, "identiteitsbewijs"},   /* mrz */
-    {2, "bankpas"},             /* card */
-    {5, "burgerservicenummer"}, /* bsn */
-    {6, "rekeningnummer"},      /* iban */
-    {7, "betaalcode"},          /* payment_code */
-    {8, "persoonsgegevens"},    /* other */
+    {POLICY_PICTURE_ID_DOCUMENT, "identiteitsbewijs"},
+    {POLICY_PICTURE_MRZ, "identiteitsbewijs"},
+    {POLICY_PICTURE_CARD, "bankpas"},
+    {POLICY_PICTURE_BSN, "burgerservicenummer"},
+    {POLICY_PICTURE_IBAN, "rekeningnummer"},
+    {POLICY_PICTURE_PAYMENT_CODE, "betaalcode"},
+    {POLICY_PICTURE_OTHER, "persoonsgegevens"},
 };
 
 static const char *seen_word(uint32_t classes)

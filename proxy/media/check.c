@@ -39,8 +39,8 @@ static bool begin(struct media *m, struct media_check *check)
     const struct media_inspector *i = &m->deps.inspector;
     struct media_look look = {.bytes = buffer_span(&check->bytes)};
     memset(look.actions, MEDIA_REDACT, sizeof(look.actions));
-    look.actions[CLASS_UNKNOWN] = MEDIA_WITHHOLD;
-    look.actions[CLASS_CLEAN] = MEDIA_PASS;
+    look.actions[POLICY_PICTURE_UNKNOWN] = MEDIA_WITHHOLD;
+    look.actions[POLICY_PICTURE_CLEAN] = MEDIA_PASS;
     int r = i->inspect ? i->inspect(i->ctx, &look, on_inspected, check) : SLUIS_ENOENT;
     if (r == SLUIS_EAGAIN)
         return false;
@@ -56,7 +56,7 @@ static void on_check(struct mail *mail)
     const char *mime_type;
     check->kind = media_kind_of(buffer_span(&check->bytes), &mime_type);
     snprintf(check->mime_type, sizeof(check->mime_type), "%s", mime_type);
-    if (m->stopped) {
+    if (m->drained) {
         finish(check, SLUIS_ECLOSED);
     } else if (check->kind != MEDIA_PICTURE) {
         media_count(m, M_CHECKED);

@@ -27,9 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The order of enum policy_picture and enum picture_class. */
-enum { CLASS_UNKNOWN, CLASS_CLEAN, CLASSES = 9 };
-_Static_assert(CLASSES <= MEDIA_CLASSES, "room in struct media_look");
+_Static_assert(POLICY_PICTURES <= MEDIA_CLASSES, "room in struct media_look");
 
 #define CHUNK_BYTES (64u * 1024) /* of a file, sealed at once */
 #define CHUNK_HEAD (MEDIA_FILE_ID + 4)
@@ -132,8 +130,8 @@ struct media {
     struct upstream *upstream; /* NULL: not started, or stopping */
     struct keyring_cache *keys;
     struct loop_timer *tick;
-    struct mail start;
-    bool stopped;
+    struct mail start, drain;
+    bool stopped, drained;
     int folder; /* descriptor */
     struct job *buckets[JOBS_BUCKETS];
     struct job *first, **end;
@@ -190,13 +188,6 @@ void jobs_end(struct media *m);
 bool media_reserve(struct media *m, uint64_t bytes);
 void media_release(struct media *m, uint64_t bytes);
 void media_wake(struct media *m);
-
-/* ---- view.c ---- */
-/* What policy says of one class, or of several: the strictest. */
-enum media_action class_action(const struct policy *policy, const struct policy_route *route,
-                               unsigned class);
-enum media_action classes_action(const struct policy *policy, const struct policy_route *route,
-                                 uint32_t classes);
 
 /* ---- verdict.c ---- */
 /* Its bytes are there and are what was announced: kind, policy, inspection, file, row. */

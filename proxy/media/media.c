@@ -156,10 +156,23 @@ void media_start(struct media *m)
     loop_post(m->deps.loop, &m->start, on_start);
 }
 
+static void on_drain(struct mail *mail)
+{
+    struct media *m = (struct media *)((char *)mail - offsetof(struct media, drain));
+    m->drained = true;
+    asks_end(m);
+    checks_end(m);
+}
+
+void media_drain(struct media *m)
+{
+    loop_post(m->deps.loop, &m->drain, on_drain);
+}
+
 void media_stop(struct media *m)
 {
     struct upstream *upstream = m->upstream;
-    m->stopped = true;
+    m->stopped = m->drained = true;
     m->upstream = NULL; /* what its last answers call finds the room stopped */
     asks_end(m);
     checks_end(m);

@@ -76,7 +76,7 @@ static void on_ask(struct mail *mail)
     struct media_ask *ask = (struct media_ask *)mail;
     struct media *m = ask->media;
     struct store_read *read;
-    if (m->stopped) {
+    if (m->drained) {
         ask_finish(m, ask, SLUIS_ECLOSED);
         return;
     }

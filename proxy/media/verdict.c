@@ -29,8 +29,9 @@ void look_actions(const struct config_channel *channel, uint8_t actions[MEDIA_CL
 {
     memset(actions, MEDIA_WITHHOLD, MEDIA_CLASSES);
     for (size_t i = 0; i < channel->route_count; i++) {
-        for (unsigned c = 0; c < CLASSES; c++) {
-            enum media_action a = class_action(channel->policy, channel->routes[i].policy, c);
+        for (unsigned c = 0; c < POLICY_PICTURES; c++) {
+            enum media_action a =
+                policy_picture(channel->policy, channel->routes[i].policy, (enum policy_picture)c);
             if (a == MEDIA_REDACT || (a == MEDIA_PASS && actions[c] == MEDIA_WITHHOLD))
                 actions[c] = (uint8_t)a;
         }

@@ -1,29 +1,6 @@
 /* What policy lets a reader have of an item, when it is asked. */
 #include "internal.h"
 
-enum media_action class_action(const struct policy *policy, const struct policy_route *route,
-                               unsigned class)
-{
-    (void)class;
-    return route ? policy_route_media(policy, route, POLICY_MEDIA_UNKNOWN) : MEDIA_WITHHOLD;
-}
-
-enum media_action classes_action(const struct policy *policy, const struct policy_route *route,
-                                 uint32_t classes)
-{
-    enum media_action strictest = MEDIA_PASS;
-    for (unsigned c = 0; c < 32; c++) {
-        if (!(classes >> c & 1))
-            continue;
-        enum media_action a = c < CLASSES ? class_action(policy, route, c) : MEDIA_WITHHOLD;
-        if (a == MEDIA_WITHHOLD)
-            return a;
-        if (a == MEDIA_REDACT)
-            strictest = a;
-    }
-    return strictest;
-}
-
 static enum policy_media_kind kind_in_policy(enum media_kind kind)
 {
     switch (kind) {
@@ -31,6 +8,8 @@ static enum policy_media_kind kind_in_policy(enum media_kind kind)
         return POLICY_MEDIA_AUDIO;
     case MEDIA_DOCUMENT:
         return POLICY_MEDIA_DOCUMENT;
+    case MEDIA_VIDEO:
+        return POLICY_MEDIA_VIDEO;
     default:
         return POLICY_MEDIA_UNKNOWN;
     }
@@ -42,8 +21,8 @@ static enum mask_media_state picture_state(const struct media_item *item,
                                            const struct policy *policy,
                                            const struct policy_route *route)
 {
-    uint32_t classes = item->classes ? item->classes : 1u << CLASS_CLEAN;
-    enum media_action action = classes_action(policy, route, classes);
+    uint32_t classes = item->classes ? item->classes : 1u << POLICY_PICTURE_CLEAN;
+    enum media_action action = policy_picture_strictest(policy, route, classes);
     if (action == MEDIA_WITHHOLD || (action == MEDIA_REDACT && !item->covered))
         return MASK_MEDIA_WITHHELD;
     return item->covered ? MASK_MEDIA_COVERED : MASK_MEDIA_PASSED;
@@ -58,7 +37,7 @@ enum mask_media_state media_state_for(const struct media_item *item, const struc
         return MASK_MEDIA_WITHHELD;
     if (item->kind == MEDIA_PICTURE)
         return picture_state(item, policy, route);
-    return route && policy_route_media(policy, route, kind_in_policy(item->kind)) == MEDIA_PASS
+    return policy_route_media(policy, route, kind_in_policy(item->kind)) == MEDIA_PASS
                ? MASK_MEDIA_PASSED
                : MASK_MEDIA_WITHHELD;
 }

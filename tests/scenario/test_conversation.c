@@ -515,7 +515,6 @@ static void test_media(void **state)
     (void)state;
     struct world w = {.routes = 1, .channel_extra = "    media: pass\n"};
     char body[2048];
-    uint8_t key[2 + STORE_HASH_BYTES];
     open_world(&w);
     snprintf(body, sizeof(body),
              "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"id\":\"102290129340398\","
@@ -526,20 +525,31 @@ static void test_media(void **state)
              (long long)time(NULL));
     assert_int_equal(world_post(&w, body), 200);
     struct config *config = config_acquire(w.cell);
-    be16_put(key, config->channels[0].id);
-    config_unref(config);
-    keyring_hash_identifier(w.keyring, "media", SPAN("900000000000001"), key + 2);
+    struct keyring_cache *keys;
+    struct media_item item;
     struct store_read *read;
     struct arena arena;
-    struct span value;
     arena_init(&arena, 4096);
+    assert_int_equal(keyring_cache_new(w.keyring, &keys), 0);
     assert_int_equal(store_read_begin(w.store, &read), 0);
-    assert_int_equal(
-        store_get_row(read, STORE_TABLE_MEDIA, span_of((char *)key, sizeof(key)), &arena, &value),
-        0);
-    assert_int_equal(value.n, 8);
+    assert_int_equal(media_find(read, w.keyring, keys, config->channels[0].id,
+                                SPAN("900000000000001"), &arena, &item),
+                     0);
+    config_unref(config);
+    assert_int_equal(item.state, MEDIA_WAITING);
+    assert_string_equal(item.name, "image");
+    assert_string_equal(item.id, "900000000000001");
+    assert_string_equal(item.mime_type, "image/jpeg");
+    assert_int_not_equal(item.keys.cls, 0);
+    assert_int_equal(media_find(read, w.keyring, keys, 9999, SPAN("900000000000001"), &arena, &item),
+                     SLUIS_ENOENT);
     store_read_end(read);
+    keyring_cache_free(keys);
     arena_free(&arena);
+    /* nobody fetches in this world: nothing of it is passed */
+    assert_true(tool_has(&w.tools[0], 1, 3000));
+    assert_true(tool_saw(&w.tools[0], "[foto: niet doorgegeven]"));
+    assert_false(tool_saw(&w.tools[0], "900000000000001"));
     close_world(&w);
 }
 
