@@ -49,6 +49,7 @@ struct gateway {
     struct loop *admin_loop;
     struct loop *media_loop; /* a thread of its own: it waits for disks */
     struct media *media;
+    struct picture_pool *pictures;
     struct deliver *deliver;
     struct webhook *webhook;
     struct graph *graph;

