@@ -22,6 +22,7 @@ struct admin;
 struct admin_deps {
     struct store *store;
     struct audit_log *log;
+    struct audit_gate *gate; /* closed: no content, no reading of the log; or NULL */
     struct keyring *keyring;
     struct config_cell *config;
     struct access *access;

@@ -117,6 +117,16 @@ struct audit_refusals { /* zeroed at first; outlives the log */
 };
 void audit_refused(struct audit_refusals *refusals, enum audit_refusal why); /* NULL is fine */
 
+/* ---- when the log refuses ---- */
+/* Closed: nothing is shown, delivered or sent, and what is accepted waits (webhook: its leaves are
+ * owed). It closes when the log is found changed, or when no checkpoint has left the machine for
+ * `hold_after_s`; and it is open again only when everything owed is in the log. */
+struct audit_gate { /* zeroed: open; outlives the log */
+    _Atomic bool closed;
+    _Atomic uint64_t owed; /* leaves */
+};
+bool audit_closed(const struct audit_gate *gate); /* any thread; NULL: open */
+
 /* ---- the log as a whole: its tree, its key, its checkpoints ---- */
 /*
  * The tree follows what is committed: its compact range is held in memory, made at opening from the
@@ -128,10 +138,21 @@ void audit_refused(struct audit_refusals *refusals, enum audit_refusal why); /* 
  * Functions of the log: any thread; they read the store and may wait for a disk: not on event
  * threads.
  */
+#define AUDIT_RETRY_S 3            /* after a push that failed */
 #define AUDIT_CHECKPOINT_S 30      /* so that a leaf is under a pushed checkpoint within a minute */
 #define AUDIT_HASH_AT_OPEN 1000000 /* leaves: 0.2 s */
 #define AUDIT_KEY_LABEL "audit-log-key" /* keyring_derive: the seed of the log's key */
 #define AUDIT_ORIGIN_MAX 64
+
+/* Another way out of the machine, beside the file: called on the log's thread with each new
+ * checkpoint, may wait; tried again when it fails. */
+#define AUDIT_TARGETS_MAX 2
+struct audit_target {
+    const char *name; /* constant word, for the operators' log */
+    int (*push)(void *ctx, struct span note);
+    void *ctx;
+    bool holds; /* counts for hold_after_s */
+};
 
 struct audit_log;
 struct audit_log_config {
@@ -144,6 +165,13 @@ struct audit_log_config {
      * that is an alarm and no checkpoint is signed any more (SLUIS_ECRYPTO). 0: AUDIT_HASH_AT_OPEN.
      */
     uint64_t hash_at_open;
+    const struct audit_target *targets; /* copied */
+    unsigned target_count;
+    struct audit_gate *gate; /* or NULL */
+    int64_t hold_after_s;    /* without a pushed checkpoint; 0: the gate stays open */
+    /* Leaves that are owed go into the log; on the log's thread, the gate's cause gone. Or NULL. */
+    int (*pay)(void *ctx);
+    void *pay_ctx;
     struct audit_refusals *refusals; /* written by the log's thread; or NULL */
     bool accept; /* go on with a log that is not the one of the last pushed checkpoint */
 };

@@ -84,6 +84,16 @@ struct config_channel {
     size_t route_count;
 };
 
+/* Where checkpoints of the access log leave the machine, beside log_checkpoints_file. */
+struct config_log_push {
+    const char *https_url; /* POSTed to, or NULL */
+    const char *https_ca;  /* or NULL: system */
+    struct span https_token; /* Authorization: Bearer; may be empty */
+    bool https_private;
+    const char *mail_folder, *mail_from, *mail_to; /* a folder mail is dropped in, or NULL */
+    int64_t hold_s; /* nothing is shown without a checkpoint that left for so long; 0: never */
+};
+
 struct config {
     const char *file;
     char hash[POLICY_HASH_HEX]; /* SHA-256 over the file and the policies' hashes */
@@ -98,6 +108,7 @@ struct config {
     const char *keys_path;
     const char *keys_root_file; /* NULL: a passphrase, given after the start (keys unseal) */
     const char *log_checkpoints_file; /* of the access log, or NULL */
+    struct config_log_push log_push; /* where else they go */
     const char *control_path; /* Unix socket */
     unsigned threads;         /* event threads; 0: one per core */
     uint64_t memory_max;      /* for bodies, deliveries and windows */

@@ -23,6 +23,7 @@
 
 struct deliver;
 
+struct audit_gate;
 struct deliver_deps {
     struct store *store;
     struct keyring *keyring;
@@ -36,6 +37,7 @@ struct deliver_deps {
     /* May nothing of this person be delivered now? Asked before every attempt; such an item is
      * parked. May be NULL. */
     bool (*refused)(void *ctx, uint64_t subject);
+    struct audit_gate *gate; /* closed: no attempts; or NULL */
     void *refused_ctx;
 };
 /* Reads cursors and pending rows; delivery starts with deliver_start (loops running). */

@@ -37,6 +37,7 @@ struct graph_deps {
     struct subject_resolver **subjects; /* one per loop, shared with the meta face */
     unsigned loop_count;
     struct audit_refusals *refusals; /* or NULL */
+    struct audit_gate *gate;         /* or NULL */
     /* A message was committed and handed to Meta: for the conversation's window. Any thread; must
      * copy. May be NULL. */
     void (*on_sent)(void *ctx, const struct graph_sent *sent);

@@ -25,6 +25,7 @@ struct webhook_deps {
     struct subject_resolver **subjects; /* one per loop, shared with the tools face */
     unsigned loop_count;
     struct audit_refusals *refusals; /* or NULL */
+    struct audit_gate *gate;         /* or NULL: never closed */
     /* A message was taken back and the policy erases it: with the transaction in the job that
      * commits it (writer thread; more than once when the commit is tried again), then with NULL
      * when it stands. False: its rows must stay for now (legal hold). May be NULL. */
@@ -56,5 +57,9 @@ struct webhook_sent {
     uint64_t serial;
 };
 void webhook_note_sent(struct webhook *webhook, const struct webhook_sent *sent);
+
+/* Puts what messages accepted while the log refused owe into the log, in order. Any thread that may
+ * wait for the store. 0, or the error at which it ended: call again. */
+SLUIS_MUST_CHECK int webhook_pay_owed(struct webhook *webhook);
 
 #endif

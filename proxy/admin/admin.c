@@ -210,6 +210,13 @@ static bool let_in(struct admin_request *r)
     return false;
 }
 
+/* While the access log refuses, nothing that would have to stand in it is shown. */
+static bool needs_log(const struct permission_row *row)
+{
+    return row->content == CONTENT_LOG || row->content == CONTENT_MASKED ||
+           row->content == CONTENT_ORIGINAL;
+}
+
 void admin_on_request(struct exchange *ex, void *ctx)
 {
     const struct admin_side *side = ctx;
@@ -232,6 +239,11 @@ void admin_on_request(struct exchange *ex, void *ctx)
         if (methods[row->method] != method)
             continue;
         r.permission = i;
+        if (audit_closed(side->admin->deps.gate) && needs_log(row)) {
+            admin_error(&r, 503, "log",
+                        "the access log takes no records: nothing is shown until it does");
+            return;
+        }
         if (let_in(&r) && parse(&r, decoded, sizeof(decoded)))
             handlers[i](&r);
         return;

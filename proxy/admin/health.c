@@ -45,6 +45,8 @@ static void answer_ready(struct admin_request *r, bool meta, bool tools)
         why = "intake stopped: store over 90 %";
     else if (tools && !s.reads_allowed)
         why = "reads stopped: store over 95 %";
+    else if (tools && audit_closed(r->admin->deps.gate))
+        why = "the access log takes no records";
     struct buffer text;
     buffer_init(&text, 4096);
     buffer_addf(&text, "%s%s\n", why ? "not ready: " : "ok", why ? why : "");
@@ -158,7 +160,10 @@ void admin_status(struct admin_request *r)
     buffer_addf(&out, ",\"used\":%llu,\"size\":%llu,\"queued\":%llu,\"commits\":%llu}",
                 (unsigned long long)s.bytes_used, (unsigned long long)s.bytes_size,
                 (unsigned long long)s.queued, (unsigned long long)s.commits);
-    buffer_addf(&out, ",\"log\":{\"leaves\":%llu}", (unsigned long long)s.log_size);
+    const struct audit_gate *gate = r->admin->deps.gate;
+    buffer_addf(&out, ",\"log\":{\"leaves\":%llu,\"refuses\":%s,\"owed\":%llu}",
+                (unsigned long long)s.log_size, audit_closed(gate) ? "true" : "false",
+                gate ? (unsigned long long)atomic_load(&gate->owed) : 0ull);
     buffer_add(&out, SPAN(",\"pictures\":\"withheld: no picture worker in this version\""));
     add_channels(&out, config);
     struct deliver_route_status *rows =

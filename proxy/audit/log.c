@@ -144,7 +144,14 @@ int audit_log_open(const struct audit_log_config *config, struct audit_log **out
     if (!log)
         return SLUIS_ENOMEM;
     log->store = config->store;
+    for (unsigned i = 0; i < config->target_count && i < AUDIT_TARGETS_MAX; i++)
+        log->targets[log->target_count++].door = config->targets[i];
     log->refusals = config->refusals;
+    log->gate = config->gate;
+    log->hold_after_s = config->hold_after_s;
+    log->pay = config->pay;
+    log->pay_ctx = config->pay_ctx;
+    log->left_ms = clock_mono_ms();
     log->refusals_ms = clock_mono_ms();
     memcpy(log->seed, config->seed, NOTE_SEED);
     merkle_range_init(&log->range);
@@ -193,6 +200,8 @@ static int make_note(struct audit_log *log)
         r = note_sign(&log->key, log->seed, buffer_span(&text), &log->note);
     log->note_size = c.size;
     log->pushed = false;
+    for (unsigned i = 0; i < log->target_count; i++)
+        log->targets[i].pushed = false;
     buffer_free(&text);
     buffer_free(&extension);
     if (r != 0)
@@ -215,6 +224,41 @@ static void push(struct audit_log *log)
         LOG(LOG_WARN, "audit", "range_not_saved", log_error(r));
 }
 
+bool audit_closed(const struct audit_gate *gate)
+{
+    return gate && (atomic_load(&gate->closed) || atomic_load(&gate->owed) > 0);
+}
+
+/* Has the newest checkpoint gone wherever it must go? */
+static bool has_left(const struct audit_log *log)
+{
+    bool left = log->note.n && (log->pushed || !log->file);
+    for (unsigned i = 0; i < log->target_count; i++)
+        left = left && (log->targets[i].pushed || !log->targets[i].door.holds);
+    return left;
+}
+
+/* Under the lock. What is owed is paid by the thread, at once. */
+static void move_gate(struct audit_log *log)
+{
+    int64_t now = clock_mono_ms();
+    if (has_left(log))
+        log->left_ms = now;
+    if (!log->gate)
+        return;
+    bool late = log->hold_after_s && now - log->left_ms > log->hold_after_s * 1000;
+    bool closed = log->changed || late, was = atomic_exchange(&log->gate->closed, closed);
+    if (closed && !was)
+        LOG(LOG_ALARM, "audit", "log_refuses",
+            log_word("reason", log->changed ? "changed" : "checkpoint_not_pushed"));
+    else if (was && !closed)
+        LOG(LOG_WARN, "audit", "log_takes_leaves_again", log_u64("owed", log->gate->owed));
+    if (!closed && atomic_load(&log->gate->owed)) {
+        log->hurry = true;
+        pthread_cond_signal(&log->wake);
+    }
+}
+
 int audit_log_checkpoint(struct audit_log *log, struct buffer *note)
 {
     struct walk walk = {.at = UINT64_MAX};
@@ -224,8 +268,12 @@ int audit_log_checkpoint(struct audit_log *log, struct buffer *note)
         r = make_note(log);
     if (r == 0)
         push(log);
-    if (r == 0 && note)
+    move_gate(log);
+    if (r == 0 && note) {
         buffer_add(note, buffer_span(&log->note));
+        log->hurry = log->target_count > 0; /* asked for by a person: the other ways out as well */
+        pthread_cond_signal(&log->wake);
+    }
     pthread_mutex_unlock(&log->lock);
     return r ? r : note ? note->error : 0;
 }
@@ -269,6 +317,59 @@ static void write_refusals(struct audit_log *log, bool now)
         LOG(LOG_ERROR, "audit", "refusals_not_recorded", log_error(r));
 }
 
+/* The ways out that may take seconds: without the lock. A checkpoint that is made meanwhile is
+ * pushed in the next turn. */
+static void push_out(struct audit_log *log)
+{
+    struct buffer note;
+    buffer_init(&note, NOTE_MAX);
+    for (unsigned i = 0; i < log->target_count; i++) {
+        struct log_target *t = &log->targets[i];
+        pthread_mutex_lock(&log->lock);
+        uint64_t size = log->note_size;
+        bool due = !t->pushed && log->note.n;
+        buffer_clear(&note);
+        buffer_add(&note, buffer_span(&log->note));
+        pthread_mutex_unlock(&log->lock);
+        if (!due)
+            continue;
+        int r = note.error ? note.error : t->door.push(t->door.ctx, buffer_span(&note));
+        pthread_mutex_lock(&log->lock);
+        t->pushed = r == 0 && size == log->note_size;
+        if (r != 0 && !t->failing)
+            LOG(LOG_ALARM, "audit", "checkpoint_not_pushed", log_word("target", t->door.name),
+                log_error(r));
+        else if (r == 0 && t->failing)
+            LOG(LOG_WARN, "audit", "checkpoint_pushed_again", log_word("target", t->door.name),
+                log_u64("leaves", size));
+        t->failing = r != 0;
+        move_gate(log);
+        pthread_mutex_unlock(&log->lock);
+    }
+    buffer_free(&note);
+}
+
+/* Something did not get out. */
+static bool waits(struct audit_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    bool any = log->failing;
+    for (unsigned i = 0; i < log->target_count; i++)
+        any = any || log->targets[i].failing;
+    pthread_mutex_unlock(&log->lock);
+    return any;
+}
+
+static void pay_owed(struct audit_log *log)
+{
+    if (!log->gate || !log->pay || atomic_load(&log->gate->closed) ||
+        atomic_load(&log->gate->owed) == 0)
+        return;
+    int r = log->pay(log->pay_ctx);
+    if (r != 0)
+        LOG(LOG_ERROR, "audit", "leaves_still_owed", log_error(r));
+}
+
 static void *run(void *ctx)
 {
     struct audit_log *log = ctx;
@@ -280,11 +381,15 @@ static void *run(void *ctx)
         int r = audit_log_checkpoint(log, NULL);
         if (r != 0)
             LOG(LOG_ERROR, "audit", "no_checkpoint", log_error(r));
+        push_out(log);
+        pay_owed(log);
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += AUDIT_CHECKPOINT_S;
+        until.tv_sec += waits(log) ? AUDIT_RETRY_S : AUDIT_CHECKPOINT_S;
         pthread_mutex_lock(&log->lock);
-        while (!log->stop && pthread_cond_timedwait(&log->wake, &log->lock, &until) != ETIMEDOUT) {
+        while (!log->stop && !log->hurry &&
+               pthread_cond_timedwait(&log->wake, &log->lock, &until) != ETIMEDOUT) {
         }
+        log->hurry = false;
         stop = log->stop;
         pthread_mutex_unlock(&log->lock);
     }
@@ -311,6 +416,7 @@ void audit_log_close(struct audit_log *log)
         int r = audit_log_checkpoint(log, NULL);
         if (r != 0)
             LOG(LOG_ERROR, "audit", "no_last_checkpoint", log_error(r));
+        push_out(log);
     }
     pthread_cond_destroy(&log->wake);
     pthread_mutex_destroy(&log->lock);

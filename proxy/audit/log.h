@@ -12,16 +12,26 @@ struct audit_log {
     uint8_t seed[NOTE_SEED];
     char *file;
     struct audit_refusals *refusals;
+    struct audit_gate *gate;
+    int64_t hold_after_s, left_ms; /* monotonic: when a checkpoint last left, or needed not to */
+    int (*pay)(void *ctx);
+    void *pay_ctx;
     int64_t refusals_ms; /* monotonic: when they were written last */
     pthread_mutex_t lock; /* all below */
     struct merkle_range range;
     struct buffer note; /* the newest checkpoint, empty before the first */
     uint64_t note_size; /* its leaves */
     bool pushed;        /* it stands in the file */
+    struct log_target {
+        struct audit_target door;
+        bool pushed, failing;
+    } targets[AUDIT_TARGETS_MAX];
+    unsigned target_count;
     bool failing;       /* the last push failed: said once */
     pthread_cond_t wake;
     pthread_t thread;
     bool started, stop, accepted;
+    bool hurry; /* the thread's next turn is now */
     bool changed;       /* the log is not what was signed: nothing is signed any more */
     uint64_t unchecked; /* leaves that the start took on the word of the checkpoint */
     uint8_t unchecked_root[MERKLE_HASH];

@@ -9,6 +9,7 @@
 #define MIB (UINT64_C(1) << 20)
 #define TIB (UINT64_C(1) << 40)
 #define CONTROL_PATH "/run/sluis/control.sock"
+#define CONFIG_MAIL_MAX 254 /* of an address: RFC 5321's path without brackets */
 
 /* ---- the smaller sections ---- */
 
@@ -84,28 +85,82 @@ static int load_log(const struct loader *l, const struct yaml_node *node)
     return error;
 }
 
+static int load_checkpoints_https(const struct loader *l, const struct yaml_node *node,
+                                  struct config_log_push *push)
+{
+    int error = config_check(l, node, CONFIG_KEYS_CHECKPOINTS_HTTPS);
+    if (!error)
+        error = config_take_bool(l, yaml_get(node, "private"), &push->https_private);
+    if (!error)
+        error =
+            config_take_url(l, yaml_get(node, "url"), false, push->https_private, &push->https_url);
+    if (!error && strncmp(push->https_url, "https://", 8) != 0)
+        error = yaml_error(l->doc, yaml_get(node, "url"), l->diag, "\"url\": expected https://");
+    if (!error && yaml_get(node, "token"))
+        error = config_take_secret(l, yaml_get(node, "token"), &push->https_token);
+    if (!error)
+        error = config_take_file(l, yaml_get(node, "ca"), &push->https_ca);
+    return error;
+}
+
+/* One address as it stands in a header: nothing that could begin another. */
+static int take_mail_address(const struct loader *l, const struct yaml_node *node, const char **out)
+{
+    const char *at = strchr(node->text, '@');
+    bool good = at && at > node->text && at[1] && strlen(node->text) <= CONFIG_MAIL_MAX &&
+                !strpbrk(node->text, " \t\r\n<>\"(),;:\\");
+    for (const char *p = node->text; *p && good; p++)
+        good = *p > 0x20 && *p < 0x7f;
+    if (!good)
+        return yaml_error(l->doc, node, l->diag, "\"%s\": expected one mail address", node->key);
+    *out = arena_try_str(&l->snapshot->arena, span_str(node->text));
+    return *out ? 0 : config_no_memory(l);
+}
+
+static int load_checkpoints_mail(const struct loader *l, const struct yaml_node *node,
+                                 struct config_log_push *push)
+{
+    int error = config_check(l, node, CONFIG_KEYS_CHECKPOINTS_MAIL);
+    if (!error)
+        error = config_take_path(l, yaml_get(node, "folder"), &push->mail_folder);
+    if (!error)
+        error = take_mail_address(l, yaml_get(node, "from"), &push->mail_from);
+    if (!error)
+        error = take_mail_address(l, yaml_get(node, "to"), &push->mail_to);
+    return error;
+}
+
 /* Where checkpoints of the access log leave the machine. */
 static int load_checkpoints(const struct loader *l, const struct yaml_node *node)
 {
-    static const char *const later[] = {"https", "mail"};
     struct config *config = &l->snapshot->door;
+    struct config_log_push *push = &config->log_push;
     if (!node)
         return 0;
     int error = config_check(l, node, CONFIG_KEYS_CHECKPOINTS);
-    for (size_t i = 0; !error && i < sizeof(later) / sizeof(later[0]); i++)
-        if (yaml_get(node, later[i]))
-            error = yaml_error_key(l->doc, yaml_get(node, later[i]), l->diag,
-                                   "\"%s\": not available in this version; use \"file\"", later[i]);
-    const struct yaml_node *file = yaml_get(node, "file");
-    if (!error && !file)
-        error = yaml_error(l->doc, node, l->diag, "\"file\": expected in log_checkpoints");
-    if (!error)
+    const struct yaml_node *file = yaml_get(node, "file"), *https = yaml_get(node, "https"),
+                           *mail = yaml_get(node, "mail");
+    if (!error && !file && !https && !mail)
+        error = yaml_error(l->doc, node, l->diag,
+                           "\"file\", \"https\" or \"mail\": expected in log_checkpoints");
+    if (!error && file)
         error = config_take_path(l, file, &config->log_checkpoints_file);
-    if (!error && (inside(config->log_checkpoints_file, config->store_path) ||
-                   inside(config->log_checkpoints_file, config->keys_path)))
+    if (!error && file &&
+        (inside(config->log_checkpoints_file, config->store_path) ||
+         inside(config->log_checkpoints_file, config->keys_path)))
         error = yaml_error(l->doc, file, l->diag,
                            "\"file\": checkpoints stand apart from what they prove: not in "
                            "store.path or keys.path");
+    if (!error && https)
+        error = load_checkpoints_https(l, https, push);
+    if (!error && mail)
+        error = load_checkpoints_mail(l, mail, push);
+    const struct yaml_node *hold = yaml_get(node, "hold_after");
+    if (!error && hold && !file && !https)
+        error = yaml_error(l->doc, hold, l->diag,
+                           "\"hold_after\": needs \"file\" or \"https\", which go each minute");
+    if (!error)
+        error = config_take_duration(l, hold, 1, 366ll * 24 * 3600, "1s to 1y", &push->hold_s);
     return error;
 }
 
@@ -261,6 +316,15 @@ static bool differ(const char *a, const char *b)
     return strcmp(a ? a : "", b ? b : "") != 0;
 }
 
+static bool push_differs(const struct config_log_push *a, const struct config_log_push *b)
+{
+    return differ(a->https_url, b->https_url) || differ(a->https_ca, b->https_ca) ||
+           !span_eq_secret(a->https_token, b->https_token) ||
+           a->https_private != b->https_private || differ(a->mail_folder, b->mail_folder) ||
+           differ(a->mail_from, b->mail_from) || differ(a->mail_to, b->mail_to) ||
+           a->hold_s != b->hold_s;
+}
+
 const char *config_needs_restart(const struct config *running, const struct config *next)
 {
     static const char *const addresses[CONFIG_LISTENERS] = {
@@ -278,6 +342,7 @@ const char *config_needs_restart(const struct config *running, const struct conf
         {"keys.root", differ(running->keys_root_file, next->keys_root_file)},
         {"control", differ(running->control_path, next->control_path)},
         {"log_checkpoints.file", differ(running->log_checkpoints_file, next->log_checkpoints_file)},
+        {"log_checkpoints", push_differs(&running->log_push, &next->log_push)},
         {"threads", running->threads != next->threads},
         {"memory", running->memory_max != next->memory_max},
     };

@@ -100,8 +100,22 @@ static const struct yaml_key log_keys[] = {
 
 static const struct yaml_key checkpoints[] = {
     {"file", WANT(TEXT), "file they are appended to, on another machine's disk; not in store.path"},
-    {"https", WANT(TEXT), "not available in this version"},
-    {"mail", WANT(TEXT), "not available in this version"},
+    {"https", WANT(MAP), "an HTTPS endpoint they are POSTed to"},
+    {"mail", WANT(MAP), "a folder that mail of them is dropped in"},
+    {"hold_after", WANT(DURATION), "without a checkpoint that left for so long, nothing is shown or sent; default: never"},
+};
+
+static const struct yaml_key checkpoints_https[] = {
+    {"url", MUST(TEXT), "https://host/path; each checkpoint is one POST, any 2xx takes it"},
+    {"token", WANT(ANY), "secret: sent as Authorization: Bearer"},
+    {"ca", WANT(TEXT), "PEM file of the authorities to trust; default the system's"},
+    {"private", WANT(BOOL), "it may have a private address; default false"},
+};
+
+static const struct yaml_key checkpoints_mail[] = {
+    {"folder", MUST(TEXT), "folder that the mail system takes messages from; it must exist"},
+    {"from", MUST(TEXT), "sender's address"},
+    {"to", MUST(TEXT), "the auditor's address"},
 };
 
 static const struct yaml_key secret[] = {
@@ -126,6 +140,8 @@ const struct config_table config_tables[CONFIG_KEYS_TABLES] = {
     [CONFIG_KEYS_ROOT] = TABLE("keys.root", keys_root),
     [CONFIG_KEYS_LOG] = TABLE("log", log_keys),
     [CONFIG_KEYS_CHECKPOINTS] = TABLE("log_checkpoints", checkpoints),
+    [CONFIG_KEYS_CHECKPOINTS_HTTPS] = TABLE("log_checkpoints.https", checkpoints_https),
+    [CONFIG_KEYS_CHECKPOINTS_MAIL] = TABLE("log_checkpoints.mail", checkpoints_mail),
     [CONFIG_KEYS_SECRET] = TABLE("Secrets", secret),
 };
 

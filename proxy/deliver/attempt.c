@@ -332,6 +332,8 @@ static bool may_start(const struct route *r)
 {
     if (!r->started || !r->present || r->stopping || !r->client)
         return false;
+    if (audit_closed(r->deliver->deps.gate))
+        return false; /* each tick asks again */
     if (!route_can_settle(r, r->one_per_post ? 1 : BATCH_UNITS_MAX))
         return false; /* outcomes cannot be written: no audit, no content */
     if (r->paused)

@@ -153,6 +153,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .memory_max = config->memory_max / 4,
                                          .media_base = gw->media_base,
                                          .media = gw->media,
+                                         .gate = &gw->gate,
                                          .refused = refused,
                                          .refused_ctx = gw};
     if (r == 0)
@@ -166,6 +167,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .subjects = gw->subjects,
                                          .loop_count = gw->loop_count,
                                          .refusals = &gw->refusals,
+                                         .gate = &gw->gate,
                                          .on_revoked = on_revoked,
                                          .on_remasked = on_remasked,
                                          .on_revoked_ctx = gw};
@@ -190,6 +192,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .subjects = gw->subjects,
                                      .loop_count = gw->loop_count,
                                      .refusals = &gw->refusals,
+                                     .gate = &gw->gate,
                                      .on_sent = on_sent,
                                      .on_sent_ctx = gw->webhook,
                                      .history = gw->history};
@@ -197,6 +200,7 @@ static int open_services(struct gateway *gw, const struct config *config)
         r = graph_new(&graph, &gw->graph);
     const struct admin_deps admin = {.store = gw->store,
                                      .log = gw->log,
+                                     .gate = &gw->gate,
                                      .keyring = gw->keyring,
                                      .config = gw->cell,
                                      .access = gw->access,
@@ -344,6 +348,7 @@ static void end(struct gateway *gw)
     listen_close(gw);
     audit_log_close(gw->log); /* a last checkpoint, over all that was written */
     gw->log = NULL;
+    log_push_close(gw->log_push);
     if (gw->store)
         store_close(gw->store); /* finishes jobs: their completions go to mailboxes */
     admin_free(gw->admin);

@@ -39,7 +39,9 @@ struct gateway {
     struct block_seal seal;
     struct store *store;
     struct audit_log *log;
+    struct log_push *log_push;
     struct audit_refusals refusals;
+    struct audit_gate gate;
     struct access *access;
     struct contacts *contacts;
     struct resolver *resolver;
@@ -89,6 +91,14 @@ SLUIS_MUST_CHECK int record_in_force(struct gateway *gw, const struct config *co
                                      enum audit_action action, const char *outcome);
 /* Hex of the program's build id; empty when it was linked without. */
 void build_id(char out[41]);
+
+/* log_push.c */
+struct log_push;
+SLUIS_MUST_CHECK int log_push_open(const struct config_log_push *config, struct log_push **out,
+                                   struct diag *diag); /* *out NULL: there is nothing to do */
+void log_push_close(struct log_push *push);
+int log_push_https(void *ctx, struct span note); /* struct audit_target */
+int log_push_mail(void *ctx, struct span note);
 
 /* audit_log.c */
 int ledger_log_open(struct gateway *gw, const struct config *config, struct diag *diag);

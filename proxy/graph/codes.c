@@ -60,6 +60,10 @@ static const struct graph_code codes[E_COUNT] = {
                   "The message holds a link to a domain that policy does not allow.", false},
     [E_TEMPLATE] = {900021, 403, "template", "Dit sjabloon staat niet op de lijst van het beleid.",
                     "This template is not on the policy's list.", false},
+    [E_LOG] = {900022, 503, "log",
+               "Het toegangslogboek neemt niets aan: er wordt niets getoond of verstuurd. "
+               "Probeer het later.",
+               "The access log takes no records: nothing is shown or sent. Try again later.", true},
     [E_TOKEN_TEXT] =
         {900060, 403, "token_text",
          "Een token in het bericht hoort niet bij deze ontvanger, is verlopen of is verzonnen.",

@@ -299,6 +299,10 @@ static struct call *open_call(struct graph_thread *t, struct exchange *ex)
         audit_refused(g->deps.refusals, AUDIT_REFUSAL_TOKEN);
         goto out;
     }
+    if (audit_closed(g->deps.gate)) {
+        refuse(g, ex, E_LOG, NULL);
+        goto out;
+    }
     if (t->calls < GRAPH_CALLS_MAX && t->upstream) {
         struct config *config = config_acquire(g->deps.config);
         call = call_new(t, ex, config, &r);

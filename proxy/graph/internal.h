@@ -64,6 +64,7 @@ enum graph_error { /* rows of the code table, in its order */
                    E_ACTOR,
                    E_DOMAIN,
                    E_TEMPLATE,
+                   E_LOG,
                    E_WINDOW,
                    E_OPTED_OUT,
                    E_BASIS,

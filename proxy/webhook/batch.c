@@ -90,6 +90,7 @@ void item_settled(struct item *item, enum item_outcome outcome, int result)
     item->remasks = NULL;
     buffer_free(&item->leaves);
     buffer_free(&item->media_rows);
+    buffer_free(&item->owed);
     note_error(item->batch, result);
     batch_release(item->batch);
 }
@@ -118,6 +119,7 @@ static int add_unit(void *ctx, const struct mask_unit *unit)
     buffer_init(&item->sealed_m, record_max);
     buffer_init(&item->media_rows, (size_t)MEDIA_ITEMS_MAX * MEDIA_ROW_MAX);
     buffer_init(&item->leaves, ITEM_LEAVES_MAX * (size_t)AUDIT_LEAF_MAX);
+    buffer_init(&item->owed, ITEM_LEAVES_MAX * (size_t)(AUDIT_LEAF_MAX + KEYRING_RECORD_OVERHEAD));
     b->items[b->item_count++] = item;
     return 0;
 }

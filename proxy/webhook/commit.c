@@ -210,7 +210,9 @@ static int job_run(struct store_txn *txn, struct store_job *job)
     item_put_media(txn, item);
     item->written = item->row;
     store_put_item(txn, &item->written);
-    for (unsigned i = 0; i < item->leaf_count; i++) {
+    if (item->owes)
+        owed_run(txn, item);
+    for (unsigned i = 0; !item->owes && i < item->leaf_count; i++) {
         uint64_t index;
         struct span leaf = span_of(item->leaves.p + item->leaf[i].start, item->leaf[i].n);
         store_put_leaf(txn, leaf, item->leaf[i].hash, &index);
@@ -254,6 +256,7 @@ static void job_done(struct store_job *job)
     struct item *item = ITEM_OF_JOB(job);
     const struct webhook_deps *deps = &webhook_of(item)->deps;
     struct deliver *deliver = deps->deliver;
+    owed_settled(item, job->result == 0 && item->outcome == ITEM_STORED);
     if (job->result == 0 && item->outcome == ITEM_STORED) {
         if (item->revoked.serial) {
             deliver_forget(deliver, item->revoked.serial);

@@ -173,6 +173,8 @@ struct item {
         uint8_t hash[32];
     } leaf[ITEM_LEAVES_MAX];
     unsigned leaf_count;
+    struct buffer owed; /* the same leaves sealed, one after the other: the log takes none now */
+    unsigned owes;      /* counted in the gate */
     struct record_id revoked; /* the message that a revoke takes back; class 0: it has no part O */
     struct record_id revoked_o; /* where that part is now; class 0: nowhere */
     bool awaits;                /* a revoke whose message is not there yet */
@@ -245,6 +247,18 @@ int item_add_leaf(struct item *item, const struct audit_event *event);
 /* One intent per route. */
 int item_log_intents(struct item *item, const struct judged *judged, bool unjudged);
 void item_submit(struct item *item);
+
+/* ---- owed.c ---- */
+#define OWED_PREFIX "audit.owed"
+#define OWED_KEY_BYTES 18
+/* Before the item is submitted: its leaves are sealed as rows when the log refuses. */
+SLUIS_MUST_CHECK int owed_seal(struct item *item);
+/* In its job, instead of the leaves. */
+void owed_run(struct store_txn *txn, const struct item *item);
+/* The job is done. */
+void owed_settled(struct item *item, bool stored);
+/* At start: what is owed keeps the gate closed until it is paid. */
+SLUIS_MUST_CHECK int owed_count(struct webhook *webhook);
 
 /* ---- past.c ---- */
 /* The message or echo that a revoke means, and where its part O is now (class 0: nowhere).

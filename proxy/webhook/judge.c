@@ -370,6 +370,7 @@ static void give_up(struct item *item, int result)
 {
     struct intake_thread *t = item->owner;
     bool aside = is_permanent(result);
+    owed_settled(item, false);
     if (item->subject.serial)
         subject_settled(t->subjects, &item->subject,
                         result == SLUIS_EEXIST ? SLUIS_ENOENT : result);
@@ -409,6 +410,8 @@ void item_judge(struct item *item)
         LOG(LOG_ALARM, "webhook", "account_event", log_word("channel", item->channel->name),
             log_word("field", item->unit.field));
     int r = prepare(item);
+    if (r == 0)
+        r = owed_seal(item);
     arena_reset(&item->owner->arena);
     if (r != 0)
         give_up(item, r);

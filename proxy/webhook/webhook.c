@@ -70,6 +70,8 @@ int webhook_new(const struct webhook_deps *deps, struct webhook **out)
         r = thread_open(w, i);
     if (r == 0)
         r = quarantine_count(w);
+    if (r == 0)
+        r = owed_count(w);
     if (r != 0) {
         webhook_free(w);
         return r;
