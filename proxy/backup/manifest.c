@@ -79,9 +79,10 @@ int file_write(const char *path, struct span bytes, struct diag *diag)
 
 int manifest_write(const char *folder, const struct manifest *m, struct diag *diag)
 {
-    char path[BACKUP_PATH_MAX];
+    char path[BACKUP_PATH_MAX], named[BACKUP_PATH_MAX];
     struct buffer out;
-    if (!path_join(path, folder, BACKUP_MANIFEST))
+    if (!path_join(path, folder, BACKUP_MANIFEST ".new") ||
+        !path_join(named, folder, BACKUP_MANIFEST))
         return SLUIS_ELIMIT;
     buffer_init(&out, MANIFEST_MAX);
     buffer_addf(&out, "{\"version\":%d,\"made\":%lld,\"installation\":\"", BACKUP_VERSION,
@@ -95,6 +96,8 @@ int manifest_write(const char *folder, const struct manifest *m, struct diag *di
     buffer_add(&out, SPAN("\"}]}\n"));
     int r = out.error ? out.error : file_write(path, buffer_span(&out), diag);
     buffer_free(&out);
+    if (r == 0 && rename(path, named) != 0) /* whole, or not there */
+        r = errno_told(diag, named, "the manifest cannot be put in place");
     return r ? r : folder_sync(folder);
 }
 

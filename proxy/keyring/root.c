@@ -59,9 +59,36 @@ static int folder_sync(const char *path)
     return result;
 }
 
+/* Written without a name, then given it: whole after a crash, or not there. 1: this file system has
+ * no files without a name. */
+static int file_link(const char *file, const void *bytes, size_t n)
+{
+    char copy[ROOT_PATH_MAX], self[32];
+    snprintf(copy, sizeof(copy), "%s", file);
+    int fd = open(dirname(copy), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return 1;
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    bool good = write(fd, bytes, n) == (ssize_t)n && fsync(fd) == 0;
+    int result = good ? linkat(AT_FDCWD, self, AT_FDCWD, file, AT_SYMLINK_FOLLOW) : -1;
+    int why = errno;
+    close(fd);
+    if (!good)
+        return SLUIS_EIO;
+    if (result != 0 && why == EEXIST)
+        return 0;
+    return result != 0 ? 1 : folder_sync(file);
+}
+
 /* A new file with these bytes; 0 also when it is there already. */
 static int file_make(const char *file, const void *bytes, size_t n, struct diag *diag)
 {
+    int linked = file_link(file, bytes, n);
+    if (linked <= 0) {
+        if (linked != 0)
+            diag_set(diag, file, 0, 0, "cannot write the root key file");
+        return linked;
+    }
     int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         if (errno == EEXIST)

@@ -87,6 +87,12 @@ int renameat(int from_fd, const char *from, int to_fd, const char *to)
     return (int)syscall(SYS_renameat, from_fd, from, to_fd, to);
 }
 
+int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+    step(false);
+    return (int)syscall(SYS_linkat, from_fd, from, to_fd, to, flags);
+}
+
 int unlink(const char *path)
 {
     step(false);
@@ -116,7 +122,7 @@ int open(const char *path, int flags, ...)
 {
     va_list arguments;
     va_start(arguments, flags);
-    mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
     return open_file(AT_FDCWD, path, flags, mode);
 }
@@ -125,7 +131,7 @@ int openat(int fd, const char *path, int flags, ...)
 {
     va_list arguments;
     va_start(arguments, flags);
-    mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
     return open_file(fd, path, flags, mode);
 }
