@@ -210,7 +210,7 @@ stack_start_sim() {
         --inbox-secret "$dir/credentials/route-secret" --control "127.0.0.1:$PORT_CONTROL" \
         --webhook "$URL_META" --app-secret "$dir/credentials/app-secret" --ca "$CA" \
         ${STACK_MTLS:+--client-cert "$dir/certs/client.pem" --client-key "$dir/certs/client-key.pem"} \
-        ${STACK_IDS_ONLY:+--ids-only}
+        ${STACK_SIM_AHEAD:+--ahead "$STACK_SIM_AHEAD"} ${STACK_IDS_ONLY:+--ids-only}
     wait_for "$dir/sim.log" ready
 }
 

@@ -9,8 +9,9 @@
  * first, the record before the rows that are counted for it, and a restart does what is missing.
  *
  * The clock. Destruction cannot be undone, so time is trusted only within 24 hours of the last
- * minute that was written down. Else purge holds and alarms, until an operator vouches for the
- * clock (purge_clock_accept) or it has run evenly for a day.
+ * minute that was written down. Else purge holds and alarms, until two answers of Meta's, over TLS,
+ * say the same time within PURGE_WITNESS_MS, an operator vouches for the clock (purge_clock_accept),
+ * or it has run evenly for a day.
  *
  * Threads: purge_new, purge_start, purge_stop and purge_free on the main thread. The others on any
  * thread that may wait for disks: not on event threads.
@@ -28,6 +29,8 @@
 /* The index key is replaced when it is this old: then nobody can tell any more, from whatever is
  * left of it, that an erased person was ever known. */
 #define PURGE_LOOKUP_DAYS 30
+#define PURGE_WITNESS_MS (5 * 60 * 1000)      /* a clock this far off is no cause for alarm */
+#define PURGE_WITNESS_OLD_MS (10 * 60 * 1000) /* an answer counts for so long */
 #define PURGE_DEDUPE_DAYS 9 /* a day's look-up key lives this long after the day */
 
 struct purge;
@@ -41,6 +44,10 @@ struct purge_deps {
     /* The policy in force of a channel by its name, a reference of the caller's; NULL: there is no
      * such channel. For purge_apply_policy. */
     struct policy *(*channel_policy)(void *ctx, const char *channel);
+    /* Asks Meta twice what time it is, over a connection each; answers go to purge_clock_witness.
+     * Returns at once. Asked for every PURGE_WITNESS_OLD_MS while the clock is not trusted. NULL:
+     * nobody is asked. */
+    void (*ask_time)(void *ctx);
     /* Makes every resolver forget a subject, and every conversation's window what it said; waits
      * until that is so. NULL: there are none. */
     void (*forget)(void *ctx, uint64_t subject);
@@ -157,6 +164,9 @@ void purge_lookup_ask(struct purge *purge);
 /* By when the newest index key is to be replaced. */
 int64_t purge_lookup_until(struct purge *purge);
 
+/* What time somebody else says it is, now: the Date of an answer over TLS. Any thread, at once. Two of
+ * them make the clock trusted, or are an alarm when they agree with each other and not with it. */
+void purge_clock_witness(struct purge *purge, int64_t said_ms);
 /* An operator says that the clock is right; on record. */
 SLUIS_MUST_CHECK int purge_clock_accept(struct purge *purge);
 

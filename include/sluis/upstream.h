@@ -39,6 +39,7 @@ struct upstream_request {
     uint64_t answer_max;
     int64_t due_ms;           /* clock_mono_ms() of its end, however far it has come; 0: none */
     bool repeatable;          /* GET: sent again once on a stale connection */
+    bool fresh_connection;    /* a TLS handshake of its own */
     void (*done)(const struct upstream_answer *answer, void *ctx);
     void *ctx;
 };

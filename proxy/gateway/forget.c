@@ -92,6 +92,7 @@ int purge_open(struct gateway *gw)
                                     .keyring = gw->keyring,
                                     .each_policy = each_policy,
                                     .channel_policy = channel_policy,
+                                    .ask_time = time_ask,
                                     .forget = forget,
                                     .settled = settled,
                                     .drop = drop,

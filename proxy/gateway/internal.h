@@ -137,6 +137,9 @@ int roles_open(struct gateway *gw); /* the access room, with the roles of the po
 /* Before admin's loop runs. */
 int observe_start(struct gateway *gw);
 
+/* time.c: for struct purge_deps */
+void time_ask(void *ctx);
+
 /* meta_check.c */
 int meta_check_start(struct gateway *gw);
 /* On loop 0's thread: ends what is under way. */

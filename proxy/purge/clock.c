@@ -73,8 +73,60 @@ static bool ran_evenly(struct purge *p, int64_t now_ms)
     return mono >= (int64_t)PURGE_CLOCK_TRUST_S * 1000;
 }
 
+/* ---- what others say ---- */
+
+/* An answer that is still fresh, and whose moment our clock has not jumped away from since. */
+static bool counts(const struct witness *w, int64_t now_ms)
+{
+    int64_t since = clock_mono_ms() - w->mono_ms;
+    return w->mono_ms && since <= PURGE_WITNESS_OLD_MS &&
+           apart(now_ms - w->wall_ms, since) <= PURGE_WITNESS_MS;
+}
+
+enum said { SAID_NOTHING, SAID_RIGHT, SAID_WRONG };
+static enum said witnesses_say(struct purge *p, int64_t now_ms, int64_t *off_ms)
+{
+    enum said said = SAID_NOTHING;
+    pthread_mutex_lock(&p->witness_lock);
+    const struct witness *a = &p->witnesses[0], *b = &p->witnesses[1];
+    int64_t off_a = a->wall_ms - a->said_ms, off_b = b->wall_ms - b->said_ms;
+    if (counts(a, now_ms) && counts(b, now_ms) && apart(off_a, off_b) <= PURGE_WITNESS_MS) {
+        bool right = apart(off_a, 0) <= PURGE_WITNESS_MS && apart(off_b, 0) <= PURGE_WITNESS_MS;
+        said = right ? SAID_RIGHT : SAID_WRONG;
+        *off_ms = off_a;
+    }
+    pthread_mutex_unlock(&p->witness_lock);
+    return said;
+}
+
+void purge_clock_witness(struct purge *p, int64_t said_ms)
+{
+    int64_t now = clock_wall_ms(), off = 0;
+    pthread_mutex_lock(&p->witness_lock);
+    p->witnesses[0] = p->witnesses[1];
+    p->witnesses[1] = (struct witness){said_ms, now, clock_mono_ms()};
+    pthread_mutex_unlock(&p->witness_lock);
+    enum said said = witnesses_say(p, now, &off);
+    if (said == SAID_WRONG)
+        LOG(LOG_ALARM, "purge", "clock_wrong", log_i64("off_s", off / 1000));
+    if (said == SAID_RIGHT && !atomic_load(&p->clock_trusted))
+        wake_round(p);
+}
+
+static void ask_others(struct purge *p)
+{
+    int64_t mono = clock_mono_ms();
+    if (!p->deps.ask_time || (p->clock_asked_ms && mono - p->clock_asked_ms < PURGE_WITNESS_OLD_MS))
+        return;
+    if (atomic_load(&p->serving)) { /* before that nobody could answer */
+        p->clock_asked_ms = mono;
+        p->deps.ask_time(p->deps.ctx);
+    }
+}
+
 bool clock_check(struct purge *p, int64_t now_ms)
 {
+    int64_t off;
     bool near = p->clock_last_ms == 0 ||
                 apart(now_ms, p->clock_last_ms) <= (int64_t)PURGE_CLOCK_TRUST_S * 1000;
     if (!near && !p->clock_off_mono_ms) {
@@ -83,9 +135,14 @@ bool clock_check(struct purge *p, int64_t now_ms)
         LOG(LOG_ALARM, "purge", "clock_not_trusted",
             log_i64("off_s", (now_ms - p->clock_last_ms) / 1000));
     }
-    bool trusted = near || ran_evenly(p, now_ms);
+    bool confirmed = !near && witnesses_say(p, now_ms, &off) == SAID_RIGHT;
+    bool trusted = near || confirmed || ran_evenly(p, now_ms);
+    if (confirmed)
+        LOG(LOG_WARN, "purge", "clock_confirmed");
     if (trusted)
         p->clock_off_mono_ms = 0;
+    else
+        ask_others(p);
     atomic_store(&p->clock_trusted, trusted);
     return trusted;
 }

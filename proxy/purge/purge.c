@@ -24,6 +24,7 @@ int purge_new(const struct purge_deps *deps, struct purge **out)
     p->deps = *deps;
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->wake_lock, NULL);
+    pthread_mutex_init(&p->witness_lock, NULL);
     pthread_mutex_init(&p->lookup_lock, NULL);
     pthread_rwlock_init(&p->mark_lock, NULL);
     pthread_condattr_init(&attributes);
@@ -60,6 +61,7 @@ void purge_free(struct purge *p)
     keyring_cache_free(p->cache);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->wake_lock);
+    pthread_mutex_destroy(&p->witness_lock);
     pthread_mutex_destroy(&p->lookup_lock);
     pthread_rwlock_destroy(&p->mark_lock);
     free(p->marks);
@@ -332,6 +334,7 @@ static void *service(void *ctx)
 {
     const struct timespec gather = {.tv_nsec = GATHER_MS * 1000000};
     struct purge *p = ctx;
+    atomic_store(&p->serving, true);
     while (!purge_stopping(p)) {
         struct timespec until;
         (void)one_round(p); /* it said what it could not do; the next one tries again */

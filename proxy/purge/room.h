@@ -52,6 +52,12 @@ struct purge {
     int64_t clock_last_ms;                        /* the last minute written down, 0 none */
     int64_t clock_off_wall_ms, clock_off_mono_ms; /* since when it is off, 0 it is not */
     _Atomic bool clock_trusted;
+    _Atomic bool serving;   /* the service thread runs: so do the loops */
+    int64_t clock_asked_ms; /* monotonic: when others were asked last, 0 not */
+    pthread_mutex_t witness_lock;
+    struct witness { /* the newest two */
+        int64_t said_ms, wall_ms, mono_ms; /* mono 0: none */
+    } witnesses[2];
 
     pthread_rwlock_t mark_lock;
     struct mark *marks; /* by subject */

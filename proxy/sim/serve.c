@@ -16,7 +16,7 @@ struct settings {
     const char *control, *dir;
     const char *webhook, *app_secret, *ca, *client_cert, *client_key;
     bool without_bodies;
-    double delay;
+    double delay, ahead;
 };
 
 struct world {
@@ -173,6 +173,8 @@ static int start_graph(struct world *w)
         return -1;
     graph_faults(w->graph)->delay_ms = (unsigned)s->delay;
     w->servers[0] = server_new(w->base, s->graph, tls, graph_serve, w->graph);
+    if (w->servers[0])
+        server_date(w->servers[0], (int64_t)s->ahead);
     return w->servers[0] ? 0 : -1;
 }
 
@@ -256,6 +258,7 @@ static int run(int argc, char **argv)
         {"--token", "FILE", "the business' access token", &s->token, NULL, NULL},
         {"--public-url", "URL", "base of paging.next", &s->public_url, NULL, NULL},
         {"--media-url", "URL", "base of media URLs", &s->media_url, NULL, NULL},
+        {"--ahead", "SECONDS", "the Graph side's Date is so far ahead", NULL, &s->ahead, NULL},
         {"--delay", "MS", "latency of the Graph side", NULL, &s->delay, NULL},
         {"--inbox", "ADDRESS", "webcare inbox over HTTP", &s->inbox, NULL, NULL},
         {"--inbox-tls", "ADDRESS", "the same over TLS", &s->inbox_tls, NULL, NULL},

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One connection, which is also its one request. */
@@ -34,6 +35,8 @@ struct server {
     void *ctx;
     struct request *connections;
     unsigned port;
+    bool dated;
+    int64_t ahead_s;
 };
 
 static void serve(struct request *r);
@@ -120,9 +123,14 @@ static void on_turn(evutil_socket_t fd, short what, void *ctx)
 void request_reply(struct request *r, int status, const char *headers, struct span body,
                    unsigned delay_ms)
 {
-    evbuffer_add_printf(r->late, "HTTP/1.1 %d %s\r\n%s%sContent-Length: %zu\r\n\r\n", status,
-                        http_reason(status), headers, r->keep_alive ? "" : "Connection: close\r\n",
-                        body.n);
+    char date[64] = "";
+    struct tm tm;
+    time_t at = time(NULL) + (time_t)r->server->ahead_s;
+    if (r->server->dated && gmtime_r(&at, &tm))
+        strftime(date, sizeof date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+    evbuffer_add_printf(r->late, "HTTP/1.1 %d %s\r\n%s%s%sContent-Length: %zu\r\n\r\n", status,
+                        http_reason(status), headers, date,
+                        r->keep_alive ? "" : "Connection: close\r\n", body.n);
     evbuffer_add(r->late, body.p, body.n);
     struct timeval tv = {delay_ms / 1000, (long)(delay_ms % 1000) * 1000};
     if (delay_ms == 0)
@@ -180,6 +188,12 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     server->connections = r;
     bufferevent_setcb(r->bev, on_read, on_written, on_event, r);
     bufferevent_enable(r->bev, EV_READ | EV_WRITE);
+}
+
+void server_date(struct server *server, int64_t ahead_s)
+{
+    server->dated = true;
+    server->ahead_s = ahead_s;
 }
 
 struct server *server_new(struct event_base *base, const char *address, SSL_CTX *tls, server_fn *fn,

@@ -22,6 +22,8 @@ typedef void server_fn(struct request *request, const struct http_message *messa
  * server's from then on. NULL on failure (printed). */
 struct server *server_new(struct event_base *base, const char *address, SSL_CTX *tls, server_fn *fn,
                           void *ctx);
+/* Answers get a Date that is so many seconds ahead of this machine's time. */
+void server_date(struct server *server, int64_t ahead_s);
 void server_free(struct server *server);
 unsigned server_port(const struct server *server);
 

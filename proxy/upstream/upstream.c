@@ -252,7 +252,7 @@ int upstream_send(struct upstream *u, const struct upstream_request *request)
     if (r == 0)
         r = client_for(u, facts, &c->url, &c->client);
     if (r == 0)
-        r = send_call(c, false);
+        r = send_call(c, request->fresh_connection);
     if (r != 0)
         call_free(c);
     return r;

@@ -180,6 +180,31 @@ static void test_clock(void **state)
     assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
 }
 
+/* Two answers of others that say the same as our clock make it right; one does not, nor two that
+ * disagree, nor two that say it is another time. */
+static void test_clock_witness(void **state)
+{
+    struct world *w = *state;
+    struct message one;
+    char out[4096];
+    message_put(w, 10, NULL, clock_wall_ms(), &one);
+    int64_t real = clock_wall_ms();
+    world_shift(w, 30 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), SLUIS_EDENIED);
+    purge_clock_witness(w->purge, real); /* the world's time is not ours */
+    purge_clock_witness(w->purge, real);
+    assert_int_equal(run_purge(w, false, out), SLUIS_EDENIED);
+    purge_clock_witness(w->purge, clock_wall_ms());
+    assert_int_equal(run_purge(w, false, out), SLUIS_EDENIED); /* one against one */
+    assert_int_equal(message_open(w, &one.o), 0);
+    purge_clock_witness(w->purge, clock_wall_ms() + 2000);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
+    /* what they said was about that moment: the clock jumps once more */
+    world_shift(w, 40 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), SLUIS_EDENIED);
+}
+
 /* A person whose last message is past loses the index row; one with a living message keeps it. */
 static void test_tidy(void **state)
 {
@@ -406,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clock_witness, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tidy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spoilt, setup, teardown),
