@@ -132,7 +132,7 @@ struct contact_change;
 SLUIS_MUST_CHECK int contact_consent(struct contacts *contacts, struct contact_id id,
                                      const struct contact_consent *consent,
                                      const struct audit_event *event, struct contact_change **out);
-/* Opting out, or with CONTACT_STOP_NONE taking that back. */
+/* Opting out, or with CONTACT_STOP_NONE taking that back. SLUIS_EEXIST: what stands is younger. */
 SLUIS_MUST_CHECK int contact_stop(struct contacts *contacts, struct contact_id id,
                                   enum contact_stop stop, int64_t at_ms,
                                   const struct audit_event *event, struct contact_change **out);

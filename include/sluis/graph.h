@@ -59,6 +59,23 @@ int graph_on_head(struct exchange *ex, uint64_t *body_max, void *ctx);
 void graph_on_request(struct exchange *ex, void *ctx);
 void graph_on_gone(struct exchange *ex, void *ctx);
 
+/* A contact's message was committed, or something was seen in a picture of it: notices that policy
+ * has for it and that are due are sent (proxy/graph/notice.c). Any thread; copies; may come to
+ * nothing. */
+struct graph_notice {
+    uint16_t channel;
+    uint64_t subject, serial; /* of the message */
+    struct span contact,
+        user_id;       /* both empty: they, `at_ms` and `english` are read from the store */
+    uint64_t found;    /* bit set of types found in it */
+    uint32_t pictures; /* 1 << enum policy_picture */
+    int64_t at_ms;
+    int64_t before_ms; /* when the contact wrote before; 0 not known */
+    bool greets;       /* says something: first contact and opening hours count */
+    bool english;
+};
+void graph_notice(struct graph *graph, const struct graph_notice *what);
+
 /* For struct server_config.refusal: Meta's error shape. */
 const char *graph_refusal(unsigned status, const char *reason, struct buffer *out);
 

@@ -1,12 +1,13 @@
 /*
- * The meta face: GET verification and POST intake of webhooks (architecture section 4). One per event
- * thread; messages are handed to the thread that owns their contact.
+ * The meta face: GET verification and POST intake of webhooks (architecture section 4). One per
+ * event thread; messages are handed to the thread that owns their contact.
  */
 #ifndef SLUIS_WEBHOOK_H
 #define SLUIS_WEBHOOK_H
 
 #include "sluis/audit.h"
 #include "sluis/config.h"
+#include "sluis/contact.h"
 #include "sluis/deliver.h"
 #include "sluis/keyring.h"
 #include "sluis/media.h"
@@ -15,7 +16,25 @@
 #include "sluis/subject.h"
 
 struct webhook;
+
+/* A contact's message was committed, on a channel whose policy has notices. What it points to holds
+ * during the call only. */
+struct webhook_message {
+    const struct config_channel *channel;
+    uint64_t subject, serial;
+    struct span contact, user_id; /* either may be empty */
+    uint64_t found;               /* bit set of types */
+    int64_t at_ms;
+    int64_t before_ms; /* when the contact wrote before; 0 not known */
+    bool greets;       /* says something, as against a reaction or a system message */
+    bool english;
+};
+
 struct webhook_deps {
+    struct contacts *contacts;
+    /* On the loop of the subject's owner, after the commit; returns at once. May be NULL. */
+    void (*on_message)(void *ctx, const struct webhook_message *message);
+    void *on_message_ctx;
     struct store *store;
     struct keyring *keyring;
     struct config_cell *config;

@@ -180,15 +180,20 @@ int contact_stop(struct contacts *c, struct contact_id id, enum contact_stop sto
                                       [CONTACT_STOP_META] = "user_preferences",
                                       [CONTACT_STOP_PERSON] = "told"};
     struct buffer plain;
-    struct contact_change *change = change_new();
+    struct contact_state state;
     *out = NULL;
+    if (stop > CONTACT_STOP_PERSON || !is_past(at_ms, clock_wall_ms()))
+        return SLUIS_EINVAL;
+    int r = contact_read(c, id, &state);
+    bool older = r == 0 && state.stop_ms > at_ms;
+    sodium_memzero(&state, sizeof(state));
+    struct contact_change *change = r == 0 && !older ? change_new() : NULL;
     if (!change)
-        return SLUIS_ENOMEM;
+        return r ? r : older ? SLUIS_EEXIST : SLUIS_ENOMEM;
     buffer_init(&plain, ROW_TEXT_MAX);
     buffer_add_char(&plain, ROW_VERSION);
     buffer_add_char(&plain, (char)stop);
     buffer_add_be64(&plain, (uint64_t)at_ms);
-    int r = stop <= CONTACT_STOP_PERSON && is_past(at_ms, clock_wall_ms()) ? 0 : SLUIS_EINVAL;
     if (r == 0)
         r = add_sealed(c, change, id, ROW_STOP, SPAN_EMPTY, &plain);
     if (r == 0)

@@ -100,6 +100,23 @@ static void on_sent(void *ctx, const struct graph_sent *s)
     webhook_note_sent(ctx, &sent);
 }
 
+/* Nor does the meta face send: what customers are told goes out by the tools face. */
+static void on_message(void *ctx, const struct webhook_message *m)
+{
+    struct gateway *gw = ctx;
+    const struct graph_notice notice = {.channel = m->channel->id,
+                                        .subject = m->subject,
+                                        .serial = m->serial,
+                                        .contact = m->contact,
+                                        .user_id = m->user_id,
+                                        .found = m->found,
+                                        .at_ms = m->at_ms,
+                                        .before_ms = m->before_ms,
+                                        .greets = m->greets,
+                                        .english = m->english};
+    graph_notice(gw->graph, &notice);
+}
+
 /* Nor does the meta face know who destroys keys. */
 static bool on_revoked(void *ctx, struct store_txn *txn, uint64_t serial, uint64_t subject)
 {
@@ -158,7 +175,10 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .refused_ctx = gw};
     if (r == 0)
         r = deliver_new(&deliver, &gw->deliver);
-    const struct webhook_deps webhook = {.store = gw->store,
+    const struct webhook_deps webhook = {.contacts = gw->contacts,
+                                         .on_message = on_message,
+                                         .on_message_ctx = gw,
+                                         .store = gw->store,
                                          .keyring = gw->keyring,
                                          .config = gw->cell,
                                          .deliver = gw->deliver,

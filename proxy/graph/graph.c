@@ -24,6 +24,9 @@ static struct counter counters[G_COUNT] = {
         G_COUNTER("tokens_expanded", "messages in which tokens became the values behind them"),
     [G_TOKENS_REFUSED] =
         G_COUNTER("tokens_refused", "messages refused for a token that did not hold"),
+    [G_NOTICES] = G_COUNTER("notices", "notices to customers that Meta accepted"),
+    [G_NOTICES_FAILED] =
+        G_COUNTER("notices_failed", "notices to customers that were not made or not sent"),
     [G_UNJUDGED] = G_COUNTER("unjudged", "messages refused because they could not be judged"),
 };
 
@@ -405,6 +408,11 @@ void call_record(struct call *call, enum audit_action action, const char *outcom
         .outcome = outcome,
         .code = code,
     };
+    graph_record(call->thread->graph, &event);
+}
+
+void graph_record(struct graph *g, const struct audit_event *event)
+{
     struct record_job *r = calloc(1, sizeof(*r));
     if (!r) {
         LOG(LOG_ALARM, "graph", "outcome_not_recorded", log_word("reason", "memory"));
@@ -414,11 +422,11 @@ void call_record(struct call *call, enum audit_action action, const char *outcom
     r->job.priority = STORE_NORMAL;
     r->job.run = run_record;
     r->job.done = record_done;
-    if (audit_leaf(&event, &r->leaf, r->hash) != 0) {
+    if (audit_leaf(event, &r->leaf, r->hash) != 0) {
         LOG(LOG_ALARM, "graph", "outcome_not_recorded", log_word("reason", "leaf"));
         buffer_free(&r->leaf);
         free(r);
         return;
     }
-    store_submit(call->thread->graph->deps.store, &r->job);
+    store_submit(g->deps.store, &r->job);
 }

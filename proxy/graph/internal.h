@@ -93,6 +93,8 @@ enum graph_counter {
     G_UNJUDGED,
     G_TOKENS_EXPANDED,
     G_TOKENS_REFUSED,
+    G_NOTICES,
+    G_NOTICES_FAILED,
     G_COUNT
 };
 
@@ -105,7 +107,9 @@ struct graph_thread {
     struct keyring_cache *keys;
     struct subject_resolver *subjects; /* the gateway's */
     unsigned calls;
-    uint64_t media_bytes; /* reserved: GRAPH_MEDIA_BYTES */
+    uint64_t media_bytes;   /* reserved: GRAPH_MEDIA_BYTES */
+    struct notice *notices; /* under way, also counted in `calls` */
+    unsigned notice_count;
 };
 
 struct graph {
@@ -191,6 +195,8 @@ bool call_may_leave(struct call *call);
 /* One leaf about this call, not waited for. */
 void call_record(struct call *call, enum audit_action action, const char *outcome, uint32_t code,
                  uint64_t object, uint64_t subject, uint64_t masked);
+/* Any leaf, likewise. Any thread. */
+void graph_record(struct graph *graph, const struct audit_event *event);
 /* The parameters of the query, copied: they point into the request's memory. */
 void call_take_parameters(struct call *call, const struct http_head *head);
 struct span call_parameter(const struct call *call, const char *name);

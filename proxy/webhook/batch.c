@@ -88,6 +88,8 @@ void item_settled(struct item *item, enum item_outcome outcome, int result)
     buffer_free(&item->sealed_m);
     remask_free(item->remasks);
     item->remasks = NULL;
+    contact_change_free(item->change);
+    item->change = NULL;
     buffer_free(&item->leaves);
     buffer_free(&item->media_rows);
     buffer_free(&item->owed);

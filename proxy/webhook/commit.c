@@ -207,6 +207,8 @@ static int job_run(struct store_txn *txn, struct store_job *job)
     if (goes && item->revoked_o.cls)
         store_delete_record(txn, &item->revoked_o);
     remask_run(deps, txn, item->remasks);
+    if (item->change)
+        contact_change_run(txn, item->change);
     item_put_media(txn, item);
     item->written = item->row;
     store_put_item(txn, &item->written);
@@ -247,6 +249,8 @@ static void on_committed(struct mail *mail)
     }
     for (struct remask *m = stored ? item->remasks : NULL; m; m = m->next)
         count(t->webhook, C_REMASKED);
+    if (stored)
+        item_tell_contact(item);
     item_settled(item, item->outcome, result);
 }
 

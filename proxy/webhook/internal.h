@@ -181,6 +181,11 @@ struct item {
     uint32_t await_day;
     uint8_t awaited[2][STORE_HASH_BYTES]; /* by the keys of that day and of the day before */
     struct remask *remasks;
+    struct contact_change *change; /* the contact opts out, or in again */
+    int64_t before_ms;             /* when the contact wrote before; for notices */
+    uint64_t found;
+    bool notices, greets, english; /* may bring notices; what it is, and its language */
+    struct span text;              /* by which it is in the window; while it is judged */
     struct { /* rows of the media room, one after the other in media_rows */
         uint8_t key[MEDIA_KEY_BYTES];
         uint16_t start, n;
@@ -234,6 +239,12 @@ int item_note_media(struct item *item, const struct json_doc *doc);
 void item_put_media(struct store_txn *txn, const struct item *item);
 /* It stands: before delivery is offered it. Any thread. */
 void item_take_media(const struct item *item);
+/* ---- contact.c ---- */
+/* After judging: item->change, and what notices need. */
+SLUIS_MUST_CHECK int item_look_at_contact(struct item *item, const struct json_doc *doc,
+                                          const struct judged *judged);
+/* It was stored. */
+void item_tell_contact(struct item *item);
 
 /* ---- commit.c ---- */
 /* Seals the parts of what was judged. SLUIS_EEXPIRED: there is nothing left to keep. */

@@ -196,6 +196,7 @@ static int join_window(struct item *item, struct window *window, const struct js
         joined = window_add(t->windows, window, text, item->unit.kind == STORE_KIND_MESSAGE,
                             item->row.at_ms, item->row.serial);
         item->windowed = joined == 0;
+        item->text = text;
     }
     return joined ? joined : r;
 }
@@ -339,6 +340,8 @@ static int prepare(struct item *item)
         r = judge_or_hide(item, doc, &judged, &unjudged);
     if (r == 0 && judged.has_media)
         item->row.flags |= STORE_ITEM_HAS_MEDIA;
+    if (r == 0)
+        r = item_look_at_contact(item, doc, &judged);
     if (r == 0)
         r = seal_or_hide(item, doc, &judged, &unjudged, now);
     if (r == 0 && judged.has_media && !unjudged && item->channel->media_pass)
