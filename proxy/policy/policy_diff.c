@@ -2,32 +2,36 @@
  * What one policy does that another does not, decision by decision and not line by line: the files
  * may look alike and differ, or look different and do the same.
  */
-#include "policy_room.h"
+#include "policy_diff.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-/* Types of both policies under common numbers: built-in, then own ones by name. */
-#define COMMON_MAX (DETECT_OWN + 2 * DETECT_OWN_MAX)
-struct types { /* a bit set of common numbers */
-    uint64_t bits[2];
-};
+#define FNV_START 14695981039346656037u
+#define FNV_PRIME 1099511628211u
 
-struct diff {
-    const struct policy *side[2];
-    const char *words[COMMON_MAX];
-    unsigned number[2][COMMON_MAX]; /* a side's own number; DETECT_TYPES_MAX: it has none */
-    unsigned count;
-    void (*each)(void *ctx, const struct policy_difference *difference);
-    void *ctx;
-    int looser;
-};
+static uint64_t mix(uint64_t hash, const char *text)
+{
+    for (; *text; text++)
+        hash = (hash ^ (uint8_t)*text) * FNV_PRIME;
+    return (hash ^ 0xff) * FNV_PRIME;
+}
 
-static void tell(struct diff *d, enum policy_change change, const char *from, const char *to,
-                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* The same difference is met at many places; it is told once. */
+static bool told(struct diff *d, const struct policy_difference *x)
+{
+    uint64_t hash = mix(mix(mix(FNV_START, x->what), x->from), x->to);
+    for (size_t i = 0; i < d->told_count; i++)
+        if (d->told[i] == hash)
+            return true;
+    if (d->told_count < DIFF_TOLD_MAX)
+        d->told[d->told_count++] = hash;
+    return false;
+}
 
-static void tell(struct diff *d, enum policy_change change, const char *from, const char *to,
-                 const char *format, ...)
+void diff_tell(struct diff *d, enum policy_change change, const char *from, const char *to,
+               const char *format, ...)
 {
     char what[512];
     va_list args;
@@ -35,11 +39,13 @@ static void tell(struct diff *d, enum policy_change change, const char *from, co
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
     const struct policy_difference difference = {change, what, from, to};
+    if (told(d, &difference))
+        return;
     d->looser += change == POLICY_LOOSER;
     d->each(d->ctx, &difference);
 }
 
-static enum policy_change direction(bool looser)
+enum policy_change diff_direction(bool looser)
 {
     return looser ? POLICY_LOOSER : POLICY_STRICTER;
 }
@@ -84,14 +90,15 @@ static void diff_own(struct diff *d)
     for (unsigned c = DETECT_OWN; c < d->count; c++) {
         unsigned old = d->number[0][c], next = d->number[1][c];
         if (next == DETECT_TYPES_MAX)
-            tell(d, POLICY_LOOSER, "looked for", "not looked for", "detect: %s", d->words[c]);
+            diff_tell(d, POLICY_LOOSER, "looked for", "not looked for", "detect: %s", d->words[c]);
         else if (old == DETECT_TYPES_MAX)
-            tell(d, POLICY_LOOSER, "not looked for",
-                 "looked for; what it finds can take the place of another type", "detect: %s",
-                 d->words[c]);
+            diff_tell(d, POLICY_LOOSER, "not looked for",
+                      "looked for; what it finds can take the place of another type", "detect: %s",
+                      d->words[c]);
         else if (!same_own(&d->side[0]->own[old - DETECT_OWN], &d->side[1]->own[next - DETECT_OWN]))
-            tell(d, POLICY_LOOSER, "recogniser",
-                 "recogniser changed: what it finds is not compared", "detect: %s", d->words[c]);
+            diff_tell(d, POLICY_LOOSER, "recogniser",
+                      "recogniser changed: what it finds is not compared", "detect: %s",
+                      d->words[c]);
     }
 }
 
@@ -118,11 +125,12 @@ static void diff_detect(struct diff *d)
     char a[32], b[32];
     for (unsigned t = 0; t < DETECT_OWN; t++)
         if (old->from[t] != next->from[t])
-            tell(d, direction(next->from[t] > old->from[t]), from_word(old->from[t], a, sizeof(a)),
-                 from_word(next->from[t], b, sizeof(b)), "detect: %s", d->words[t]);
+            diff_tell(d, diff_direction(next->from[t] > old->from[t]),
+                      from_word(old->from[t], a, sizeof(a)), from_word(next->from[t], b, sizeof(b)),
+                      "detect: %s", d->words[t]);
     if (old->strict != next->strict)
-        tell(d, direction(old->strict), old->strict ? "strict" : "not strict",
-             next->strict ? "strict" : "not strict", "detect: bsn");
+        diff_tell(d, diff_direction(old->strict), old->strict ? "strict" : "not strict",
+                  next->strict ? "strict" : "not strict", "detect: bsn");
     size_t gone = 0, added = 0;
     for (size_t i = 0; i < old->special_count; i++)
         gone += !has_word(next, old->special_words[i]);
@@ -131,91 +139,10 @@ static void diff_detect(struct diff *d)
     snprintf(a, sizeof(a), "%zu words", gone);
     snprintf(b, sizeof(b), "%zu words", added);
     if (gone)
-        tell(d, POLICY_LOOSER, a, "no longer", "detect: special");
+        diff_tell(d, POLICY_LOOSER, a, "no longer", "detect: special");
     if (added)
-        tell(d, POLICY_STRICTER, "not yet", b, "detect: special");
+        diff_tell(d, POLICY_STRICTER, "not yet", b, "detect: special");
     diff_own(d);
-}
-
-/* ---- what readers see ---- */
-
-static const char *rule_word(struct mask_rule rule, char *out, size_t size)
-{
-    static const char *const words[] = {
-        [MASK_REDACT] = "redact", [MASK_PARTIAL] = "partial", [MASK_HASH] = "hash",
-        [MASK_TOKEN] = "token",   [MASK_KEEP] = "keep",       [MASK_BLOCK] = "block"};
-    if (rule.action == MASK_PARTIAL)
-        snprintf(out, size, "partial (first %u, last %u)", rule.first, rule.last);
-    else
-        snprintf(out, size, "%s", words[rule.action]);
-    return out;
-}
-
-/* A token says nothing, a hash that two values are the same, a part some of the value. */
-static int strictness(enum mask_action action)
-{
-    static const int order[] = {[MASK_KEEP] = 0,  [MASK_PARTIAL] = 1, [MASK_HASH] = 2,
-                                [MASK_TOKEN] = 3, [MASK_REDACT] = 4,  [MASK_BLOCK] = 5};
-    return order[action];
-}
-
-/* Of two partial rules the second is looser when it shows anything that the first does not. */
-static bool rule_looser(struct mask_rule old, struct mask_rule next)
-{
-    if (old.action == MASK_PARTIAL && next.action == MASK_PARTIAL)
-        return next.first > old.first || next.last > old.last;
-    return strictness(next.action) < strictness(old.action);
-}
-
-static bool rule_same(struct mask_rule a, struct mask_rule b)
-{
-    return a.action == b.action &&
-           (a.action != MASK_PARTIAL || (a.first == b.first && a.last == b.last));
-}
-
-static void diff_profiles(struct diff *d, const char *route, const struct profile *old,
-                          const struct profile *next)
-{
-    char a[64], b[64];
-    for (unsigned c = 0; c < d->count; c++) {
-        unsigned x = d->number[0][c], y = d->number[1][c];
-        if (x == DETECT_TYPES_MAX || y == DETECT_TYPES_MAX ||
-            rule_same(old->rules[x], next->rules[y]))
-            continue;
-        tell(d, direction(rule_looser(old->rules[x], next->rules[y])),
-             rule_word(old->rules[x], a, sizeof(a)), rule_word(next->rules[y], b, sizeof(b)),
-             "route %s: %s", route, d->words[c]);
-    }
-    if (old->hides_contact != next->hides_contact)
-        tell(d, direction(old->hides_contact), old->hides_contact ? "alias" : "keep",
-             next->hides_contact ? "alias" : "keep", "route %s: contact", route);
-}
-
-static void diff_routes(struct diff *d)
-{
-    static const char *const kinds[] = {"pictures and other files", "documents", "sound"};
-    for (size_t i = 0; i < d->side[0]->route_count; i++) {
-        const struct policy_route *old = &d->side[0]->routes[i].door;
-        const struct policy_route *next = policy_route(d->side[1], old->name);
-        if (!next) {
-            tell(d, POLICY_STRICTER, "may receive", "may not", "route %s", old->name);
-            continue;
-        }
-        diff_profiles(d, old->name, old->profile, next->profile);
-        for (int k = 0; k < POLICY_MEDIA_KINDS; k++) {
-            enum policy_media_kind kind = (enum policy_media_kind)k;
-            bool x = policy_route_media(d->side[0], old, kind) == MEDIA_PASS;
-            bool y = policy_route_media(d->side[1], next, kind) == MEDIA_PASS;
-            if (x != y)
-                tell(d, direction(y), x ? "pass" : "withhold", y ? "pass" : "withhold",
-                     "route %s: %s", old->name, kinds[k]);
-        }
-    }
-    for (size_t i = 0; i < d->side[1]->route_count; i++) {
-        const char *name = d->side[1]->routes[i].door.name;
-        if (!policy_route(d->side[0], name))
-            tell(d, POLICY_LOOSER, "may not receive", "may", "route %s", name);
-    }
 }
 
 /* ---- how long it is kept ---- */
@@ -225,13 +152,28 @@ static void add_type(struct types *set, unsigned c)
     set->bits[c / 64] |= UINT64_C(1) << c % 64;
 }
 
-static struct types common(const struct diff *d, int side, uint64_t found)
+struct types diff_common(const struct diff *d, int side, uint64_t found)
 {
     struct types set = {{0, 0}};
     for (unsigned c = 0; c < d->count; c++)
         if (d->number[side][c] < DETECT_TYPES_MAX && found >> d->number[side][c] & 1)
             add_type(&set, c);
     return set;
+}
+
+uint64_t diff_own_types(const struct diff *d, int side, struct types types)
+{
+    uint64_t found = 0;
+    for (unsigned c = 0; c < d->count; c++)
+        if (d->number[side][c] < DETECT_TYPES_MAX && types.bits[c / 64] >> c % 64 & 1)
+            found |= UINT64_C(1) << d->number[side][c];
+    return found;
+}
+
+static void add_types(struct types *set, struct types more)
+{
+    set->bits[0] |= more.bits[0];
+    set->bits[1] |= more.bits[1];
 }
 
 static struct types without(struct types a, struct types b)
@@ -252,9 +194,8 @@ struct place {
     struct retention_facts facts;
 };
 
-/* The rule with this index at this place, NULL when it does not apply; past the last: never.
- * `taken` gathers the types for which an earlier one decides; *all is set when it takes everything.
- */
+/* The rule with this index at this place, NULL when it does not apply; past the last: never. *last
+ * is set when it takes everything that is left. */
 static const struct rule *rule_at(const struct diff *d, int side, const struct place *place,
                                   size_t i, struct types *wants, bool *last)
 {
@@ -266,9 +207,54 @@ static const struct rule *rule_at(const struct diff *d, int side, const struct p
     const struct rule *rule = &rules->at[i];
     if (!policy_when_fits(&rule->when, &place->facts))
         return NULL;
-    *wants = common(d, side, rule->when.found);
-    *last = !rule->when.found;
+    *wants = diff_common(d, side, rule->when.found);
+    *last = !rule->when.found && !rule->when.not_found;
     return rule;
+}
+
+/* The rule that decides of a message with these types. */
+static const struct rule *decides(const struct diff *d, int side, const struct place *place,
+                                  struct types found)
+{
+    const struct rules *rules = &d->side[side]->rules[place->part];
+    struct retention_facts facts = place->facts;
+    facts.found = diff_own_types(d, side, found);
+    for (size_t i = 0; i < rules->n; i++)
+        if (policy_when_holds(&rules->at[i].when, &facts))
+            return &rules->at[i];
+    return &nothing;
+}
+
+/* The types of a set in a list, or one that stands for none. */
+static size_t listed(const struct diff *d, struct types set, bool none, unsigned out[])
+{
+    size_t n = 0;
+    for (unsigned c = 0; c < d->count; c++)
+        if (set.bits[c / 64] >> c % 64 & 1)
+            out[n++] = c;
+    if (none || !n)
+        out[n++] = d->count;
+    return n;
+}
+
+/* Where rules have `not_found`, sets of types are not enough: is there a message that the one and
+ * the other decide of? One type that each asks for, and one or two that keep earlier rules away. */
+static bool witnessed(const struct diff *d, const struct place *place, struct types a,
+                      struct types b, const struct rule *old, const struct rule *next)
+{
+    unsigned x[COMMON_MAX + 1], y[COMMON_MAX + 1], z[COMMON_MAX + 1];
+    size_t xs = listed(d, a, false, x), ys = listed(d, b, false, y);
+    size_t zs = listed(d, d->mentioned, true, z);
+    for (size_t n = 0; n < xs * ys * zs * zs; n++) {
+        const unsigned in[] = {x[n % xs], y[n / xs % ys], z[n / xs / ys % zs], z[n / xs / ys / zs]};
+        struct types set = {{0, 0}};
+        for (int i = 0; i < 4; i++)
+            if (in[i] < d->count)
+                add_type(&set, in[i]);
+        if (decides(d, 0, place, set) == old && decides(d, 1, place, set) == next)
+            return true;
+    }
+    return false;
 }
 
 static bool keeps_longer(const struct retention_rule *old, const struct retention_rule *next)
@@ -311,11 +297,11 @@ static void tell_keep(struct diff *d, const struct place *place, struct types a,
         }
     }
     const struct retention_facts *f = &place->facts;
-    tell(d, direction(keeps_longer(&old->door, &next->door)), keep_word(old, from, sizeof(from)),
-         keep_word(next, to, sizeof(to)), "%s: %s %s%s%s%s",
-         place->part == RETENTION_ORIGINAL ? "originals" : "history", f->out ? "sent" : "received",
-         f->media ? "media" : "text", types, f->channel ? " on " : "",
-         f->channel ? f->channel : "");
+    diff_tell(d, diff_direction(keeps_longer(&old->door, &next->door)),
+              keep_word(old, from, sizeof(from)), keep_word(next, to, sizeof(to)),
+              "%s: %s %s%s%s%s", place->part == RETENTION_ORIGINAL ? "originals" : "history",
+              f->out ? "sent" : "received", f->media ? "media" : "text", types,
+              f->channel ? " on " : "", f->channel ? f->channel : "");
 }
 
 /* Every pair of rules that can be the first match of one same message. */
@@ -340,152 +326,202 @@ static void diff_place(struct diff *d, const struct place *place)
             bool same = old->door.never == next->door.never &&
                         (old->door.never || (old->door.keep_s == next->door.keep_s &&
                                              old->door.minimum == next->door.minimum));
-            if (possible && !same)
+            if (possible && !same && (!d->not_found || witnessed(d, place, a, b, old, next)))
                 tell_keep(d, place, a, b, old, next);
-            taken_next.bits[0] |= other.bits[0];
-            taken_next.bits[1] |= other.bits[1];
+            if (!next->when.not_found)
+                add_types(&taken_next, other);
         }
-        taken_old.bits[0] |= wants.bits[0];
-        taken_old.bits[1] |= wants.bits[1];
+        if (!old->when.not_found)
+            add_types(&taken_old, wants);
     }
 }
 
-static void diff_places(struct diff *d, const char *channel)
+static void keep_at(struct diff *d, const struct retention_facts *facts, int part)
 {
-    for (int i = 0; i < 8; i++) {
-        const struct place place = {
-            i & 4 ? RETENTION_HISTORY : RETENTION_ORIGINAL,
-            {.out = (i & 2) != 0, .media = (i & 1) != 0, .channel = channel}};
-        diff_place(d, &place);
-    }
+    const struct place place = {(enum retention_part)part, *facts};
+    diff_place(d, &place);
 }
 
 static void diff_retention(struct diff *d)
 {
-    const char *seen[2 * 2 * POLICY_RULES_MAX];
-    size_t n = 0;
-    diff_places(d, NULL); /* a channel that no rule names */
-    for (int s = 0; s < 2; s++)
-        for (int part = 0; part < 2; part++)
-            for (size_t i = 0; i < d->side[s]->rules[part].n; i++) {
-                const struct rule *rule = &d->side[s]->rules[part].at[i];
-                for (size_t c = 0; c < rule->when.channel_count; c++) {
-                    bool again = false;
-                    for (size_t k = 0; k < n && !again; k++)
-                        again = strcmp(seen[k], rule->when.channels[c]) == 0;
-                    if (again)
-                        continue;
-                    if (n == sizeof(seen) / sizeof(seen[0])) {
-                        tell(d, POLICY_LOOSER, "compared", "too many channels to compare", "rules");
-                        return;
-                    }
-                    seen[n++] = rule->when.channels[c];
-                    diff_places(d, rule->when.channels[c]);
-                }
+    diff_each_place(d, keep_at, RETENTION_ORIGINAL);
+    diff_each_place(d, keep_at, RETENTION_HISTORY);
+    if (d->side[0]->selection_required != d->side[1]->selection_required)
+        diff_tell(d, diff_direction(d->side[0]->selection_required),
+                  d->side[0]->selection_required ? "required" : "not required",
+                  d->side[1]->selection_required ? "required" : "not required", "selection");
+}
+
+/* ---- where decisions can differ ---- */
+
+void diff_each_place(struct diff *d,
+                     void (*each)(struct diff *d, const struct retention_facts *facts, int part),
+                     int part)
+{
+    for (size_t c = 0; c < d->channel_count; c++)
+        for (size_t t = 0; t < d->time_count; t++)
+            for (int i = 0; i < (d->consent ? 8 : 4); i++) {
+                const struct retention_facts facts = {.out = (i & 2) != 0,
+                                                      .media = (i & 1) != 0,
+                                                      .consent = (i & 4) != 0,
+                                                      .channel = d->channels[c],
+                                                      .at_ms = d->times[t]};
+                each(d, &facts, part);
             }
 }
 
-/* ---- what goes out ---- */
-
-static void diff_outbound(struct diff *d)
+static void add_channel(struct diff *d, const char *name)
 {
-    static const char *const words[] = {
-        [OUTBOUND_MASK] = "mask", [OUTBOUND_REFUSE] = "refuse", [OUTBOUND_PASS] = "pass"};
-    static const int order[] = {[OUTBOUND_PASS] = 0, [OUTBOUND_MASK] = 1, [OUTBOUND_REFUSE] = 2};
-    for (unsigned c = 0; c < d->count; c++) {
-        unsigned x = d->number[0][c], y = d->number[1][c];
-        if (x == DETECT_TYPES_MAX || y == DETECT_TYPES_MAX)
-            continue;
-        enum outbound_action old = policy_outbound(d->side[0], x),
-                             next = policy_outbound(d->side[1], y);
-        if (old != next)
-            tell(d, direction(order[next] < order[old]), words[old], words[next], "outbound: %s",
-                 d->words[c]);
+    for (size_t i = 1; i < d->channel_count; i++)
+        if (strcmp(d->channels[i], name) == 0)
+            return;
+    if (d->channel_count == DIFF_CHANNELS_MAX)
+        d->too_many = true;
+    else
+        d->channels[d->channel_count++] = name;
+}
+
+/* 2026-11-23, a Monday, in days since 1970: any week shows what hours and days do. */
+#define A_MONDAY 20780
+
+/* Just at and just before opening and closing, on each day of the week and on each holiday. */
+static void each_moment(const struct hours *hours, void (*each)(void *ctx, int64_t at_ms),
+                        void *ctx)
+{
+    const uint16_t minutes[] = {hours->open, hours->close, 0, 12 * 60};
+    for (size_t i = 0; i < 7 + hours->holiday_count; i++) {
+        int32_t day = i < 7 ? A_MONDAY + (int32_t)i : hours->holidays[i - 7];
+        for (int m = 0; m < 4; m++) {
+            int64_t at = policy_day_start_ms(day) + minutes[m] * INT64_C(60000);
+            each(ctx, at);
+            each(ctx, at - 1);
+        }
     }
 }
 
-static bool has(const char *const *list, size_t n, const char *word)
+static void add_time(void *ctx, int64_t at_ms)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(list[i], word) == 0)
-            return true;
-    return false;
+    struct diff *d = ctx;
+    for (size_t i = 0; i < d->time_count; i++)
+        if (d->times[i] == at_ms)
+            return;
+    if (d->time_count == DIFF_TIMES_MAX)
+        d->too_many = true;
+    else
+        d->times[d->time_count++] = at_ms;
 }
 
-struct allowed { /* a list of what may go out; not said: all */
-    bool said;
-    const char *const *at;
-    size_t n;
+static void add_when(struct diff *d, int side, const struct when *when)
+{
+    for (size_t i = 0; i < when->channel_count; i++)
+        add_channel(d, when->channels[i]);
+    if (when->hours.said)
+        each_moment(&when->hours, add_time, d);
+    d->consent |= when->consent != RULE_CONSENT_ANY;
+    add_types(&d->mentioned, diff_common(d, side, when->found | when->not_found));
+}
+
+static void find_places(struct diff *d)
+{
+    d->channel_count = d->time_count = 1;
+    for (int s = 0; s < 2; s++) {
+        const struct policy *p = d->side[s];
+        for (int part = 0; part < 2; part++)
+            for (size_t i = 0; i < p->rules[part].n; i++) {
+                add_when(d, s, &p->rules[part].at[i].when);
+                d->not_found |= p->rules[part].at[i].when.not_found != 0;
+            }
+        for (size_t i = 0; i < p->profile_count; i++)
+            for (size_t k = 0; k < p->profiles[i].case_count; k++)
+                add_when(d, s, &p->profiles[i].cases[k].when);
+        for (size_t i = 0; i < p->outbound_case_count; i++)
+            add_when(d, s, &p->outbound_cases[i].when);
+    }
+    if (d->too_many)
+        diff_tell(d, POLICY_LOOSER, "compared", "too many channels or hours to compare", "rules");
+}
+
+struct gain {
+    const struct hours *a, *b;
+    bool found;
 };
 
-static void diff_allowed(struct diff *d, const char *what, struct allowed old, struct allowed next)
+static void gain_at(void *ctx, int64_t at_ms)
 {
-    if (old.said != next.said) {
-        tell(d, direction(old.said), old.said ? "listed ones" : "any",
-             next.said ? "listed ones" : "any", "outbound: %s", what);
-        return;
-    }
-    for (size_t i = 0; i < next.n; i++)
-        if (!has(old.at, old.n, next.at[i]))
-            tell(d, POLICY_LOOSER, "refused", "allowed", "outbound: %s: %.300s", what, next.at[i]);
-    for (size_t i = 0; i < old.n; i++)
-        if (!has(next.at, next.n, old.at[i]))
-            tell(d, POLICY_STRICTER, "allowed", "refused", "outbound: %s: %.300s", what, old.at[i]);
+    struct gain *g = ctx;
+    g->found |= policy_hours_hold(g->b, at_ms) && !policy_hours_hold(g->a, at_ms);
 }
 
-static void diff_templates(struct diff *d)
+bool diff_hours_gain(const struct hours *a, const struct hours *b)
 {
-    const struct policy *a = d->side[0], *b = d->side[1];
-    const struct policy_template *t;
-    if (a->templates_said != b->templates_said)
-        tell(d, direction(a->templates_said), a->templates_said ? "listed ones" : "any",
-             b->templates_said ? "listed ones" : "any", "outbound: templates");
-    for (size_t i = 0; a->templates_said && (t = policy_template_at(b, i)) != NULL; i++)
-        if (!policy_template(a, span_str(t->name)))
-            tell(d, POLICY_LOOSER, "refused", "allowed", "outbound: templates: %.300s", t->name);
-    for (size_t i = 0; b->templates_said && (t = policy_template_at(a, i)) != NULL; i++)
-        if (!policy_template(b, span_str(t->name)))
-            tell(d, POLICY_STRICTER, "allowed", "refused", "outbound: templates: %.300s", t->name);
+    struct gain g = {a, b, false};
+    each_moment(a, gain_at, &g);
+    each_moment(b, gain_at, &g);
+    return g.found;
 }
 
-static void diff_lists(struct diff *d)
-{
-    const struct policy *a = d->side[0], *b = d->side[1];
-    diff_allowed(d, "links", (struct allowed){a->links_said, a->links, a->link_count},
-                 (struct allowed){b->links_said, b->links, b->link_count});
-    diff_templates(d);
-}
+/* ---- the rest ---- */
 
 static void diff_rest(struct diff *d)
 {
     const struct policy *old = d->side[0], *next = d->side[1];
     int64_t a = old->log_keep_s, b = next->log_keep_s; /* 0: for ever */
     if (a != b)
-        tell(d, direction(b != 0 && (a == 0 || b < a)), a ? "a time" : "for ever",
-             b == 0   ? "for ever"
-             : a && b ? (b < a ? "shorter" : "longer")
-                      : "a time",
-             "log: kept");
+        diff_tell(d, diff_direction(b != 0 && (a == 0 || b < a)), a ? "a time" : "for ever",
+                  b == 0   ? "for ever"
+                  : a && b ? (b < a ? "shorter" : "longer")
+                           : "a time",
+                  "log: kept");
     if (old->on_revoke != next->on_revoke)
-        tell(d, direction(next->on_revoke == ON_REVOKE_HIDE),
-             old->on_revoke == ON_REVOKE_HIDE ? "hide" : "erase",
-             next->on_revoke == ON_REVOKE_HIDE ? "hide" : "erase", "on_revoke");
+        diff_tell(d, diff_direction(next->on_revoke == ON_REVOKE_HIDE),
+                  old->on_revoke == ON_REVOKE_HIDE ? "hide" : "erase",
+                  next->on_revoke == ON_REVOKE_HIDE ? "hide" : "erase", "on_revoke");
     if (strcmp(old->activity, next->activity) != 0)
-        tell(d, POLICY_OTHER, old->activity, next->activity, "activity");
+        diff_tell(d, POLICY_OTHER, old->activity, next->activity, "activity");
     if (strcmp(old->controller, next->controller) != 0)
-        tell(d, POLICY_OTHER, old->controller, next->controller, "controller");
+        diff_tell(d, POLICY_OTHER, old->controller, next->controller, "controller");
+    if (strcmp(old->dpo, next->dpo) != 0)
+        diff_tell(d, POLICY_OTHER, old->dpo, next->dpo, "controller: dpo");
+}
+
+static void diff_observe(struct diff *d)
+{
+    const struct policy *a = d->side[0], *b = d->side[1];
+    if (!a->until_ms != !b->until_ms)
+        diff_tell(d, diff_direction(b->until_ms != 0), a->until_ms ? "observes" : "masks",
+                  b->until_ms ? "observes: masks nothing but secrets" : "masks", "until");
+    else if (a->until_ms != b->until_ms)
+        diff_tell(d, diff_direction(b->until_ms > a->until_ms), "a day",
+                  b->until_ms > a->until_ms ? "later" : "earlier", "until");
+    if (a->until_ms && b->until_ms && strcmp(a->then, b->then) != 0)
+        diff_tell(d, POLICY_LOOSER, a->then, b->then, "then");
 }
 
 int policy_diff(const struct policy *old, const struct policy *next,
                 void (*each)(void *ctx, const struct policy_difference *difference), void *ctx)
 {
-    struct diff d = {.side = {old, next}, .each = each, .ctx = ctx};
-    number_types(&d);
-    diff_detect(&d);
-    diff_routes(&d);
-    diff_retention(&d);
-    diff_outbound(&d);
-    diff_lists(&d);
-    diff_rest(&d);
-    return d.looser;
+    struct diff *d = calloc(1, sizeof(*d)); /* large for a thread's stack */
+    if (!d) {
+        each(ctx, &(struct policy_difference){POLICY_LOOSER, "memory", "compared",
+                                              "not enough to compare"});
+        return 1;
+    }
+    d->side[0] = old;
+    d->side[1] = next;
+    d->each = each;
+    d->ctx = ctx;
+    number_types(d);
+    find_places(d);
+    diff_detect(d);
+    diff_routes(d);
+    diff_roles(d);
+    diff_retention(d);
+    diff_outbound(d);
+    diff_contact(d);
+    diff_notices(d);
+    diff_observe(d);
+    diff_rest(d);
+    int looser = d->looser;
+    free(d);
+    return looser;
 }
