@@ -10,8 +10,8 @@
  *
  * The clock. Destruction cannot be undone, so time is trusted only within 24 hours of the last
  * minute that was written down. Else purge holds and alarms, until two answers of Meta's, over TLS,
- * say the same time within PURGE_WITNESS_MS, an operator vouches for the clock (purge_clock_accept),
- * or it has run evenly for a day.
+ * say the same time within PURGE_WITNESS_MS, an operator vouches for the clock
+ * (purge_clock_accept), or it has run evenly for a day.
  *
  * Threads: purge_new, purge_start, purge_stop and purge_free on the main thread. The others on any
  * thread that may wait for disks: not on event threads.
@@ -53,6 +53,9 @@ struct purge_deps {
     void (*forget)(void *ctx, uint64_t subject);
     /* Is nobody under way who was resolved before the index key `key` was the newest? NULL: so. */
     bool (*settled)(void *ctx, uint32_t key);
+    /* Removes a bounded number of rows and files of media that nobody can open any more; *more: call
+     * again. May wait for the store. NULL: no media are kept. */
+    int (*sweep_media)(void *ctx, bool *more);
     /* A copy of the message in memory must not be used any more (deliver_forget). May be NULL. */
     void (*drop)(void *ctx, uint64_t serial);
     void *ctx;
@@ -75,10 +78,11 @@ SLUIS_MUST_CHECK int purge_run(struct purge *purge, bool dry_run, struct buffer 
  * dry) puts on record that it is to be done, for the service thread to do; a restart goes on:
  *     {"dry_run":false,"messages":7,"classes":[{"from":"original/86400/max/hour",
  *      "to":"original/3600/max/hour","messages":7}],"longer":0,"held":0,"unreadable":0,
- *      "no_channel":0,"applying":true}
+ *      "no_channel":0,"media":0,"applying":true}
  * "to" is empty for what is destroyed: kept never now, or past its new term already. "longer":
  * parts that the policy would keep longer, which does not happen. Held persons' messages stay as
- * they are. Each class's end is on record with the reason "shortened". SLUIS_EDENIED: the clock.
+ * they are. "media": messages with pictures or files: the message is sealed anew, its media go at
+ * once. Each class's end is on record with the reason "shortened". SLUIS_EDENIED: the clock.
  */
 SLUIS_MUST_CHECK int purge_apply_policy(struct purge *purge, bool dry_run, struct buffer *out);
 /* What the service thread does of it, in the caller's thread: tests. */
@@ -96,8 +100,8 @@ SLUIS_MUST_CHECK int purge_sweep(struct purge *purge);
  * one change. A restart goes on where it was.
  */
 void purge_revoke_put(struct store_txn *txn, uint64_t serial);
-/* What stays of the message was sealed anew elsewhere in the same job (retention_moved_put): only the
- * leaf that it stood under, `leaf`, must go. The same rules; waits while the person is held. */
+/* What stays of the message was sealed anew elsewhere in the same job (retention_moved_put): only
+ * the leaf that it stood under, `leaf`, must go. The same rules; waits while the person is held. */
 void purge_leaf_put(struct store_txn *txn, uint64_t leaf, uint64_t subject);
 void purge_wake(struct purge *purge);
 /* What the service thread does with them, in the caller's thread. */
@@ -164,8 +168,9 @@ void purge_lookup_ask(struct purge *purge);
 /* By when the newest index key is to be replaced. */
 int64_t purge_lookup_until(struct purge *purge);
 
-/* What time somebody else says it is, now: the Date of an answer over TLS. Any thread, at once. Two of
- * them make the clock trusted, or are an alarm when they agree with each other and not with it. */
+/* What time somebody else says it is, now: the Date of an answer over TLS. Any thread, at once. Two
+ * of them make the clock trusted, or are an alarm when they agree with each other and not with it.
+ */
 void purge_clock_witness(struct purge *purge, int64_t said_ms);
 /* An operator says that the clock is right; on record. */
 SLUIS_MUST_CHECK int purge_clock_accept(struct purge *purge);

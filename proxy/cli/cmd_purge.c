@@ -239,6 +239,7 @@ static void print_policy(struct control_answer *a, bool dry)
         const char *member, *text;
     } notes[] = {
         {"longer", "parts that the policy would keep longer stay as they are"},
+        {"media", "messages have pictures or files: these go at once, only texts are kept on"},
         {"held", "messages are under legal hold: run this again when it is released"},
         {"unreadable", "messages are damaged and expire as they would have: sluis doctor --store"},
         {"no_channel", "messages of a channel that is not configured any more stay as they are"},

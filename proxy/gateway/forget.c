@@ -86,6 +86,17 @@ static bool settled(void *ctx, uint32_t key)
     return subject_resolver_settled(gw->subjects[0], key);
 }
 
+#define MEDIA_AT_A_TIME 128
+
+static int sweep_media(void *ctx, bool *more)
+{
+    struct gateway *gw = ctx;
+    struct media_swept swept;
+    int r = media_sweep(gw->media, MEDIA_AT_A_TIME, &swept);
+    *more = swept.more;
+    return r;
+}
+
 int purge_open(struct gateway *gw)
 {
     const struct purge_deps deps = {.store = gw->store,
@@ -96,6 +107,7 @@ int purge_open(struct gateway *gw)
                                     .forget = forget,
                                     .settled = settled,
                                     .drop = drop,
+                                    .sweep_media = sweep_media,
                                     .ctx = gw};
     return purge_new(&deps, &gw->purge);
 }

@@ -271,6 +271,8 @@ int purge_sweep(struct purge *p)
         r = sweep_moved(p);
     if (r == 0)
         r = sweep_dedupe(p, now);
+    if (r == 0)
+        r = sweep_media(p);
     return r ? r : tidy(p, now);
 }
 
@@ -300,6 +302,8 @@ static int one_round(struct purge *p)
         r = sweep_moved(p);
     if (r == 0)
         r = sweep_dedupe(p, now);
+    if (r == 0)
+        r = sweep_media(p);
     if (r == 0 && (p->tidied_ms == 0 || now - p->tidied_ms >= TIDY_EVERY_MS)) {
         r = tidy(p, now);
         p->tidied_ms = now;

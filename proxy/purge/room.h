@@ -55,7 +55,7 @@ struct purge {
     _Atomic bool serving;   /* the service thread runs: so do the loops */
     int64_t clock_asked_ms; /* monotonic: when others were asked last, 0 not */
     pthread_mutex_t witness_lock;
-    struct witness { /* the newest two */
+    struct witness {                       /* the newest two */
         int64_t said_ms, wall_ms, mono_ms; /* mono 0: none */
     } witnesses[2];
 
@@ -76,7 +76,8 @@ struct purge {
     pthread_cond_t wake;
     /* under wake_lock: a whole round; only messages taken back; a new index key */
     bool stopping, wanted, revoked, lookup_wanted;
-    int64_t tidied_ms; /* thread only */
+    int64_t tidied_ms;         /* thread only */
+    uint64_t media_generation; /* of the keyring, when all media were looked at; likewise */
     _Atomic int64_t last_ms;
     _Atomic int last_error;
     _Atomic uint64_t swept_rows;
@@ -219,6 +220,7 @@ void lookup_round(struct purge *p, int64_t now_ms);
 /* sweep.c: on the service thread (or a test's) */
 int sweep_classes(struct purge *p);
 int sweep_dedupe(struct purge *p, int64_t now_ms);
+int sweep_media(struct purge *p);
 /* tidy.c: journal blocks that are past, index rows of persons whose last message is past */
 int tidy(struct purge *p, int64_t now_ms);
 int sweep_moved(struct purge *p);

@@ -71,7 +71,7 @@ struct shorten {
     struct arena arena;
     struct fate fates[FATES_MAX];
     unsigned fate_count;
-    uint64_t messages, longer, held, unreadable, unknown;
+    uint64_t messages, longer, held, unreadable, unknown, media;
     struct buffer sealed; /* state */
     struct buffer lines[STORE_CLASSES_MAX];
     uint8_t line_keys[STORE_CLASSES_MAX][DESTRUCTION_KEY_BYTES];
@@ -270,6 +270,7 @@ static int make_move(struct shorten *s, const struct store_item *item, const str
     if (r != 0 || (!move->o.shorter && !move->m.shorter))
         return r;
     s->messages++;
+    s->media += facts.media;
     if (s->dry)
         return 0;
     bool stays = move->o.then.cls || move->m.then.cls;
@@ -646,12 +647,13 @@ static void describe(struct shorten *s, bool dry_run, struct buffer *out)
         buffer_addf(out, "%s{\"from\":\"%s\",\"to\":\"%s\",\"messages\":%llu}", i ? "," : "", from,
                     to, (unsigned long long)s->fates[i].messages);
     }
-    buffer_addf(out,
-                "],\"longer\":%llu,\"held\":%llu,\"unreadable\":%llu,\"no_channel\":%llu,"
-                "\"applying\":%s}",
-                (unsigned long long)s->longer, (unsigned long long)s->held,
-                (unsigned long long)s->unreadable, (unsigned long long)s->unknown,
-                s->p->applying ? "true" : "false");
+    buffer_addf(
+        out,
+        "],\"longer\":%llu,\"held\":%llu,\"unreadable\":%llu,\"no_channel\":%llu,\"media\":%llu,"
+        "\"applying\":%s}",
+        (unsigned long long)s->longer, (unsigned long long)s->held,
+        (unsigned long long)s->unreadable, (unsigned long long)s->unknown,
+        (unsigned long long)s->media, s->p->applying ? "true" : "false");
 }
 
 int purge_apply_policy(struct purge *p, bool dry_run, struct buffer *out)

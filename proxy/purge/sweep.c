@@ -167,3 +167,24 @@ int sweep_moved(struct purge *p)
     } while (r == 0 && (m.more || m.n == MOVED_SLICE) && !purge_stopping(p));
     return r;
 }
+
+/* What hangs under keys that are gone: a pass over all of them after each change of the keyring. */
+int sweep_media(struct purge *p)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+    struct keyring_status status;
+    bool more = true;
+    int r = 0;
+    keyring_status(p->deps.keyring, &status);
+    if (!p->deps.sweep_media || p->media_generation == status.generation)
+        return 0;
+    while (r == 0 && more && !purge_stopping(p)) {
+        more = false;
+        r = p->deps.sweep_media(p->deps.ctx, &more);
+        if (more)
+            nanosleep(&pause, NULL);
+    }
+    if (r == 0 && !more)
+        p->media_generation = status.generation;
+    return r;
+}

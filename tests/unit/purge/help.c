@@ -40,6 +40,13 @@ static void forget(void *ctx, uint64_t subject)
     w->forgets++;
 }
 
+static int sweep_media(void *ctx, bool *more)
+{
+    struct world *w = ctx;
+    *more = ++w->media_passes % 2 == 1; /* two calls a pass */
+    return 0;
+}
+
 void world_purge_open(struct world *w)
 {
     const struct purge_deps deps = {.store = w->store,
@@ -47,6 +54,7 @@ void world_purge_open(struct world *w)
                                     .each_policy = each_policy,
                                     .channel_policy = channel_policy,
                                     .forget = forget,
+                                    .sweep_media = sweep_media,
                                     .settled = w->settled,
                                     .ctx = w};
     assert_int_equal(purge_new(&deps, &w->purge), 0);

@@ -26,7 +26,7 @@ struct world {
     struct policy *policy;
     struct purge *purge;
     uint64_t forgotten; /* the last subject */
-    unsigned forgets;
+    unsigned forgets, media_passes;
     int64_t shift_ms;                               /* to be taken back */
     size_t map_size;                                /* of the store; 0: the tests' */
     bool (*settled)(void *ctx, uint32_t key);       /* for the purge, from its next opening on */

@@ -180,6 +180,21 @@ static void test_clock(void **state)
     assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
 }
 
+/* Media are looked at after each change of the keys, to the end of a pass, and not without one. */
+static void test_media(void **state)
+{
+    struct world *w = *state;
+    struct message one;
+    message_put(w, 10, NULL, clock_wall_ms(), &one);
+    assert_int_equal(purge_round(w->purge), 0);
+    unsigned before = w->media_passes;
+    assert_int_equal(purge_round(w->purge), 0);
+    assert_int_equal(w->media_passes, before);
+    world_shift(w, 3 * HOUR_MS);
+    assert_int_equal(purge_round(w->purge), 0);
+    assert_int_equal(w->media_passes, before + 2);
+}
+
 /* Two answers of others that say the same as our clock make it right; one does not, nor two that
  * disagree, nor two that say it is another time. */
 static void test_clock_witness(void **state)
@@ -431,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_media, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock_witness, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tidy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
