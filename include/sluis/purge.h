@@ -58,6 +58,15 @@ struct purge_deps {
     int (*sweep_media)(void *ctx, bool *more);
     /* A copy of the message in memory must not be used any more (deliver_forget). May be NULL. */
     void (*drop)(void *ctx, uint64_t serial);
+    /* What a room above keeps of persons (contact.h); each may be NULL. May wait for the store. */
+    /* Must the person be known on, though no message is left? */
+    bool (*person_stays)(void *ctx, uint64_t subject, int64_t now_ms);
+    /* The person is gone: what is kept of them goes too. */
+    int (*person_drop)(void *ctx, uint64_t subject);
+    /* Persons of whom something is kept, rising from `from`: at most `max`; how many, or an error. */
+    int (*persons)(void *ctx, uint64_t from, uint64_t *out, unsigned max);
+    /* Everything hashed with the index key is hashed anew; before the old key is destroyed. */
+    int (*reindex)(void *ctx);
     void *ctx;
 };
 SLUIS_MUST_CHECK int purge_new(const struct purge_deps *deps, struct purge **out);

@@ -234,9 +234,12 @@ static int put_reference(struct contacts *c, struct contact_change *change, stru
     struct buffer plain;
     int r = 0;
     if (old[0]) {
-        contact_ref_hash(c, span_str(old), hash);
-        contact_ref_key(hash, id, link);
-        next_row(change, link, REF_KEY);
+        struct keyring_hashes hashes;
+        keyring_hash_identifiers(c->keyring, REF_LABEL, span_str(old), &hashes);
+        for (unsigned i = 0; i < hashes.n; i++) {
+            contact_ref_key(hashes.hash[i], id, link);
+            next_row(change, link, REF_KEY);
+        }
     }
     contact_row_key(c, id, ROW_REFERENCE, SPAN_EMPTY, key);
     struct change_row *row = next_row(change, key, ROW_KEY);

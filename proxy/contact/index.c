@@ -26,7 +26,10 @@ static int take_ref(void *ctx, struct span key, struct span value)
         return 1;
     const uint8_t *at = (const uint8_t *)key.p + REF_HASH_KEY;
     const struct contact_id id = {be16_get(at), be64_get(at + 2)};
-    if (!f->channel || f->channel == id.channel)
+    bool seen = f->channel && f->channel != id.channel;
+    for (unsigned i = 0; i < f->n; i++) /* under the other key */
+        seen |= f->out[i].channel == id.channel && f->out[i].subject == id.subject;
+    if (!seen)
         f->out[f->n++] = id;
     return f->n == f->max;
 }
@@ -38,12 +41,17 @@ int contact_ref_find(struct contacts *c, uint16_t channel, struct span reference
     struct store_read *read;
     if (reference.n == 0 || reference.n > CONTACT_REFERENCE_MAX || max == 0)
         return 0;
-    f.prefix[0] = 'X';
-    contact_ref_hash(c, reference, f.prefix + 1);
+    struct keyring_hashes hashes;
+    keyring_hash_identifiers(c->keyring, REF_LABEL, reference, &hashes);
     int r = store_read_begin(c->store, &read);
     if (r != 0)
         return r;
-    r = store_each_row(read, STORE_TABLE_SUBJECT, span_of(f.prefix, REF_HASH_KEY), take_ref, &f);
+    for (unsigned i = 0; r == 0 && i < hashes.n && f.n < max; i++) {
+        f.prefix[0] = 'X';
+        memcpy(f.prefix + 1, hashes.hash[i], STORE_HASH_BYTES);
+        r = store_each_row(read, STORE_TABLE_SUBJECT, span_of(f.prefix, REF_HASH_KEY), take_ref,
+                           &f);
+    }
     store_read_end(read);
     return r < 0 ? r : (int)f.n;
 }

@@ -17,7 +17,8 @@
 #define ROW_VERSION 1
 #define ROW_TEXT_MAX 512 /* plain text of a row */
 #define ROW_VALUE_MAX (STORE_HASH_BYTES + ROW_TEXT_MAX + KEYRING_RECORD_OVERHEAD)
-#define CHANGE_ROWS 3
+#define REF_LABEL "reference"
+#define CHANGE_ROWS (2 + KEYRING_LOOKUP_KEYS)
 #define LISTEN_WALK 20000       /* items looked at to find one of a channel */
 #define LISTEN_CHANNELS 2048    /* store ids for which the answer is remembered */
 #define SKEW_MS (5 * 60 * 1000) /* a time further ahead than this is not believed */

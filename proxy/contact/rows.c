@@ -71,7 +71,7 @@ struct record_id contact_row_id(const uint8_t key[ROW_KEY])
 void contact_ref_hash(const struct contacts *c, struct span reference,
                       uint8_t out[STORE_HASH_BYTES])
 {
-    keyring_hash_identifier(c->keyring, "reference", reference, out);
+    keyring_hash_identifier(c->keyring, REF_LABEL, reference, out);
 }
 
 void contact_ref_key(const uint8_t hash[STORE_HASH_BYTES], struct contact_id id,

@@ -97,6 +97,41 @@ static int sweep_media(void *ctx, bool *more)
     return r;
 }
 
+/* What the contact room keeps of persons. */
+static bool person_stays(void *ctx, uint64_t subject, int64_t now_ms)
+{
+    struct gateway *gw = ctx;
+    return contact_living(gw->contacts, subject, now_ms);
+}
+
+static int person_drop(void *ctx, uint64_t subject)
+{
+    struct gateway *gw = ctx;
+    return contact_forget(gw->contacts, subject);
+}
+
+static int persons(void *ctx, uint64_t from, uint64_t *out, unsigned max)
+{
+    struct gateway *gw = ctx;
+    return contact_subjects(gw->contacts, from, out, max);
+}
+
+static int reindex(void *ctx)
+{
+    struct gateway *gw = ctx;
+    uint64_t page[256], from = 1;
+    const unsigned size = sizeof(page) / sizeof(page[0]);
+    int n = (int)size, r = 0;
+    while (r == 0 && n == (int)size) {
+        n = contact_subjects(gw->contacts, from, page, size);
+        for (int i = 0; r == 0 && i < n; i++) {
+            r = contact_reindex(gw->contacts, page[i]);
+            from = page[i] + 1;
+        }
+    }
+    return n < 0 ? n : r;
+}
+
 int purge_open(struct gateway *gw)
 {
     const struct purge_deps deps = {.store = gw->store,
@@ -108,6 +143,10 @@ int purge_open(struct gateway *gw)
                                     .settled = settled,
                                     .drop = drop,
                                     .sweep_media = sweep_media,
+                                    .person_stays = person_stays,
+                                    .person_drop = person_drop,
+                                    .persons = persons,
+                                    .reindex = reindex,
                                     .ctx = gw};
     return purge_new(&deps, &gw->purge);
 }

@@ -466,6 +466,8 @@ static int remove_rows(struct erasure *e)
         for (size_t i = e->at; e->p->deps.drop && i < e->items.n && i < e->at + ROWS_OF_JOB; i++)
             e->p->deps.drop(e->p->deps.ctx, e->items.at[i].serial);
     }
+    if (r == 0 && e->p->deps.person_drop)
+        r = e->p->deps.person_drop(e->p->deps.ctx, e->subject);
     e->job = (struct store_job){.priority = STORE_PURGE, .run = run_unmark};
     if (r == 0)
         r = store_submit_wait(e->p->deps.store, &e->job);

@@ -305,6 +305,8 @@ int lookup_open(struct purge *p)
     r = all_records(p, false, &damaged, &written);
     if (r == 0) /* their keys are gone, here and for good: they find nothing */
         r = foreign_rows(p, now.number, true, &rows);
+    if (r == 0 && p->deps.reindex)
+        r = p->deps.reindex(p->deps.ctx);
     if (r == 0)
         r = put_number(p, now.number, NULL);
     LOG(r ? LOG_ALARM : LOG_INFO, "purge", "index_remade", log_u64("identifiers", written),
@@ -334,6 +336,8 @@ static int remake(struct purge *p, uint32_t next)
 {
     uint64_t damaged = 0, written = 0, rows = 0;
     int r = all_records(p, true, &damaged, &written);
+    if (r == 0 && p->deps.reindex)
+        r = p->deps.reindex(p->deps.ctx);
     if (r == 0)
         r = foreign_rows(p, next, false, &rows);
     if (r == 0 && rows > damaged) {

@@ -20,6 +20,10 @@
 #define IDENTIFIERS_MAX 4096
 #define WALK_ITEMS 20000 /* in one read transaction */
 #define CHANNELS_MAX 1024
+#define PERSONS_PAGE 256
+/* When a contact last wrote is needed for WhatsApp's 24-hour window, however short a message is kept.
+ */
+#define WINDOW_KEEP_MS (DAY_MS + 3600 * 1000)
 
 struct head {
     uint16_t channel;
@@ -69,6 +73,8 @@ static bool content_past(const struct tidy *t, const struct store_item *item)
     struct mark mark;
     if (mark_get(t->p, item->subject, &mark) && mark.bits & MARK_HELD)
         return false; /* the copies are found through the journal */
+    if (t->p->deps.persons && item->taken_ms + WINDOW_KEEP_MS > t->now_ms)
+        return false; /* the contact room asks when they wrote */
     if (!item->cls_o && !item->cls_m)
         return item->taken_ms + UNSTORED_KEEP_MS < t->now_ms;
     if (bucket_past(t, item->cls_o, item->bucket_o) && bucket_past(t, item->cls_m, item->bucket_m))
@@ -230,6 +236,52 @@ static int take_identifier(void *ctx, const uint8_t hash[STORE_HASH_BYTES], uint
     return 0;
 }
 
+/* A person may have to be known on: who opted out, or gave consent. */
+static bool stays(const struct tidy *t, uint64_t subject)
+{
+    const struct purge_deps *deps = &t->p->deps;
+    return deps->person_stays && deps->person_stays(deps->ctx, subject, t->now_ms);
+}
+
+/* Persons without a message who need not be known on any more: they have no head to be found by. */
+static int add_persons(struct tidy *t)
+{
+    const struct purge_deps *deps = &t->p->deps;
+    uint64_t page[PERSONS_PAGE], from = 1;
+    int n = t->more || !deps->persons ? 0 : PERSONS_PAGE;
+    while (n == PERSONS_PAGE && !purge_stopping(t->p)) {
+        n = deps->persons(deps->ctx, from, page, PERSONS_PAGE);
+        for (int i = 0; i < n; i++) {
+            struct mark mark;
+            from = page[i] + 1;
+            if (t->head_count < HEADS_MAX && !subjects_has(&t->living, page[i]) &&
+                !stays(t, page[i]) && !mark_get(t->p, page[i], &mark))
+                t->heads[t->head_count++] = (struct head){.subject = page[i]};
+        }
+    }
+    return n < 0 ? n : 0;
+}
+
+/* What else is kept of those who are gone now. */
+static int drop_persons(struct tidy *t)
+{
+    const struct purge_deps *deps = &t->p->deps;
+    int r = 0;
+    for (unsigned i = 0; r == 0 && deps->person_drop && i < t->head_count; i++) {
+        uint64_t subject = t->heads[i].subject;
+        if (i && t->heads[i - 1].subject == subject)
+            continue;
+        r = store_read_begin(t->p->deps.store, &t->read);
+        if (r != 0)
+            break;
+        bool known = has_head(t, t->read, subject);
+        store_read_end(t->read);
+        if (!known && !stays(t, subject))
+            r = deps->person_drop(deps->ctx, subject);
+    }
+    return r;
+}
+
 /* Persons of `heads` who have no conversation left: their identifiers. */
 static int find_identifiers(struct tidy *t)
 {
@@ -254,7 +306,8 @@ static int find_identifiers(struct tidy *t)
         return r;
     unsigned n = 0;
     for (unsigned i = 0; i < t->identifier_count; i++)
-        if (!has_head(t, t->read, t->identifiers[i].subject))
+        if (!has_head(t, t->read, t->identifiers[i].subject) &&
+            !stays(t, t->identifiers[i].subject))
             t->identifiers[n++] = t->identifiers[i];
     t->identifier_count = n;
     store_read_end(t->read);
@@ -380,6 +433,8 @@ int tidy(struct purge *p, int64_t now_ms)
             t->ended[cls] = NO_BUCKET;
     int r = walk_journal(t);
     if (r == 0)
+        r = add_persons(t);
+    if (r == 0)
         r = in_slices(t, t->head_count, run_heads);
     if (r == 0)
         r = find_identifiers(t);
@@ -392,6 +447,8 @@ int tidy(struct purge *p, int64_t now_ms)
         if (r == 0)
             r = return_busy(t);
     }
+    if (r == 0)
+        r = drop_persons(t);
     if (r == 0)
         r = sweep_past(t);
     LOG(r ? LOG_ERROR : LOG_INFO, "purge", "tidied", log_u64("conversations", t->head_count),

@@ -207,43 +207,43 @@ static void references(void **state)
     assert_int_equal(contact_ref_find(f->contacts, 0, SPAN("KL-10043"), found, 4), 1);
 }
 
-static int spoil_link(struct store_txn *txn, void *ctx)
+static int count_ours(void *ctx, struct span key, struct span value)
 {
-    uint8_t *key = ctx;
-    store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, 27), SPAN_EMPTY);
-    return store_txn_error(txn);
-}
-
-struct link {
-    uint8_t key[27];
-    bool seen;
-};
-static int take_link(void *ctx, struct span key, struct span value)
-{
-    struct link *l = ctx;
+    unsigned *n = ctx;
     (void)value;
-    l->seen = key.n == 27 && key.p[0] == 'X';
-    if (l->seen)
-        memcpy(l->key, key.p, 27);
-    return 1;
+    *n += key.n && (key.p[0] == 'K' || key.p[0] == 'X');
+    return 0;
 }
 
-/* What a hash under an older key leaves behind is replaced: here the row of the reference has
- * another hash than the key in force gives. */
+static unsigned rows(struct fixture *f)
+{
+    unsigned n = 0;
+    struct store_read *read;
+    assert_int_equal(store_read_begin(f->store, &read), 0);
+    (void)store_each_row(read, STORE_TABLE_SUBJECT, SPAN_EMPTY, count_ours, &n);
+    store_read_end(read);
+    return n;
+}
+
+/* The look-up key is replaced: found before, meanwhile and after, and under no old hash. */
 static void reindexed(void **state)
 {
     struct fixture *f = *state;
     struct contact_id found[2];
-    struct store_read *read;
-    struct link link = {.seen = false};
     assert_int_equal(reference(f, anna, "KL-7"), 0);
-    assert_int_equal(store_read_begin(f->store, &read), 0);
-    (void)store_each_row(read, STORE_TABLE_SUBJECT, SPAN("X"), take_link, &link);
-    store_read_end(read);
-    assert_true(link.seen);
-    test_run(f->store, spoil_link, link.key);
-    assert_int_equal(contact_ref_find(f->contacts, 0, SPAN("KL-7"), found, 2), 0);
-    assert_int_equal(contact_reindex(f->contacts, anna.subject), 0); /* same hash: nothing to do */
+    assert_int_equal(reference(f, bas, "KL-8"), 0);
+    assert_int_equal(keyring_lookup_begin(f->keyring, clock_wall_ms()), 0);
+    assert_int_equal(contact_ref_find(f->contacts, 0, SPAN("KL-7"), found, 2), 1);
+    assert_int_equal(reference(f, bas, "KL-9"), 0); /* under the new one; the old row goes */
+    assert_int_equal(contact_ref_find(f->contacts, 0, SPAN("KL-8"), found, 2), 0);
+    assert_int_equal(contact_reindex(f->contacts, anna.subject), 0);
+    assert_int_equal(contact_reindex(f->contacts, bas.subject), 0);
+    assert_int_equal(contact_ref_find(f->contacts, 0, SPAN("KL-7"), found, 2), 1);
+    assert_int_equal(keyring_lookup_finish(f->keyring), 0);
+    assert_int_equal(contact_ref_find(f->contacts, 0, SPAN("KL-7"), found, 2), 1);
+    assert_int_equal(found[0].subject, anna.subject);
+    assert_int_equal(contact_ref_find(f->contacts, 0, SPAN("KL-9"), found, 2), 1);
+    assert_int_equal(rows(f), 4); /* two references, two look-up rows */
 }
 
 static void notices(void **state)
@@ -264,26 +264,6 @@ static void notices(void **state)
     look(f, anna, &s);
     assert_false(contact_notice_due(&s, SPAN("card"), 7 * DAY, now)); /* enough for a day */
     assert_true(contact_notice_due(&s, SPAN("card"), 7 * DAY, now + DAY));
-}
-
-/* ---- erased and forgotten ---- */
-
-static int count_ours(void *ctx, struct span key, struct span value)
-{
-    unsigned *n = ctx;
-    (void)value;
-    *n += key.n && (key.p[0] == 'K' || key.p[0] == 'X');
-    return 0;
-}
-
-static unsigned rows(struct fixture *f)
-{
-    unsigned n = 0;
-    struct store_read *read;
-    assert_int_equal(store_read_begin(f->store, &read), 0);
-    (void)store_each_row(read, STORE_TABLE_SUBJECT, SPAN_EMPTY, count_ours, &n);
-    store_read_end(read);
-    return n;
 }
 
 static void erased(void **state)
