@@ -49,13 +49,22 @@ struct backup_finding { /* one damaged value; never its content */
     char part;          /* record: 'O', 'M' ...; else 0 */
     int error;
 };
+/* What a keyring opens though it ought to be destroyed: records of a class whose bucket has ended. */
+struct backup_past {
+    char cls[64];
+    uint64_t records;
+};
 struct backup_check {
     struct store *store; /* or a copy */
     struct keyring *keyring;
     int64_t now_ms;
     void (*found)(void *ctx, const struct backup_finding *finding);
+    /* A destruction record (retention.h: the record inside the line) of a later generation than the
+     * keyring's: what it destroyed, this keyring opens. NULL: not asked for. */
+    void (*destroyed)(void *ctx, struct span record);
     void *ctx;
     struct backup_counts counts; /* added to */
+    struct backup_past past[STORE_CLASSES_MAX + 1]; /* by class; likewise */
 };
 /* At most `max` values and about `ms` milliseconds from `place` on. 1 more, 0 the end, or an error
  * (damage is none: it is counted and found). */
@@ -98,9 +107,14 @@ struct backup_restore {
     const uint8_t *recovery_key; /* the secret one, with keyring_file */
     struct keyring_config keys;
     int64_t now_ms;
+    /* With an older keyring: what it opens again, one by one, as the data's own destruction records
+     * say; a JSON object without content or identifiers. May be NULL. */
+    void (*destroyed)(void *ctx, struct span record);
+    void *ctx;
 };
 struct backup_restored {
     struct backup_counts counts;
+    struct backup_past past[STORE_CLASSES_MAX + 1];
     uint64_t keyring_generation, data_generation;
     bool older; /* the keyring is older than the data know: it opens what was destroyed since */
 };

@@ -7,8 +7,11 @@
 #include "sluis/audit.h"
 #include "sluis/base/clock.h"
 #include "sluis/base/encode.h"
+#include "sluis/base/json.h"
 #include "sluis/retention.h"
 
+#define PART_DESTRUCTION 'D'
+#define DESTRUCTION_ARENA 65536
 #define SLICE_VALUES 2000
 #define SLICE_MS 100
 
@@ -69,6 +72,16 @@ static bool is_past(struct look *look, const struct record_id *id)
            ends_ms <= look->check->now_ms;
 }
 
+static void count_past(struct look *look, const struct record_id *id)
+{
+    struct backup_past *past = &look->check->past[id->cls <= STORE_CLASSES_MAX ? id->cls : 0];
+    char name[256];
+    look->check->counts.past++;
+    if (past->records++ == 0 &&
+        store_id_name(look->check->store, STORE_NAME_CLASS, id->cls, name) == 0)
+        snprintf(past->cls, sizeof(past->cls), "%.63s", name);
+}
+
 static void look_opened(struct look *look, const struct record_id *id, struct span sealed,
                         bool known)
 {
@@ -77,7 +90,8 @@ static void look_opened(struct look *look, const struct record_id *id, struct sp
     int r = record_open(look->keys, 0, id, sealed, &look->plain);
     if (r == 0) {
         counts->opened++;
-        counts->past += is_past(look, id);
+        if (is_past(look, id))
+            count_past(look, id);
     } else if (r == SLUIS_EEXPIRED) {
         counts->expired++;
     } else if (!known) {
@@ -112,14 +126,14 @@ static const struct sealed_row {
     unsigned number_bytes;
     uint8_t part;
     const char *name;
-    bool person; /* under the keys of the subject that the number names */
+    bool person;         /* under the keys of the subject that the number names */
     unsigned more_bytes; /* of the key, behind the number */
 } sealed_rows[] = {
     {STORE_TABLE_PRINCIPAL, "t", 8, 'P', "token", false, 0},
     {STORE_TABLE_SETTING, "backup/", 4, 'B', "register of keyring backups", false, 0},
     {STORE_TABLE_SETTING, "purge.clock", 0, 'C', "last minute", false, 0},
     {STORE_TABLE_SETTING, "purge.c", 2, 'Z', "state of a class", false, 0},
-    {STORE_TABLE_SETTING, "purge.d", 16, 'D', "destruction record", false, 0},
+    {STORE_TABLE_SETTING, "purge.d", 16, PART_DESTRUCTION, "destruction record", false, 0},
     {STORE_TABLE_SETTING, "purge.a", 0, 'A', "a policy being applied", false, 0},
     {STORE_TABLE_SETTING, "audit.owed", 8, 'W', "leaf that the log is owed", false, 0},
     {STORE_TABLE_SUBJECT, "P", 8, 'P', "mark of a person", true, 0},
@@ -170,6 +184,27 @@ static void look_moved(struct look *look, const struct store_value *v)
     arena_free(&arena);
 }
 
+/* An opened destruction record: of a generation that this keyring does not know? */
+static void look_destruction(struct look *look, struct span line)
+{
+    struct backup_check *check = look->check;
+    struct keyring_status status;
+    struct arena arena;
+    struct json_doc doc;
+    uint64_t generation;
+    if (!check->destroyed)
+        return;
+    keyring_status(check->keyring, &status);
+    arena_init(&arena, DESTRUCTION_ARENA);
+    if (json_scan(&doc, line, &arena, NULL) == 0) {
+        uint32_t record = json_get(&doc, 0, SPAN("record"));
+        if (json_u64(&doc, json_get(&doc, record, SPAN("generation")), &generation) == 0 &&
+            generation > status.generation)
+            check->destroyed(check->ctx, json_raw(&doc, record));
+    }
+    arena_free(&arena);
+}
+
 static void look_row(struct look *look, const struct store_value *v)
 {
     for (size_t i = 0; i < sizeof(sealed_rows) / sizeof(sealed_rows[0]); i++) {
@@ -191,6 +226,8 @@ static void look_row(struct look *look, const struct store_value *v)
         if (finding.error) {
             snprintf(finding.name, sizeof(finding.name), "%s", row->name);
             tell(look, &finding);
+        } else if (row->part == PART_DESTRUCTION) {
+            look_destruction(look, buffer_span(&look->plain));
         }
         return;
     }

@@ -110,11 +110,16 @@ static int prepare(const struct backup_restore *q, struct keyring *keyring, cons
                                         .seal_ctx = keys};
     r = store_open(&config, &store, diag);
     if (r == 0) {
-        struct backup_check check = {.store = store, .keyring = keyring, .now_ms = q->now_ms};
+        struct backup_check check = {.store = store,
+                                     .keyring = keyring,
+                                     .now_ms = q->now_ms,
+                                     .destroyed = q->destroyed,
+                                     .ctx = q->ctx};
         r = settle(keyring, store, out, diag);
         if (r == 0)
             r = check_all(&check, NULL);
         out->counts = check.counts;
+        memcpy(out->past, check.past, sizeof(out->past));
         store_close(store);
     }
     keyring_cache_free(keys);

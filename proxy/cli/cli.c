@@ -364,7 +364,7 @@ static void print_all(FILE *out)
         snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].usage);
         fprintf(out, "  %-28s %s\n", left, commands[i].help);
     }
-    fprintf(out, "\nexit codes: 0 done, 1 refused or failed, 2 usage\n");
+    fprintf(out, "\nexit codes: 0 done, 1 refused or failed, 2 usage, 3 restored with keys that open too much\n");
 }
 
 /* For the test of the manual: a line per command and per option. Not in the help. */

@@ -266,6 +266,35 @@ static bool read_secret(const char *file, uint8_t out[KEYRING_RECOVERY_KEY])
     return good;
 }
 
+/* A destruction record that the keyring in use does not know of. */
+static void tell_destroyed(void *ctx, struct span record)
+{
+    unsigned *n = ctx;
+    struct control_answer a = {0};
+    char cls[256], reason[64], messages[32], subjects[32], time[64];
+    arena_init(&a.arena, 65536);
+    if (json_scan(&a.json, record, &a.arena, NULL) == 0) {
+        if ((*n)++ == 0)
+            printf("This keyring opens again what was destroyed after it was saved:\n%-26s %-36s "
+                   "%-10s %10s %10s\n",
+                   "destroyed", "class", "reason", "messages", "persons");
+        printf("%-26s %-36s %-10s %10s %10s\n", print_member(&a, 0, "time", time, sizeof(time)),
+               print_member(&a, 0, "class", cls, sizeof(cls)),
+               print_member(&a, 0, "reason", reason, sizeof(reason)),
+               print_member(&a, 0, "messages", messages, sizeof(messages)),
+               print_member(&a, 0, "subjects", subjects, sizeof(subjects)));
+    }
+    arena_free(&a.arena);
+}
+
+static void tell_past(const struct backup_restored *got)
+{
+    for (unsigned i = 0; i <= STORE_CLASSES_MAX; i++)
+        if (got->past[i].records)
+            printf("%12llu  of the open ones are past their term: %s\n",
+                   (unsigned long long)got->past[i].records, got->past[i].cls);
+}
+
 static void tell_restored(const struct backup_restored *got, const struct backup_restore *q)
 {
     const struct backup_counts *c = &got->counts;
@@ -286,13 +315,11 @@ static void tell_restored(const struct backup_restored *got, const struct backup
                     "--accept-log\n");
     if (got->older)
         printf("The keyring (generation %llu) is OLDER than the data know (%llu): of the records "
-               "above it opens also those that were destroyed in between; %llu are past their "
-               "term. Destroy them again: sluis purge, and erasures since.\n",
+               "above it opens also those that were destroyed in between. Destroy them again: "
+               "sluis purge, and each erasure since.\n",
                (unsigned long long)got->keyring_generation,
-               (unsigned long long)got->data_generation, (unsigned long long)c->past);
-    else if (c->past)
-        printf("%12llu  of the open ones are past their term: the next purge destroys them\n",
-               (unsigned long long)c->past);
+               (unsigned long long)got->data_generation);
+    tell_past(got);
 }
 
 static int restore(const struct cli_call *call, const struct config *config)
@@ -304,6 +331,7 @@ static int restore(const struct cli_call *call, const struct config *config)
     size_t n = 0;
     uint8_t key[KEYRING_RECOVERY_KEY];
     struct backup_restored got;
+    unsigned again = 0;
     struct diag diag = {.text = ""};
     if (gateway_runs(config->control_path)) {
         fprintf(stderr, "sluis restore: a gateway is running on %s: stop it first\n",
@@ -324,7 +352,9 @@ static int restore(const struct cli_call *call, const struct config *config)
                                      .keys = {.path = config->keys_path,
                                               .root_file = config->keys_root_file,
                                               .passphrase = span_of(passphrase, n)},
-                                     .now_ms = clock_wall_ms()};
+                                     .now_ms = clock_wall_ms(),
+                                     .destroyed = tell_destroyed,
+                                     .ctx = &again};
     int r = backup_restore(&q, &got, &diag);
     sodium_memzero(key, sizeof(key));
     sodium_memzero(passphrase, sizeof(passphrase));
@@ -332,7 +362,9 @@ static int restore(const struct cli_call *call, const struct config *config)
         tell_restored(&got, &q);
     else
         fprintf(stderr, "sluis restore: %s\n", diag_line(&diag, line, sizeof(line)));
-    return r == 0 ? CLI_DONE : CLI_FAILED;
+    if (r != 0)
+        return CLI_FAILED;
+    return again || got.older || got.counts.past ? CLI_OLDER : CLI_DONE;
 }
 
 int cmd_restore(const struct cli_call *call)

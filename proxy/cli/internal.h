@@ -15,7 +15,7 @@
 #define CLI_WORDS_MAX 32
 #define CLI_ANSWER_MAX (32u * 1024 * 1024) /* bytes of an answer from the gateway */
 
-enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_OLDER = 3 /* done; keys opened more than they ought to */ };
 
 struct cli_option {
     const char *name;  /* "--channel" */
