@@ -57,6 +57,15 @@ struct config_upstream {
     bool private_allowed;
 };
 
+/* A host that attachments by link may be fetched from, over https. */
+#define CONFIG_FETCH_MAX 64 /* of a channel, and of a route */
+struct config_fetch {
+    const char *host;
+    uint16_t port;
+    bool private_allowed;
+    const char *ca_file; /* or NULL: system */
+};
+
 struct config_route {
     const char *name;
     uint16_t id; /* store_name_id of "channel/route", set by the gateway, 0 before */
@@ -68,6 +77,8 @@ struct config_route {
     int64_t keep_trying_s; /* up to 7 d */
     bool needs_original;   /* demands part O: expires instead of sending M */
     const struct policy_route *policy;
+    struct config_fetch *fetch; /* beside the channel's */
+    size_t fetch_count;
 };
 
 struct config_channel {
@@ -80,6 +91,8 @@ struct config_channel {
     struct policy *policy; /* in force; of an observing policy whose last day has ended: its `then` */
     struct policy *then;   /* while `policy` observes: what follows it; else NULL */
     bool media_pass; /* channel says `media: pass` */
+    struct config_fetch *fetch;
+    size_t fetch_count;
     struct config_route *routes;
     size_t route_count;
 };

@@ -11,6 +11,7 @@
 #include "sluis/config.h"
 #include "sluis/contact.h"
 #include "sluis/keyring.h"
+#include "sluis/media.h"
 #include "sluis/net/server.h"
 #include "sluis/store.h"
 #include "sluis/subject.h"
@@ -31,6 +32,7 @@ struct graph_deps {
     struct keyring *keyring;
     struct config_cell *config;
     struct access *access;
+    struct media *media; /* NULL: nobody gets media, and none are sent */
     struct contacts *contacts;
     struct resolver *resolver;
     struct loop **loops;

@@ -242,6 +242,7 @@ struct media_check {
     void *ctx;
     struct media *media; /* the room's */
     int64_t until_ms;    /* mono; 0: MEDIA_ANSWER_MS from now */
+    uint8_t actions[MEDIA_CLASSES]; /* of each class of pictures: MEDIA_PASS or MEDIA_REDACT */
     struct buffer bytes;
     int result;
     enum media_kind kind;

@@ -155,6 +155,9 @@ static int load_route(const struct loader *l, const struct yaml_node *node,
     if (!error)
         error = config_take_file(l, yaml_get(node, "ca"), &route->ca_file);
     if (!error)
+        error =
+            config_take_fetch(l, yaml_get(node, "fetch_from"), &route->fetch, &route->fetch_count);
+    if (!error)
         error = config_take_duration(l, yaml_get(node, "keep_trying"), 60, 7 * DAY, "1min to 7d",
                                      &route->keep_trying_s);
     return error;
@@ -270,6 +273,9 @@ static int load_channel(const struct loader *l, const struct yaml_node *node,
     if (!error && media_node)
         error = yaml_word(l->doc, media_node, medias, 2, &media, l->diag);
     channel->media_pass = media == 1;
+    if (!error)
+        error = config_take_fetch(l, yaml_get(node, "fetch_from"), &channel->fetch,
+                                  &channel->fetch_count);
     if (!error)
         error = load_routes(l, yaml_get(node, "routes"), channel);
     return error;

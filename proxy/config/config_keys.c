@@ -52,6 +52,7 @@ static const struct yaml_key channel[] = {
     {"upstream", MUST(MAP), "the way out to WhatsApp"},
     {"policy", MUST(TEXT), "name of the policy"},
     {"media", WANT(TEXT), "withhold, or pass what the policy passes; default withhold"},
+    {"fetch_from", WANT(LIST), "hosts that attachments by link are fetched from; without: none"},
     {"routes", MUST(MAP), "tools by name; each name is a route of the policy; {}: none"},
 };
 
@@ -74,6 +75,7 @@ static const struct yaml_key route[] = {
     {"keep_trying", WANT(DURATION), "how long a delivery is tried, 1min to 7d; default 7d"},
     {"needs_original", WANT(BOOL),
      "a delivery whose original has expired is dropped, not sent masked; default false"},
+    {"fetch_from", WANT(LIST), "more hosts that attachments by link of this tool are fetched from"},
 };
 
 static const struct yaml_key store[] = {
@@ -123,6 +125,12 @@ static const struct yaml_key secret[] = {
     {"file", WANT(TEXT), "path of a file that only its owner can read (mode 0600)"},
 };
 
+static const struct yaml_key fetch[] = {
+    {"host", MUST(TEXT), "name or address, with :port when it is not 443"},
+    {"private", WANT(BOOL), "it may be at a private address; default false"},
+    {"ca", WANT(TEXT), "PEM file with its CA; default: the system's"},
+};
+
 #define TABLE(heading, keys)                                                                       \
     {                                                                                              \
         heading, keys, sizeof(keys) / sizeof((keys)[0])                                            \
@@ -143,6 +151,7 @@ const struct config_table config_tables[CONFIG_KEYS_TABLES] = {
     [CONFIG_KEYS_CHECKPOINTS_HTTPS] = TABLE("log_checkpoints.https", checkpoints_https),
     [CONFIG_KEYS_CHECKPOINTS_MAIL] = TABLE("log_checkpoints.mail", checkpoints_mail),
     [CONFIG_KEYS_SECRET] = TABLE("Secrets", secret),
+    [CONFIG_KEYS_FETCH] = TABLE("fetch_from", fetch),
 };
 
 int config_check(const struct loader *l, const struct yaml_node *map, enum config_table_index table)

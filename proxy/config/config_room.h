@@ -68,6 +68,7 @@ enum config_table_index {
     CONFIG_KEYS_CHECKPOINTS_HTTPS,
     CONFIG_KEYS_CHECKPOINTS_MAIL,
     CONFIG_KEYS_SECRET,
+    CONFIG_KEYS_FETCH,
     CONFIG_KEYS_TABLES
 };
 extern const struct config_table config_tables[CONFIG_KEYS_TABLES];
@@ -107,6 +108,10 @@ void config_protect_secrets(struct snapshot *snapshot); /* read-only from here o
 void config_free_secrets(struct snapshot *snapshot);
 
 /* ---- config_url.c ---- */
+/* The hosts of `fetch_from`; nothing when it is absent. */
+SLUIS_MUST_CHECK int config_take_fetch(const struct loader *l, const struct yaml_node *node,
+                                       struct config_fetch **out, size_t *count);
+
 enum host_kind { HOST_NAME, HOST_LOCAL, HOST_PUBLIC, HOST_BAD };
 /* HOST_LOCAL: localhost, or an address that is loopback, private or link-local. HOST_PUBLIC: any
  * other address. HOST_BAD: neither a name nor an address ("127.1", "a..b", ""). */

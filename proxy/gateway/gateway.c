@@ -207,6 +207,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .keyring = gw->keyring,
                                      .config = gw->cell,
                                      .access = gw->access,
+                                     .media = gw->media,
                                      .resolver = gw->resolver,
                                      .loops = gw->loops,
                                      .subjects = gw->subjects,

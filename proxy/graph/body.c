@@ -119,6 +119,17 @@ static bool in_flow_data(const struct json_doc *doc, const struct json_node *v)
     return false;
 }
 
+bool body_in_media(struct call *call, uint32_t object)
+{
+    const struct json_node *v = json_node(&call->doc, object);
+    struct span name;
+    if (v->name_end == v->name_start && v->parent != JSON_NONE)
+        v = json_node(&call->doc, v->parent); /* one of a list */
+    return v->name_end > v->name_start &&
+           json_name(&call->doc, (uint32_t)(v - call->doc.nodes), &call->arena, &name) == 0 &&
+           is_media_name(name);
+}
+
 static enum graph_error check_object(struct call *call, uint32_t node)
 {
     struct span id;

@@ -112,6 +112,40 @@ static const struct graph_code codes[E_COUNT] = {
                      "Deze klant heeft zich na dit tijdstip afgemeld; er is niets veranderd.",
                      "This customer withdrew or opted out after this time; nothing was changed.",
                      false},
+    [E_MEDIA_UNKNOWN] = {900050, 404, "media_unknown",
+                         "Deze bijlage is hier niet bekend, of wordt niet meer bewaard.",
+                         "This attachment is not known here, or is no longer kept.", false},
+    [E_MEDIA_WAITING] = {900051, 503, "media_waiting",
+                         "Deze bijlage wordt nog gecontroleerd; probeer het zo weer.",
+                         "This attachment is still being inspected; try again shortly.", true},
+    [E_MEDIA_WITHHELD] = {900052, 403, "media_withheld",
+                          "Deze bijlage wordt niet doorgegeven.",
+                          "This attachment is not passed on.", false},
+    [E_MEDIA_CONTENT] =
+        {900053, 403, "media_content",
+         "De afbeelding toont gegevens die volgens het beleid niet verstuurd mogen worden.",
+         "The picture shows data that policy does not allow to be sent.", false},
+    [E_MEDIA_UNCHECKED] = {900054, 403, "media_unchecked",
+                           "De afbeelding kon niet worden gecontroleerd; er is niets verstuurd.",
+                           "The picture could not be inspected; nothing was sent.", false},
+    [E_MEDIA_KIND] = {900055, 400, "media_kind",
+                      "De bijlage is iets anders dan wordt gezegd; er is niets verstuurd.",
+                      "The attachment is something else than it is said to be; nothing was sent.",
+                      false},
+    [E_FETCH_HOST] =
+        {900056, 403, "fetch_host",
+         "Van deze host worden geen bijlagen opgehaald. Laat de beheerder haar opnemen, of upload "
+         "de bijlage.",
+         "Attachments are not fetched from this host. Have the operator list it, or upload the "
+         "attachment.",
+         false},
+    [E_FETCH_FAILED] = {900057, 502, "fetch_failed",
+                        "De bijlage kon niet worden opgehaald; er is niets verstuurd.",
+                        "The attachment could not be fetched; nothing was sent.", true},
+    [E_FETCH_LIMIT] = {900058, 400, "fetch_limit",
+                       "Te veel bijlagen in een bericht, of een bijlage is te groot.",
+                       "Too many attachments in one message, or an attachment is too large.",
+                       false},
 };
 
 const struct graph_code *graph_codes(size_t *n)

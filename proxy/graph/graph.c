@@ -72,6 +72,7 @@ void graph_free(struct graph *g)
     for (unsigned i = 0; g->threads && i < g->deps.loop_count; i++) {
         struct graph_thread *t = &g->threads[i];
         upstream_free(t->upstream);
+        fetchers_free(t->fetchers);
         detect_scratch_free(t->scratch);
         if (t->keys)
             keyring_cache_free(t->keys);
@@ -85,6 +86,8 @@ void graph_stop(struct graph *g, unsigned index)
     struct upstream *upstream = g->threads[index].upstream;
     g->threads[index].upstream = NULL; /* what its last answers call finds it gone */
     upstream_free(upstream);
+    fetchers_free(g->threads[index].fetchers);
+    g->threads[index].fetchers = NULL;
 }
 
 unsigned graph_busy(const struct graph *g, unsigned index)
@@ -176,6 +179,7 @@ struct span call_parameter(const struct call *call, const char *name)
 
 void call_free(struct call *call)
 {
+    media_call_free(call);
     call->thread->calls--;
     call->thread->media_bytes -= call->media_bytes;
     buffer_free(&call->token);

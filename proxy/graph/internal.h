@@ -75,6 +75,15 @@ enum graph_error { /* rows of the code table, in its order */
                    E_OLD_ENTRY,
                    E_ROLE,
                    E_SLOWED,
+                   E_MEDIA_UNKNOWN,
+                   E_MEDIA_WAITING,
+                   E_MEDIA_WITHHELD,
+                   E_MEDIA_CONTENT,
+                   E_MEDIA_UNCHECKED,
+                   E_MEDIA_KIND,
+                   E_FETCH_HOST,
+                   E_FETCH_FAILED,
+                   E_FETCH_LIMIT,
                    E_TOKEN_TEXT,
                    E_COUNT
 };
@@ -106,6 +115,7 @@ struct graph_thread {
     struct detect_scratch *scratch;
     struct keyring_cache *keys;
     struct subject_resolver *subjects; /* the gateway's */
+    struct fetchers *fetchers;         /* attach.c; NULL: none yet */
     unsigned calls;
     uint64_t media_bytes;   /* reserved: GRAPH_MEDIA_BYTES */
     struct notice *notices; /* under way, also counted in `calls` */
@@ -163,6 +173,7 @@ struct call {
     struct json_doc doc;
     struct judged judged;
     struct send *send;           /* send.c */
+    struct media_call *media; /* media.h; NULL: none */
     int64_t started_ms;          /* when the request was whole: the listener counts from there */
     uint64_t media_bytes;        /* of the thread's, given back with the call */
     enum graph_error unreadable; /* told when Meta's answer cannot be read: E_REPLY unless said */
@@ -207,6 +218,8 @@ struct span call_parameter(const struct call *call, const char *name);
 const char *body_bad_member(const struct json_doc *doc, bool mark);
 /* Media objects, wherever they stand. E_COUNT when fine. */
 enum graph_error body_check_media(struct call *call);
+/* Is this object an attachment, by its name or as one of a list of that name? */
+bool body_in_media(struct call *call, uint32_t object);
 /* Links and the template against policy; *detail names what is refused (arena). */
 enum graph_error body_check_outbound(struct call *call, const char **detail);
 
@@ -238,7 +251,17 @@ bool outbound_stands(struct call *call, const struct outbound *o, enum graph_err
 enum graph_error outbound_pace(struct call *call, struct outbound *o);
 void outbound_pace_done(struct call *call, struct outbound *o);
 
-/* ---- media.c ---- */
+/* ---- media.c, media_record.c, attach.c ---- */
+void media_call_free(struct call *call);
+void attach_free(struct call *call);
+void fetchers_free(struct fetchers *fetchers);
+void media_give_bytes(struct call *call);
+/* Metadata of a tool's own upload: then its bytes are fetched. */
+void media_on_uploaded_metadata(const struct upstream_answer *answer, void *ctx);
+/* Does the body hold attachments by link that may be fetched? Then they are, and replaced by ids;
+ * `then` is called with the body as it is now, or the call ends with a refusal. */
+bool attach_wanted(struct call *call);
+void attach_fetch(struct call *call, void (*then)(struct call *call));
 /* True when a webhook or an upload brought this id to the channel. */
 bool media_known(struct call *call, const struct config_channel *channel, struct span id);
 
@@ -246,6 +269,8 @@ bool media_known(struct call *call, const struct config_channel *channel, struct
 /* Meta's answer, rebuilt: links to the gateway's own, content judged, identifiers per profile. Ends
  * the call. */
 void reply_forward(struct call *call, const struct upstream_answer *answer);
+/* "https://HOST/sluis/media", as this tool reaches us. */
+void reply_media_base(const struct call *call, struct buffer *out);
 
 /* ---- handlers ---- */
 void handle_messages(struct call *call);

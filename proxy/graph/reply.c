@@ -68,6 +68,12 @@ static void base_url(const struct call *call, struct buffer *out)
     }
 }
 
+void reply_media_base(const struct call *call, struct buffer *out)
+{
+    base_url(call, out);
+    buffer_add(out, SPAN("/sluis/media"));
+}
+
 /* A paging link: Meta's path and the parameters this endpoint allows, on our own address. Meta's
  * own carries the real token. */
 static int own_link(const struct call *call, struct span link, struct buffer *out)
@@ -259,8 +265,7 @@ static int rebuild(struct call *call, struct span body, struct buffer *out)
     r = json_emit(&own, body, 0, (uint32_t)body.n, w.edits, w.n);
     if (r == 0)
         r = json_scan(&doc, buffer_span(&own), &call->arena, NULL);
-    base_url(call, &base);
-    buffer_add(&base, SPAN("/sluis/media"));
+    reply_media_base(call, &base);
     buffer_add_char(&base, '\0');
     if (r == 0)
         r = base.error ? base.error : render(call, &doc, base.p, out);

@@ -485,7 +485,7 @@ static enum graph_error know_contact(struct call *call, struct send *s)
     return r == 0 ? E_COUNT : E_STORE;
 }
 
-static void send_message(struct call *call)
+static void send_checked(struct call *call)
 {
     const char *detail = NULL;
     enum graph_error error = body_check_media(call);
@@ -510,6 +510,14 @@ static void send_message(struct call *call)
     struct graph *g = call->thread->graph;
     s->owner = &g->threads[subject_owner(s->subject.serial, g->deps.loop_count)];
     loop_post(s->owner->loop, &s->mail, on_owner);
+}
+
+static void send_message(struct call *call)
+{
+    if (attach_wanted(call))
+        attach_fetch(call, send_checked);
+    else
+        send_checked(call);
 }
 
 /* {"status":"read"} and typing indicators are no messages: through, rebuilt. */

@@ -1,5 +1,5 @@
 /* Attachments of tools, before they leave: what they are by content, and what is seen in pictures.
- * Everything that can be covered is covered; whether that may go out is the caller's decision. */
+ * Whether it may go out as it then is, is the caller's decision. */
 #include "internal.h"
 
 static void on_checked(struct mail *mail)
@@ -38,9 +38,7 @@ static bool begin(struct media *m, struct media_check *check)
 {
     const struct media_inspector *i = &m->deps.inspector;
     struct media_look look = {.bytes = buffer_span(&check->bytes)};
-    memset(look.actions, MEDIA_REDACT, sizeof(look.actions));
-    look.actions[POLICY_PICTURE_UNKNOWN] = MEDIA_WITHHOLD;
-    look.actions[POLICY_PICTURE_CLEAN] = MEDIA_PASS;
+    memcpy(look.actions, check->actions, sizeof(look.actions));
     int r = i->inspect ? i->inspect(i->ctx, &look, on_inspected, check) : SLUIS_ENOENT;
     if (r == SLUIS_EAGAIN)
         return false;

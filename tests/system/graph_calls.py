@@ -443,7 +443,7 @@ verdict(bits.status == 200 and bits.body == noisy and bits.head["X-Content-Type-
 verdict([l["outcome"] for l in leaves() if l["action"] == "media"][-2:] == ["intent", "passed"], "recorded before and after")
 verdict(call("GET", "/sluis/media/" + ident, token=BOTH).status == 200, "by a token of both channels, the first withholds")
 refused("for another channel", call("GET", "/sluis/media/" + ident, token=TOKEN_ZORG), 900007)
-refused("with the number of another", call("GET", f"/v24.0/{ident}?phone_number_id={ZORG}"), 900002)
+refused("with the number of another", call("GET", f"/v24.0/{ident}?phone_number_id={ZORG}"), 900050)
 answer = call("POST", SEND, message(type="document", document={"id": ident, "caption": "Formulier"}))
 verdict(answer.status == 200 and json.loads(graph()[-1]["body"])["document"] == {"id": ident, "caption": "Formulier"},
         "an uploaded file is sent", answer.body)
