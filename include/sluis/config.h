@@ -93,6 +93,7 @@ struct config_channel {
     bool media_pass; /* channel says `media: pass` */
     struct config_fetch *fetch;
     size_t fetch_count;
+    int64_t answer_within_s; /* target for answers, 0 none: alarms and statistics */
     struct config_route *routes;
     size_t route_count;
 };

@@ -53,6 +53,9 @@ static const struct yaml_key channel[] = {
     {"policy", MUST(TEXT), "name of the policy"},
     {"media", WANT(TEXT), "withhold, or pass what the policy passes; default withhold"},
     {"fetch_from", WANT(LIST), "hosts that attachments by link are fetched from; without: none"},
+    {"answer_within", WANT(DURATION),
+     "target for an answer to a contact, 1min to 24h; an alarm at three quarters of it; default "
+     "none"},
     {"routes", MUST(MAP), "tools by name; each name is a route of the policy; {}: none"},
 };
 

@@ -8,31 +8,25 @@ static bool gone(int r)
     return r == SLUIS_ENOENT || r == SLUIS_EEXPIRED;
 }
 
+static int fetch_part(struct work *w, struct store_read *read, const struct store_item *item,
+                      uint8_t part, struct span *packed)
+{
+    struct record_id id;
+    int r = retention_part(read, item, part, &id); /* also where it was sealed anew */
+    return r ? r : read_record(w->worker->keys, read, &id, &w->worker->arena, packed);
+}
+
 /* The best part there is, packed; form->word says which. */
 static int fetch(struct work *w, struct store_read *read, const struct store_item *item,
                  bool original, struct form *form, struct span *packed)
 {
-    struct keyring_cache *keys = w->worker->keys;
-    struct arena *arena = &w->worker->arena;
-    int r = SLUIS_ENOENT;
-    if (item->cls_o) {
-        const struct record_id id = {item->cls_o, item->bucket_o, item->subject, item->serial, 'O'};
-        r = read_record(keys, read, &id, arena, packed);
-        form->word = "original";
-    }
+    int r = fetch_part(w, read, item, 'O', packed);
+    form->word = "original";
     if (original)
         return r == SLUIS_ENOENT ? SLUIS_EEXPIRED : r;
-    if (gone(r) && item->cls_m) {
-        const struct record_id id = {item->cls_m, item->bucket_m, item->subject, item->serial, 'M'};
-        r = read_record(keys, read, &id, arena, packed);
-        form->word = "stored";
-    }
     if (gone(r)) {
-        struct record_id moved;
-        r = purge_moved(read, item->serial, item->subject, &moved);
-        if (r == 0)
-            r = read_record(keys, read, &moved, arena, packed);
-        form->word = "taken_back";
+        r = fetch_part(w, read, item, 'M', packed);
+        form->word = "stored";
     }
     return r;
 }

@@ -148,13 +148,13 @@ struct form {
     struct judged judged;
     struct span json; /* the unit */
     struct json_doc doc;
-    const char *word; /* "original", "stored", "taken_back", "gone" */
+    const char *word; /* "original", "stored", "gone" */
     enum mask_table table;
     struct retention_facts facts; /* for the profile's conditions */
     bool unjudged;
 };
 struct retention_facts form_facts(const struct work *w, const struct store_item *item);
-/* Opens the best part there is (O, else M, else what stayed of it) into the worker's arena and
+/* Opens the best part there is (O, else M) into the worker's arena and
  * judges it anew; word "gone" when nothing is left. `original`: O only (SLUIS_EEXPIRED). */
 int form_open(struct work *w, struct store_read *read, const struct store_item *item, bool original,
               struct form *form);

@@ -65,10 +65,11 @@ static bool fits_stored(struct work *w, struct store_read *read, const struct st
     struct span packed, json, text = SPAN_EMPTY;
     if (w->query.word_count == 0)
         return true;
-    const struct record_id id = {item->cls_m ? item->cls_m : item->cls_o,
-                                 item->cls_m ? item->bucket_m : item->bucket_o, item->subject,
-                                 item->serial, item->cls_m ? 'M' : 'O'};
-    return id.cls && read_record(w->worker->keys, read, &id, arena, &packed) == 0 &&
+    struct record_id id;
+    int r = retention_part(read, item, 'M', &id);
+    if (r == SLUIS_ENOENT)
+        r = retention_part(read, item, 'O', &id);
+    return r == 0 && read_record(w->worker->keys, read, &id, arena, &packed) == 0 &&
            mask_unpack(packed, arena, &judged, &json) == 0 &&
            json_scan(&doc, json, arena, NULL) == 0 &&
            mask_window_text(&doc, 0, arena, &text) == 0 && holds_all(w, text);
