@@ -16,6 +16,7 @@
 #include "sluis/keyring.h"
 #include "sluis/net/server.h"
 #include "sluis/purge.h"
+#include "sluis/stats.h"
 #include "sluis/store.h"
 
 struct admin;
@@ -29,6 +30,7 @@ struct admin_deps {
     struct deliver *deliver;
     struct purge *purge;
     struct history *history; /* NULL: none */
+    struct stats *stats;     /* NULL: none */
     struct resolver *resolver;
     struct loop *loop;
     /* New configuration in force, or a diagnosis. May block. */

@@ -200,6 +200,10 @@ struct audit_filter {
 };
 bool audit_filter_any(const struct audit_filter *filter); /* true: shows everything */
 bool audit_filter_match(const struct audit_filter *filter, struct span leaf);
+/* The value of a member of a canonical leaf, without reading all of it: `name` with its quotes and
+ * colon ("\"time\":"). A text is given as it is spelled between its quotes, a list between its
+ * brackets, a number as digits; empty when there is none. */
+struct span audit_member(struct span leaf, const char *name);
 /* As it stands in an export (proof.h): a JSON object. SLUIS_EINVAL: a value that is not plain text.
  */
 SLUIS_MUST_CHECK int audit_filter_write(const struct audit_filter *filter, struct buffer *out);

@@ -93,11 +93,15 @@ struct history_deps {
     /* May nothing of this person be shown now? purge_refused; NULL: nobody is restricted. */
     bool (*refused)(void *ctx, uint64_t subject);
     void *ctx;
+    const struct audit_gate *gate; /* closed: nothing is shown; NULL: open */
 };
 SLUIS_MUST_CHECK int history_new(const struct history_deps *deps, struct history **out);
 /* Ends the workers; calls that wait are answered 503. No history_submit may come after it. */
 void history_stop(struct history *history);
 void history_free(struct history *history);
+
+/* A time as bodies and queries give it: RFC 3339 in UTC, or a day. */
+bool history_time(struct span text, int64_t *ms);
 
 /* Made by a face, its own until submitted and again from `done` on. history_request_free wipes. */
 struct history_request {

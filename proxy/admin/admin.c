@@ -27,6 +27,8 @@ int admin_new(const struct admin_deps *deps, struct admin **out)
     int r = doctor_new(a, &a->doctor);
     if (r == 0)
         r = backup_work_new(a, &a->backup);
+    if (r == 0)
+        r = incident_work_new(&a->incident);
     if (r != 0) {
         admin_free(a);
         return r;

@@ -23,6 +23,7 @@ struct admin {
     struct admin_side open, control;
     struct doctor *doctor;
     struct backup_work *backup;
+    struct incident_work *incident;
 };
 
 struct admin_request {
@@ -83,6 +84,19 @@ void admin_subject_hold(struct admin_request *r);
 void admin_subject_release(struct admin_request *r);
 void admin_purge_report(struct admin_request *r);
 void admin_clock_accept(struct admin_request *r);
+/* stats.c, incident.c, page_log.c, openapi.c */
+void admin_statistics(struct admin_request *r);
+void admin_incident(struct admin_request *r);
+int incident_work_new(struct incident_work **out);
+void incident_work_stop(struct incident_work *work);
+void incident_work_free(struct incident_work *work);
+void admin_page_log(struct admin_request *r);
+void admin_openapi(struct admin_request *r);
+/* log_find.c */
+/* The index of a leaf a minute before that time, or the size of the log. */
+SLUIS_MUST_CHECK int log_find(struct store *store, int64_t at_ms, uint64_t *index);
+struct audit_filter log_filter(struct admin_request *r); /* since, until, actor, ... */
+bool log_filter_plain(const struct audit_filter *filter);
 /* history.c */
 void admin_history(struct admin_request *r);
 

@@ -88,3 +88,25 @@ bool audit_filter_match(const struct audit_filter *f, struct span leaf)
     arena_free(&arena);
     return match;
 }
+
+/* A quote inside a value is escaped, so that the name with its quotes and colon stands once. */
+struct span audit_member(struct span leaf, const char *name)
+{
+    const char *at = leaf.n ? memmem(leaf.p, leaf.n, name, strlen(name)) : NULL;
+    if (!at)
+        return SPAN_EMPTY;
+    struct span rest = span_from(leaf, (size_t)(at - leaf.p) + strlen(name));
+    size_t end = 0;
+    if (rest.n && rest.p[0] == '"') {
+        rest = span_from(rest, 1);
+        while (end < rest.n && rest.p[end] != '"')
+            end += rest.p[end] == '\\' ? 2 : 1;
+    } else if (rest.n && rest.p[0] == '[') {
+        rest = span_from(rest, 1);
+        end = span_find(rest, ']');
+    } else {
+        while (end < rest.n && rest.p[end] >= '0' && rest.p[end] <= '9')
+            end++;
+    }
+    return span_sub(rest, 0, end);
+}

@@ -199,7 +199,8 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .access = gw->access,
                                          .contacts = gw->contacts,
                                          .refused = refused,
-                                         .ctx = gw};
+                                         .ctx = gw,
+                                         .gate = &gw->gate};
     if (r == 0)
         r = history_new(&history, &gw->history);
     const struct graph_deps graph = {.contacts = gw->contacts,

@@ -4,37 +4,7 @@
  */
 #include "room.h"
 
-static void html(struct buffer *out, struct span text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        switch (c) {
-        case '&':
-            buffer_add(out, SPAN("&amp;"));
-            break;
-        case '<':
-            buffer_add(out, SPAN("&lt;"));
-            break;
-        case '>':
-            buffer_add(out, SPAN("&gt;"));
-            break;
-        case '"':
-            buffer_add(out, SPAN("&quot;"));
-            break;
-        case '\'':
-            buffer_add(out, SPAN("&#39;"));
-            break;
-        case '\n':
-            buffer_add(out, SPAN("<br>"));
-            break;
-        default:
-            if (c < 0x20 || c == 0x7f)
-                buffer_add_char(out, ' ');
-            else
-                buffer_add_char(out, (char)c);
-        }
-    }
-}
+#include "sluis/base/encode.h"
 
 static bool is_html(const struct work *w)
 {
@@ -71,7 +41,7 @@ static void begin(struct work *w, uint64_t subject, struct buffer *doc)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (is_html(w)) {
             buffer_addf(doc, "<tr><th>%s</th><td>", rows[i].nl);
-            html(doc, span_str(rows[i].value));
+            html_escape(doc, span_str(rows[i].value));
             buffer_add(doc, SPAN("</td></tr>\n"));
         } else {
             buffer_addf(doc, "\"%s\":", rows[i].name);
@@ -122,7 +92,7 @@ static int add_html(struct work *w, struct store_read *read, const struct store_
     bool in = item->kind == STORE_KIND_MESSAGE;
     buffer_addf(doc, "<tr class=\"%s\"><td>%s</td><td>%s</td><td>", in ? "in" : "out", at,
                 in ? "Klant" : "Organisatie");
-    html(doc, !there ? SPAN("[niet meer bewaard]") : text.n ? text : SPAN("[geen tekst]"));
+    html_escape(doc, !there ? SPAN("[niet meer bewaard]") : text.n ? text : SPAN("[geen tekst]"));
     buffer_addf(doc, "</td><td>%s</td></tr>\n", until);
     buffer_free(&content);
     arena_reset(&w->worker->arena);

@@ -166,7 +166,9 @@ static void record_refusal(struct work *w)
 
 static int run(struct work *w)
 {
-    int r = query_parse(w);
+    int r = audit_closed(w->h->deps.gate)
+                ? history_refuse(w, 503, "log", "the access log is closed: nothing is shown")
+                : query_parse(w);
     if (r == 0)
         r = reader_decide(w);
     if (r == 0)

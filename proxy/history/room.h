@@ -190,6 +190,5 @@ int operation_expiring(struct work *w); /* expiring.c */
 
 /* "\"name\":\"2026-..\"" */
 void add_time(struct buffer *out, const char *name, int64_t ms);
-bool time_parse(struct span text, int64_t *ms);
 
 #endif

@@ -6,27 +6,6 @@
 
 #include <stdio.h>
 
-/* The value of a member in a canonical leaf. A quote inside a value is escaped, so that the name
- * with its quotes and colon stands once. */
-static struct span member(struct span leaf, const char *name)
-{
-    const char *at = memmem(leaf.p, leaf.n, name, strlen(name));
-    if (!at)
-        return SPAN_EMPTY;
-    struct span rest = span_from(leaf, (size_t)(at - leaf.p) + strlen(name));
-    size_t end = rest.n;
-    if (rest.n && rest.p[0] == '"') {
-        rest = span_from(rest, 1);
-        end = span_find(rest, '"');
-    } else if (rest.n && rest.p[0] == '[') {
-        end = span_find(rest, ']');
-    } else {
-        for (end = 0; end < rest.n && rest.p[end] >= '0' && rest.p[end] <= '9';)
-            end++;
-    }
-    return span_sub(rest, 0, end);
-}
-
 static uint64_t types_of(struct span list)
 {
     uint64_t types = 0;
@@ -41,7 +20,7 @@ static uint64_t types_of(struct span list)
 
 static int64_t time_of(struct span leaf)
 {
-    struct span t = member(leaf, "\"time\":");
+    struct span t = audit_member(leaf, "\"time\":");
     struct tm tm = {0};
     char text[32];
     if (t.n < 20 || t.n >= sizeof(text))
@@ -79,7 +58,7 @@ struct who {
 /* A route in leaves is "channel/route" or the route's own name beside its channel. */
 static bool find_who(struct stats *s, struct span leaf, struct who *who)
 {
-    struct span channel = member(leaf, "\"channel\":"), route = member(leaf, "\"route\":");
+    struct span channel = audit_member(leaf, "\"channel\":"), route = audit_member(leaf, "\"route\":");
     char name[CONFIG_NAME_MAX + 1];
     *who = (struct who){.at_ms = time_of(leaf)};
     if (channel.n == 0 || channel.n >= sizeof(name))
@@ -102,8 +81,8 @@ static bool find_who(struct stats *s, struct span leaf, struct who *who)
 /* Found in a message: for the channel each type once, however many routes it went to. */
 static void note_types(struct stats *s, const struct who *who, struct span leaf)
 {
-    uint64_t types = types_of(member(leaf, "\"masked\":")), object = 0;
-    if (span_u64(member(leaf, "\"object\":"), &object) != 0)
+    uint64_t types = types_of(audit_member(leaf, "\"masked\":")), object = 0;
+    if (span_u64(audit_member(leaf, "\"object\":"), &object) != 0)
         object = 0;
     if (object != s->object) {
         s->object = object;
@@ -134,7 +113,7 @@ static void note_types(struct stats *s, const struct who *who, struct span leaf)
 
 void leaf_note(struct stats *s, struct span leaf)
 {
-    struct span action = member(leaf, "\"action\":"), outcome = member(leaf, "\"outcome\":");
+    struct span action = audit_member(leaf, "\"action\":"), outcome = audit_member(leaf, "\"outcome\":");
     struct who who;
     uint64_t count = 0;
     if (!find_who(s, leaf, &who))
@@ -143,7 +122,7 @@ void leaf_note(struct stats *s, struct span leaf)
         note_types(s, &who, leaf);
         return;
     }
-    if (span_u64(member(leaf, "\"count\":"), &count) != 0)
+    if (span_u64(audit_member(leaf, "\"count\":"), &count) != 0)
         count = 1;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (!span_is(action, rows[i].action) ||

@@ -1,5 +1,5 @@
 /*
- * Hex, base64 (RFC 4648) and big-endian integers. Pure functions; every decoder is strict: wrong
+ * Hex, base64 (RFC 4648), big-endian integers, and text for HTML. Pure functions; every decoder is strict: wrong
  * characters, wrong padding, non-zero trailing bits and upper-case hex (where said) are refused.
  */
 #ifndef SLUIS_BASE_ENCODE_H
@@ -23,6 +23,12 @@ void base64url_encode(const uint8_t *bytes, size_t n, char *out);
 /* Decode at most `max` bytes; the number of bytes, or SLUIS_EINVAL / SLUIS_ELIMIT. */
 long base64_decode(struct span text, uint8_t *out, size_t max);
 long base64url_decode(struct span text, uint8_t *out, size_t max);
+
+/* Appends UTF-8 text for HTML: as content or inside a quoted attribute. Markup is escaped; control
+ * characters, those that turn the direction of text and invisible ones become U+FFFD, so that what
+ * is read is what is there; a line end becomes a space. */
+struct buffer;
+void html_escape(struct buffer *out, struct span text);
 
 static inline void be16_put(uint8_t *p, uint16_t v)
 {
