@@ -100,6 +100,11 @@ SLUIS_MUST_CHECK int history_new(const struct history_deps *deps, struct history
 void history_stop(struct history *history);
 void history_free(struct history *history);
 
+/* Tags of a conversation, each NUL-terminated in `size` bytes from `out` on, at most `most`; how
+ * many. Not on event threads. */
+unsigned history_tags(struct history *history, uint16_t channel, uint64_t subject, unsigned most,
+                      size_t size, char *out);
+
 /* A time as bodies and queries give it: RFC 3339 in UTC, or a day. */
 bool history_time(struct span text, int64_t *ms);
 

@@ -291,6 +291,8 @@ struct policy_notice {
 /* NULL when there is none of that name. */
 const struct policy_notice *policy_notice(const struct policy *policy, const char *name);
 const struct policy_notice *policy_notice_at(const struct policy *policy, size_t index);
+/* Seconds that clocks in Europe/Amsterdam are ahead of UTC (years 2000 to 2199). */
+int64_t policy_local_offset_s(int64_t utc_s);
 /* Opening hours, Europe/Amsterdam; always open when the policy says none. */
 bool policy_open_at(const struct policy *policy, int64_t at_ms);
 bool policy_has_hours(const struct policy *policy);

@@ -39,8 +39,10 @@ int admin_new(const struct admin_deps *deps, struct admin **out)
 
 void admin_stop(struct admin *a)
 {
-    if (a)
-        backup_work_stop(a->backup);
+    if (!a)
+        return;
+    backup_work_stop(a->backup);
+    incident_work_stop(a->incident);
 }
 
 void admin_free(struct admin *a)
@@ -48,6 +50,7 @@ void admin_free(struct admin *a)
     if (!a)
         return;
     backup_work_free(a->backup);
+    incident_work_free(a->incident);
     doctor_free(a->doctor);
     free(a);
 }
@@ -66,16 +69,21 @@ void admin_json(struct admin_request *r, unsigned status, struct buffer *body)
         exchange_answer(r->ex, status, SPAN("application/json"), buffer_span(body));
 }
 
+/* RFC 9457; "error" besides is what older readers look for. */
 void admin_error(struct admin_request *r, unsigned status, const char *code, const char *text)
 {
     struct buffer out;
     buffer_init(&out, 4096);
-    buffer_add(&out, SPAN("{\"error\":{\"code\":"));
+    buffer_addf(
+        &out, "{\"type\":\"urn:sluis:problem:%s\",\"title\":\"%s\",\"status\":%u,\"detail\":", code,
+        code, status);
+    json_quote(&out, span_str(text));
+    buffer_add(&out, SPAN(",\"error\":{\"code\":"));
     json_quote(&out, span_str(code));
     buffer_add(&out, SPAN(",\"message\":"));
     json_quote(&out, span_str(text));
     buffer_add(&out, SPAN("}}\n"));
-    exchange_answer(r->ex, status, SPAN("application/json"), buffer_span(&out));
+    exchange_answer(r->ex, status, SPAN("application/problem+json"), buffer_span(&out));
     buffer_free(&out);
 }
 

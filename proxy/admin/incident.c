@@ -1,7 +1,7 @@
 /*
- * Incident pack (art. 33 and 34 AVG): what left for a route, a token or a person in a period, told in
- * categories and approximate numbers from the access log, with the measures that are on record and
- * the clock of 72 hours. On a thread of its own: a long log takes a while.
+ * Incident pack (art. 33 and 34 AVG): what left for a route, a token or a person in a period, told
+ * in categories and approximate numbers from the access log, with the measures that are on record
+ * and the clock of 72 hours. On a thread of its own: a long log takes a while.
  */
 #include "internal.h"
 
@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SLICE 8192u            /* leaves in one read transaction */
-#define SUBJECTS_MAX 4194304u  /* told apart; above it "at least" */
+#define SLICE 8192u           /* leaves in one read transaction */
+#define SUBJECTS_MAX 4194304u /* told apart; above it "at least" */
 #define CLOCK_MS (72ll * 3600000)
 #define TYPES 14
 #define MEASURES_MAX 40
@@ -119,8 +119,8 @@ static void add_types(struct incident_work *w, struct span list)
 
 static bool is_measure(struct span action)
 {
-    static const char *const words[] = {"token", "reload", "erase", "restrict", "hold",
-                                        "keys",  "queue",  "policy", "person",  "role"};
+    static const char *const words[] = {"token", "reload", "erase",  "restrict", "hold",
+                                        "keys",  "queue",  "policy", "person",   "role"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (span_is(action, words[i]))
             return true;
@@ -233,8 +233,8 @@ static void write_json(const struct incident_work *w, struct buffer *out)
     time_text(w->to_ms, to);
     time_text(w->known_ms, known);
     time_text(w->known_ms + CLOCK_MS, until);
-    buffer_addf(out, "{\"from\":\"%s\",\"to\":\"%s\",\"known\":\"%s\",\"notify_before\":\"%s\"", from, to,
-                known, until);
+    buffer_addf(out, "{\"from\":\"%s\",\"to\":\"%s\",\"known\":\"%s\",\"notify_before\":\"%s\"",
+                from, to, known, until);
     buffer_addf(out, ",\"hours_left\":%lld,\"route\":",
                 (long long)((w->known_ms + CLOCK_MS - clock_wall_ms()) / 3600000));
     json_quote(out, span_str(w->route));
@@ -281,13 +281,14 @@ static void write_markdown(const struct incident_work *w, struct buffer *out)
     time_text(w->to_ms, to);
     time_text(w->known_ms, known);
     time_text(w->known_ms + CLOCK_MS, until);
-    buffer_addf(out,
-                "# Incidentpakket (art. 33 AVG)\n\nPeriode: %s tot %s. Route: %s. Token of persoon: %s.\n"
-                "\n**Bekend sinds %s: melden bij de Autoriteit Persoonsgegevens v\xc3\xb3\xc3\xb3r %s** "
-                "(nog %lld uur).\n\n## 1. Aard van de inbreuk\n\n_In te vullen: wat is er gebeurd, "
-                "hoe is het ontdekt._\n\n",
-                from, to, w->route[0] ? w->route : "alle", w->actor[0] ? w->actor : "alle", known,
-                until, (long long)((w->known_ms + CLOCK_MS - clock_wall_ms()) / 3600000));
+    buffer_addf(
+        out,
+        "# Incidentpakket (art. 33 AVG)\n\nPeriode: %s tot %s. Route: %s. Token of persoon: %s.\n"
+        "\n**Bekend sinds %s: melden bij de Autoriteit Persoonsgegevens v\xc3\xb3\xc3\xb3r %s** "
+        "(nog %lld uur).\n\n## 1. Aard van de inbreuk\n\n_In te vullen: wat is er gebeurd, "
+        "hoe is het ontdekt._\n\n",
+        from, to, w->route[0] ? w->route : "alle", w->actor[0] ? w->actor : "alle", known, until,
+        (long long)((w->known_ms + CLOCK_MS - clock_wall_ms()) / 3600000));
     buffer_addf(out,
                 "## 2. Betrokkenen en gegevens, bij benadering\n\n| | aantal |\n|---|---|\n"
                 "| betrokkenen%s | %llu |\n",
@@ -301,20 +302,23 @@ static void write_markdown(const struct incident_work *w, struct buffer *out)
     row(out, "berichten verstuurd", w->sent);
     row(out, "mediabestanden", w->media);
     row(out, "geweigerde verzoeken", w->refused);
-    buffer_add(out, SPAN("\nCategorie\xc3\xabn die in die berichten zijn gevonden (berichten; gemaskeerd "
-                         "volgens het profiel, of onthuld):\n\n"));
+    buffer_add(
+        out, SPAN("\nCategorie\xc3\xabn die in die berichten zijn gevonden (berichten; gemaskeerd "
+                  "volgens het profiel, of onthuld):\n\n"));
     for (unsigned i = 0; i < TYPES; i++)
         if (w->types[i])
             buffer_addf(out, "- %s: %llu\n", audit_type_word(i), (unsigned long long)w->types[i]);
-    buffer_add(out, SPAN("\n## 3. Waarschijnlijke gevolgen\n\n_In te vullen._\n\n## 4. Maatregelen\n\n"
-                         "Uit het toegangslog, sinds het begin van de periode:\n\n"));
+    buffer_add(out,
+               SPAN("\n## 3. Waarschijnlijke gevolgen\n\n_In te vullen._\n\n## 4. Maatregelen\n\n"
+                    "Uit het toegangslog, sinds het begin van de periode:\n\n"));
     for (unsigned i = 0; i < w->measure_count; i++)
         buffer_addf(out, "- %s: %s, %s (log %llu)\n", w->measures[i].time, w->measures[i].action,
                     w->measures[i].outcome, (unsigned long long)w->measures[i].index);
-    buffer_addf(out,
-                "%s\n_In te vullen: wat nog wordt gedaan, en of betrokkenen worden ingelicht (art. 34)."
-                "_\n\nBron: %llu regels van het toegangslog; bewijs: `sluis audit export`.\n",
-                w->measure_count ? "" : "- geen\n", (unsigned long long)w->leaves);
+    buffer_addf(
+        out,
+        "%s\n_In te vullen: wat nog wordt gedaan, en of betrokkenen worden ingelicht (art. 34)."
+        "_\n\nBron: %llu regels van het toegangslog; bewijs: `sluis audit export`.\n",
+        w->measure_count ? "" : "- geen\n", (unsigned long long)w->leaves);
 }
 
 static void on_made(struct mail *mail)
@@ -334,10 +338,9 @@ static void on_made(struct mail *mail)
                              "\"detail\":\"the log could not be read\",\"error\":{\"code\":\"log\","
                              "\"message\":\"the log could not be read\"}}\n"));
     else if (ex)
-        exchange_answer(ex, 200,
-                        w->markdown ? SPAN("text/markdown; charset=utf-8")
-                                    : SPAN("application/json"),
-                        buffer_span(&out));
+        exchange_answer(
+            ex, 200, w->markdown ? SPAN("text/markdown; charset=utf-8") : SPAN("application/json"),
+            buffer_span(&out));
     buffer_free(&out);
     free(w->seen);
     w->seen = NULL;

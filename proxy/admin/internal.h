@@ -29,12 +29,12 @@ struct admin {
 struct admin_request {
     struct admin *admin;
     struct exchange *ex;
-    bool control;               /* came by the control socket */
-    enum permission permission; /* the row that let it in */
-    struct principal who;       /* who.name for the log */
+    bool control;                    /* came by the control socket */
+    enum permission permission;      /* the row that let it in */
+    struct principal who;            /* who.name for the log */
     struct access_decision decision; /* the role that gave it, and what that gives */
-    struct span id;       /* the {id} of the path, or empty */
-    struct json_doc body; /* count 0 when there is none */
+    struct span id;                  /* the {id} of the path, or empty */
+    struct json_doc body;            /* count 0 when there is none */
     struct arena *arena;
     struct http_parameter query[HTTP_PARAMETERS_MAX];
     unsigned query_count;
@@ -44,7 +44,8 @@ struct admin_request {
  * r->decision tells the role and what it gives there. Nothing is answered. */
 bool admin_may(struct admin_request *r, uint16_t channel);
 
-/* Answers: a JSON document, or an error {"error":{"code":word,"message":text}}. */
+/* Answers: a JSON document, or problem+json (RFC 9457) with {"error":{"code":word,"message":text}}
+ * besides. */
 void admin_json(struct admin_request *r, unsigned status, struct buffer *body);
 void admin_error(struct admin_request *r, unsigned status, const char *code, const char *text);
 /* The text of a member of the body; empty when absent or not a string. */

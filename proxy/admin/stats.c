@@ -25,7 +25,8 @@ void admin_statistics(struct admin_request *r)
     }
     if ((by.n && !span_is(by, "hour") && !span_is(by, "day") && !span_is(by, "all")) ||
         (from.n && !history_time(from, &from_ms)) || (to.n && !history_time(to, &to_ms))) {
-        admin_error(r, 400, "period", "from, to: times as 2026-11-22T10:00:00Z; by: hour, day, all");
+        admin_error(r, 400, "period",
+                    "from, to: times as 2026-11-22T10:00:00Z; by: hour, day, all");
         return;
     }
     struct buffer out;

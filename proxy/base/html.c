@@ -17,8 +17,8 @@ void html_escape(struct buffer *out, struct span text)
     static const struct {
         char c;
         const char *with;
-    } marks[] = {{'&', "&amp;"},  {'<', "&lt;"},  {'>', "&gt;"}, {'"', "&quot;"},
-                 {'\'', "&#39;"}, {'\n', " "},    {'\r', " "},  {'\t', " "}};
+    } marks[] = {{'&', "&amp;"},  {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"},
+                 {'\'', "&#39;"}, {'\n', " "},   {'\r', " "},   {'\t', " "}};
     for (size_t i = 0; i < text.n;) {
         uint32_t c = (unsigned char)text.p[i];
         unsigned n = 1;

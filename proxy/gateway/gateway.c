@@ -144,6 +144,14 @@ static bool refused(void *ctx, uint64_t subject)
     return purge_refused(gw->purge, subject);
 }
 
+/* Statistics count by tag, and do not know who keeps them. */
+static unsigned tags(void *ctx, uint16_t channel, uint64_t subject,
+                     char out[STATS_TAGS_MAX][STATS_TAG_SIZE])
+{
+    struct gateway *gw = ctx;
+    return history_tags(gw->history, channel, subject, STATS_TAGS_MAX, STATS_TAG_SIZE, out[0]);
+}
+
 static int open_services(struct gateway *gw, const struct config *config)
 {
     if (config->public_url && asprintf(&gw->media_base, "%s/sluis/media", config->public_url) < 0)
@@ -203,6 +211,10 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .gate = &gw->gate};
     if (r == 0)
         r = history_new(&history, &gw->history);
+    const struct stats_deps stats = {
+        .store = gw->store, .keyring = gw->keyring, .config = gw->cell, .tags = tags, .ctx = gw};
+    if (r == 0)
+        r = stats_new(&stats, &gw->stats);
     const struct graph_deps graph = {.contacts = gw->contacts,
                                      .store = gw->store,
                                      .keyring = gw->keyring,
@@ -229,6 +241,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .deliver = gw->deliver,
                                      .purge = gw->purge,
                                      .history = gw->history,
+                                     .stats = gw->stats,
                                      .resolver = gw->resolver,
                                      .loop = gw->admin_loop,
                                      .reload = gateway_reload,
@@ -308,6 +321,8 @@ static int start(struct gateway *gw, struct diag *diag)
         r = say(diag, "threads", start_loops(gw));
     if (r == 0)
         r = say(diag, "the purge", purge_start(gw->purge));
+    if (r == 0)
+        r = say(diag, "statistics", stats_start(gw->stats));
     if (r == 0) {
         media_start(gw->media);
         deliver_start(gw->deliver);
@@ -363,6 +378,7 @@ static void end(struct gateway *gw)
 {
     purge_stop(gw->purge); /* it may wait for the loops */
     admin_stop(gw->admin);
+    stats_stop(gw->stats);
     history_stop(gw->history); /* what it was asked is answered by mail to the loops */
     join_loops(gw);
     media_close(gw);
@@ -374,6 +390,7 @@ static void end(struct gateway *gw)
     if (gw->store)
         store_close(gw->store); /* finishes jobs: their completions go to mailboxes */
     admin_free(gw->admin);
+    stats_free(gw->stats);
     history_free(gw->history);
     purge_free(gw->purge);
     graph_free(gw->graph);

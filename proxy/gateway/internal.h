@@ -17,6 +17,7 @@
 #include "sluis/net/server.h"
 #include "sluis/purge.h"
 #include "sluis/retention.h"
+#include "sluis/stats.h"
 #include "sluis/store.h"
 #include "sluis/subject.h"
 #include "sluis/upstream.h"
@@ -58,6 +59,7 @@ struct gateway {
     struct admin *admin;
     struct purge *purge;
     struct history *history;
+    struct stats *stats;
     struct upstream *checker; /* on admin's loop: asks Meta where callbacks point */
     struct loop_timer *check_timer;
     struct loop_timer *observe_timer; /* on admin's loop */

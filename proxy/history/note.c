@@ -447,6 +447,53 @@ int operation_note(struct work *w)
     return r;
 }
 
+/* ---- for statistics ---- */
+
+struct listed {
+    struct worker *worker;
+    uint8_t prefix[KEY_BYTES];
+    unsigned n, most;
+    size_t size;
+    char *out;
+};
+
+static int list_tag(void *ctx, struct span key, struct span value)
+{
+    struct listed *l = ctx;
+    struct buffer plain;
+    if (key.n != KEY_BYTES || memcmp(key.p, l->prefix, PREFIX_BYTES) != 0 || l->n == l->most)
+        return 1;
+    if (key.p[PREFIX_BYTES] != 't')
+        return 0;
+    buffer_init(&plain, STORE_VALUE_MAX);
+    if (open_row(l->worker->keys, key, value, &plain) == 0) {
+        size_t author = (uint8_t)plain.p[KEY_BYTES + 8];
+        struct span tag = span_from(buffer_span(&plain), KEY_BYTES + 9 + author);
+        if (tag.n && tag.n < l->size) {
+            memcpy(l->out + l->n * l->size, tag.p, tag.n);
+            l->out[l->n++ * l->size + tag.n] = '\0';
+        }
+    }
+    buffer_free(&plain);
+    return 0;
+}
+
+unsigned history_tags(struct history *h, uint16_t channel, uint64_t subject, unsigned most,
+                      size_t size, char *out)
+{
+    struct worker *worker = &h->workers[WORKER_SCANS];
+    struct listed l = {.worker = worker, .most = most, .size = size, .out = out};
+    struct store_read *read;
+    prefix_of(channel, subject, 0, l.prefix);
+    if (store_read_begin(h->deps.store, &read) != 0)
+        return 0;
+    if (store_each_row(read, STORE_TABLE_HISTORY, span_of(l.prefix, PREFIX_BYTES), list_tag, &l) <
+        0)
+        l.n = 0;
+    store_read_end(read);
+    return l.n;
+}
+
 /* ---- rows whose key is gone ---- */
 
 struct tidy {

@@ -135,7 +135,8 @@ static int take(struct work *w, const struct member *m, uint32_t node)
             return wrong(w, m->name, "a whole number above 0 was expected");
         return 0;
     case TIME:
-        if (json_string(&w->body, node, &w->arena, &text) != 0 || !history_time(text, (int64_t *)at))
+        if (json_string(&w->body, node, &w->arena, &text) != 0 ||
+            !history_time(text, (int64_t *)at))
             return wrong(w, m->name, "a time as 2026-11-22T10:00:00Z, or a day, was expected");
         return 0;
     case FLAG:

@@ -46,6 +46,11 @@ static int64_t offset_s(int64_t utc_s)
     return utc_s >= last_sunday_s(year, 3) && utc_s < last_sunday_s(year, 10) ? 7200 : 3600;
 }
 
+int64_t policy_local_offset_s(int64_t utc_s)
+{
+    return offset_s(utc_s);
+}
+
 int64_t policy_day_start_ms(int32_t day)
 {
     int64_t local = (int64_t)day * DAY_S;

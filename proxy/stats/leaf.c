@@ -58,7 +58,8 @@ struct who {
 /* A route in leaves is "channel/route" or the route's own name beside its channel. */
 static bool find_who(struct stats *s, struct span leaf, struct who *who)
 {
-    struct span channel = audit_member(leaf, "\"channel\":"), route = audit_member(leaf, "\"route\":");
+    struct span channel = audit_member(leaf, "\"channel\":"),
+                route = audit_member(leaf, "\"route\":");
     char name[CONFIG_NAME_MAX + 1];
     *who = (struct who){.at_ms = time_of(leaf)};
     if (channel.n == 0 || channel.n >= sizeof(name))
@@ -113,7 +114,8 @@ static void note_types(struct stats *s, const struct who *who, struct span leaf)
 
 void leaf_note(struct stats *s, struct span leaf)
 {
-    struct span action = audit_member(leaf, "\"action\":"), outcome = audit_member(leaf, "\"outcome\":");
+    struct span action = audit_member(leaf, "\"action\":"),
+                outcome = audit_member(leaf, "\"outcome\":");
     struct who who;
     uint64_t count = 0;
     if (!find_who(s, leaf, &who))

@@ -149,7 +149,15 @@ enum {
     X(HISTORY_EXPORT, POST, "sluis/v1/history/export", admin_history, DOOR_BOTH, ALARM,            \
       POLICY_MAY_EXPORT, CHANNEL, MASKED, PERMISSION_CHANGES | PERMISSION_JOB)                     \
     X(HISTORY_EXPIRING, POST, "sluis/v1/history/expiring", admin_history, DOOR_BOTH, YES,          \
-      POLICY_MAY_EXPORT, CHANNEL, LOG, PERMISSION_CHANGES)
+      POLICY_MAY_EXPORT, CHANNEL, LOG, PERMISSION_CHANGES)                                         \
+    X(STATISTICS, GET, "sluis/v1/statistics", admin_statistics, DOOR_BOTH, YES, POLICY_MAY_STATS,  \
+      CHANNEL, COUNTS, 0)                                                                          \
+    X(LOG_INCIDENT, GET, "sluis/v1/log/incident", admin_incident, DOOR_BOTH, YES, POLICY_MAY_LOG,  \
+      WHOLE, LOG, PERMISSION_JOB)                                                                  \
+    X(PAGE_LOG, GET, "log", admin_page_log, DOOR_BOTH, YES, POLICY_MAY_LOG, WHOLE, LOG,            \
+      PERMISSION_PAGE)                                                                             \
+    X(OPENAPI, GET, "sluis/v1/openapi.json", admin_openapi, DOOR_BOTH, YES, PERMIT_SIGNED_IN,      \
+      WHOLE, NONE, 0)
 
 enum permission {
 #define X(id, ...) PERMISSION_##id,

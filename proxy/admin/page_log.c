@@ -1,0 +1,449 @@
+/*
+ * The access log as a page without script: filters in the URL, newest first; who, what and why
+ * before the rest; times in Europe/Amsterdam and in UTC. Every leaf that is shown is hashed again
+ * and compared; the checkpoint says how far the log is signed.
+ */
+#include "internal.h"
+
+#include "sluis/base/encode.h"
+
+#include <stdlib.h>
+
+#include <stdio.h>
+
+#define ROWS_MAX 100u /* on one page */
+#define WINDOW 2048u  /* leaves in one read transaction */
+#define LOOK_MAX                                                                                   \
+    65536u /* leaves looked at for one page: a filter that fits little goes on by link */
+
+enum text {
+    T_TITLE,
+    T_WHO,
+    T_WHAT,
+    T_WHY,
+    T_WHEN,
+    T_ABOUT,
+    T_MORE,
+    T_VERIFIED,
+    T_NOT_VERIFIED,
+    T_FILTER,
+    T_SINCE,
+    T_UNTIL,
+    T_ACTOR,
+    T_ROLE,
+    T_SUBJECT,
+    T_ACTION,
+    T_OUTCOME,
+    T_OLDER,
+    T_NEWEST,
+    T_NONE,
+    T_LOOKED,
+    T_CLAIMED,
+    T_NO_WHY,
+    T_CHANGED,
+    T_OTHER,
+    T_CSV,
+    T_COUNT
+};
+static const char *const texts[2][T_COUNT] = {
+    {"Toegangslog",
+     "Wie",
+     "Wat",
+     "Waarom",
+     "Wanneer (Nederland \xc2\xb7 UTC)",
+     "Over wie",
+     "Bijzonderheden",
+     "gecontroleerd tot en met controlepunt",
+     "het controlepunt kon niet worden gemaakt: het log is niet gecontroleerd",
+     "Filteren",
+     "vanaf",
+     "tot",
+     "wie",
+     "rol",
+     "betrokkene",
+     "wat",
+     "uitkomst",
+     "Ouder",
+     "Nieuwste",
+     "Geen regels die hieraan voldoen.",
+     "bekeken regels",
+     "volgens de tool",
+     "geen doel opgegeven",
+     "GEWIJZIGD: deze regel past niet bij zijn controlegetal",
+     "English",
+     "Dit lezen staat zelf ook in het log."},
+    {"Access log",
+     "Who",
+     "What",
+     "Why",
+     "When (Netherlands \xc2\xb7 UTC)",
+     "About whom",
+     "Details",
+     "verified up to checkpoint",
+     "no checkpoint could be made: the log is not verified",
+     "Filter",
+     "from",
+     "to",
+     "who",
+     "role",
+     "subject",
+     "what",
+     "outcome",
+     "Older",
+     "Newest",
+     "No entries fit this.",
+     "entries looked at",
+     "as claimed by the tool",
+     "no purpose given",
+     "CHANGED: this entry does not fit its hash",
+     "Nederlands",
+     "Reading this is itself in the log."},
+};
+
+struct row {
+    uint64_t index;
+    uint8_t hash[32];
+    struct span leaf;
+};
+struct view {
+    struct admin_request *r;
+    struct audit_filter filter;
+    const char *const *t;
+    bool english;
+    struct row rows[ROWS_MAX];
+    unsigned n;
+    uint64_t before; /* leaves from here on are not shown */
+    uint64_t looked, low;
+    struct arena arena;
+    int error;
+};
+
+struct window {
+    struct view *v;
+    uint64_t end;
+    struct row found[WINDOW];
+    unsigned n;
+};
+
+static int take_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
+{
+    struct window *w = ctx;
+    if (index >= w->end || w->n == WINDOW)
+        return 1;
+    w->v->looked++;
+    if (!audit_filter_match(&w->v->filter, leaf))
+        return 0;
+    struct row *row = &w->found[w->n];
+    row->index = index;
+    memcpy(row->hash, hash, 32);
+    w->v->error = arena_try_copy(&w->v->arena, leaf, &row->leaf);
+    w->n += w->v->error == 0;
+    return w->v->error != 0;
+}
+
+/* Backwards, a window at a time, newest first. */
+static int gather(struct view *v, uint64_t floor)
+{
+    struct store *store = v->r->admin->deps.store;
+    struct window *w = malloc(sizeof(*w));
+    int r = w ? 0 : SLUIS_ENOMEM;
+    v->low = v->before;
+    while (r == 0 && v->low > floor && v->n < ROWS_MAX && v->looked < LOOK_MAX) {
+        struct store_read *read;
+        uint64_t from = v->low > floor + WINDOW ? v->low - WINDOW : floor;
+        *w = (struct window){.v = v, .end = v->low};
+        r = store_read_begin(store, &read);
+        if (r != 0)
+            break;
+        r = store_each_leaf(read, from, take_leaf, w);
+        store_read_end(read);
+        r = r < 0 ? r : v->error;
+        v->low = from;
+        for (unsigned i = w->n; r == 0 && i-- > 0;) {
+            if (v->n == ROWS_MAX) {
+                v->low = w->found[i].index + 1;
+                break;
+            }
+            v->rows[v->n++] = w->found[i];
+        }
+    }
+    free(w);
+    return r;
+}
+
+/* ---- writing ---- */
+
+static struct span value(struct view *v, struct span leaf, const char *name)
+{
+    struct span raw = audit_member(leaf, name), out = raw;
+    if (!raw.n || !memchr(raw.p, '\\', raw.n))
+        return raw;
+    char *text = arena_try(&v->arena, raw.n);
+    size_t n = 0;
+    for (size_t i = 0; text && i < raw.n; i++) { /* leaves escape quotes and backslashes only */
+        if (raw.p[i] == '\\' && i + 1 < raw.n)
+            i++;
+        text[n++] = raw.p[i];
+    }
+    if (text)
+        out = span_of(text, n);
+    return out;
+}
+
+static void cell(struct buffer *out, struct span text)
+{
+    buffer_add(out, SPAN("<td>"));
+    html_escape(out, text);
+    buffer_add(out, SPAN("</td>"));
+}
+
+static void add_when(struct buffer *out, struct span time)
+{
+    int64_t ms;
+    char local[CLOCK_RFC3339_SIZE];
+    if (!history_time(time, &ms)) {
+        cell(out, time);
+        return;
+    }
+    int64_t offset = policy_local_offset_s(ms / 1000);
+    clock_rfc3339(ms + offset * 1000, local);
+    buffer_addf(out, "<td class=\"t\">%.10s %.8s (%s)<br><small>", local, local + 11,
+                offset == 7200 ? "CEST" : "CET");
+    html_escape(out, time);
+    buffer_add(out, SPAN("</small></td>"));
+}
+
+static void add_part(struct view *v, struct buffer *out, struct span leaf, const char *name,
+                     const char *before, const char *after)
+{
+    struct span text = value(v, leaf, name);
+    if (!text.n)
+        return;
+    buffer_add_str(out, before);
+    html_escape(out, text);
+    buffer_add_str(out, after);
+}
+
+static void add_row(struct view *v, const struct row *row, struct buffer *out)
+{
+    uint8_t hash[32];
+    bool whole = audit_hash(row->leaf, hash) == 0 && memcmp(hash, row->hash, 32) == 0;
+    buffer_addf(out, "<tr%s><td><b>", whole ? "" : " class=\"bad\"");
+    html_escape(out, value(v, row->leaf, "\"actor\":"));
+    buffer_add(out, SPAN("</b>"));
+    add_part(v, out, row->leaf, "\"claimed\":", "<br><small>", "");
+    if (audit_member(row->leaf, "\"claimed\":").n)
+        buffer_addf(out, " (%s)</small>", v->t[T_CLAIMED]);
+    add_part(v, out, row->leaf, "\"role\":", "<br><small>", "</small>");
+    buffer_add(out, SPAN("</td><td>"));
+    html_escape(out, value(v, row->leaf, "\"action\":"));
+    add_part(v, out, row->leaf, "\"outcome\":", ": ", "");
+    add_part(v, out, row->leaf, "\"channel\":", "<br><small>", "</small>");
+    add_part(v, out, row->leaf, "\"route\":", " <small>", "</small>");
+    buffer_add(out, SPAN("</td><td>"));
+    add_part(v, out, row->leaf, "\"purpose\":", "", "");
+    if (!audit_member(row->leaf, "\"purpose\":").n)
+        buffer_addf(out, "<small>%s</small>", v->t[T_NO_WHY]);
+    add_part(v, out, row->leaf, "\"reference\":", "<br><small>", "</small>");
+    add_part(v, out, row->leaf, "\"processing_activity\":", "<br><small>", "</small>");
+    buffer_add(out, SPAN("</td>"));
+    add_when(out, audit_member(row->leaf, "\"time\":"));
+    cell(out, audit_member(row->leaf, "\"subject\":"));
+    buffer_add(out, SPAN("<td><small>"));
+    if (!whole)
+        buffer_addf(out, "<b>%s</b> ", v->t[T_CHANGED]);
+    buffer_addf(out, "#%llu", (unsigned long long)row->index);
+    add_part(v, out, row->leaf, "\"object\":", " &middot; ", "");
+    add_part(v, out, row->leaf, "\"object_last\":", "&ndash;", "");
+    add_part(v, out, row->leaf, "\"count\":", " &times; ", "");
+    add_part(v, out, row->leaf, "\"code\":", " &middot; ", "");
+    add_part(v, out, row->leaf, "\"masked\":", " &middot; ", "");
+    buffer_add(out, SPAN("</small></td></tr>\n"));
+}
+
+static const struct {
+    const char *name;
+    enum text label;
+} fields[] = {{"since", T_SINCE},     {"until", T_UNTIL},   {"actor", T_ACTOR},    {"role", T_ROLE},
+              {"subject", T_SUBJECT}, {"action", T_ACTION}, {"outcome", T_OUTCOME}};
+#define FIELDS (sizeof(fields) / sizeof(fields[0]))
+
+static void add_form(struct view *v, struct buffer *out)
+{
+    buffer_addf(out, "<form method=\"get\" action=\"/log\"><fieldset><legend>%s</legend>",
+                v->t[T_FILTER]);
+    for (size_t i = 0; i < FIELDS; i++) {
+        buffer_addf(out, "<label>%s <input name=\"%s\" size=\"%d\" value=\"", v->t[fields[i].label],
+                    fields[i].name, i < 2 ? 20 : 12);
+        html_escape(out, admin_query(v->r, fields[i].name));
+        buffer_add(out, SPAN("\"></label>\n"));
+    }
+    buffer_addf(out,
+                "<input type=\"hidden\" name=\"lang\" value=\"%s\"><button>%s</button></fieldset>"
+                "</form>\n",
+                v->english ? "en" : "nl", v->t[T_FILTER]);
+}
+
+static void add_encoded(struct buffer *out, struct span text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) {
+            buffer_add_char(out, (char)c);
+        } else {
+            buffer_add_char(out, '%');
+            buffer_add_char(out, digits[c >> 4]);
+            buffer_add_char(out, digits[c & 15]);
+        }
+    }
+}
+
+/* The same page, in a language, from an index on (0: the newest). */
+static void add_link(struct view *v, struct buffer *out, bool english, uint64_t before,
+                     const char *label)
+{
+    buffer_addf(out, "<a href=\"/log?lang=%s", english ? "en" : "nl");
+    for (size_t i = 0; i < FIELDS; i++) {
+        struct span given = admin_query(v->r, fields[i].name);
+        if (!given.n)
+            continue;
+        buffer_addf(out, "&amp;%s=", fields[i].name);
+        add_encoded(out, given);
+    }
+    if (before)
+        buffer_addf(out, "&amp;before=%llu", (unsigned long long)before);
+    buffer_addf(out, "\">%s</a> ", label);
+}
+
+/* "verified up to checkpoint n": the tree of the log as it stands, signed. */
+static void add_checkpoint(struct view *v, struct buffer *out)
+{
+    struct buffer note;
+    struct checkpoint c;
+    buffer_init(&note, NOTE_MAX);
+    int r = audit_log_checkpoint(v->r->admin->deps.log, &note);
+    if (r == 0)
+        r = checkpoint_open(buffer_span(&note), audit_log_key(v->r->admin->deps.log), &c);
+    if (r == 0) {
+        buffer_addf(out, "<p>%s <b>%llu</b> <small>(", v->t[T_VERIFIED],
+                    (unsigned long long)c.size);
+        html_escape(out, span_str(c.origin));
+        buffer_addf(out, ", ");
+        buffer_add_hex(out, span_of(c.root, 8));
+        buffer_addf(out, "&hellip;)</small>. %s</p>\n", v->t[T_CSV]);
+    } else {
+        buffer_addf(out, "<p class=\"bad\"><b>%s</b></p>\n", v->t[T_NOT_VERIFIED]);
+    }
+    buffer_free(&note);
+}
+
+static void write_page(struct view *v, uint64_t floor, struct buffer *out)
+{
+    buffer_addf(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"%s\"><head><meta charset=\"utf-8\"><title>Sluis: %s</"
+        "title>\n<meta name=\"viewport\" content=\"width=device-width\">\n<style>"
+        "body{font:15px/1.4 system-ui,sans-serif;margin:1.5em;color:#1a1a1a}"
+        "table{border-collapse:collapse;width:100%%}"
+        "th,td{text-align:left;vertical-align:top;padding:.35em .7em;"
+        "border-bottom:1px solid #ddd;overflow-wrap:anywhere}th{background:#f0f3f6}"
+        "small{color:#555}.t{white-space:nowrap}.bad{background:#ffd9d9}"
+        "fieldset{border:1px solid #ccc;margin:0 0 1em}label{margin-right:.8em;"
+        "display:inline-block}</style></head><body>\n<h1>%s</h1>\n",
+        v->english ? "en" : "nl", v->t[T_TITLE], v->t[T_TITLE]);
+    add_checkpoint(v, out);
+    add_form(v, out);
+    buffer_addf(out,
+                "<table><thead><tr><th>%s</th><th>%s</th><th>%s</th><th>%s</th><th>%s</th><th>%s"
+                "</th></tr></thead><tbody>\n",
+                v->t[T_WHO], v->t[T_WHAT], v->t[T_WHY], v->t[T_WHEN], v->t[T_ABOUT], v->t[T_MORE]);
+    for (unsigned i = 0; i < v->n; i++)
+        add_row(v, &v->rows[i], out);
+    buffer_add(out, SPAN("</tbody></table>\n"));
+    if (v->n == 0)
+        buffer_addf(out, "<p>%s</p>\n", v->t[T_NONE]);
+    buffer_add(out, SPAN("<p>"));
+    if (v->low > floor)
+        add_link(v, out, v->english, v->low, v->t[T_OLDER]);
+    add_link(v, out, v->english, 0, v->t[T_NEWEST]);
+    add_link(v, out, !v->english, 0, v->t[T_OTHER]);
+    buffer_addf(out, "<small>%llu %s</small></p>\n</body></html>\n", (unsigned long long)v->looked,
+                v->t[T_LOOKED]);
+}
+
+static int record(struct admin_request *r)
+{
+    const struct audit_event event = {.at_ms = clock_wall_ms(),
+                                      .action = AUDIT_READ_LOG,
+                                      .actor = r->who.name,
+                                      .role = r->decision.role[0] ? r->decision.role : NULL,
+                                      .outcome = "page"};
+    return admin_record(r->admin->deps.store, &event);
+}
+
+/* Where the period begins and ends in the log; a filter beyond that is looked at leaf by leaf. */
+static int bounds(struct view *v, uint64_t *floor)
+{
+    struct store *store = v->r->admin->deps.store;
+    struct store_status status;
+    int64_t ms;
+    uint64_t before = 0;
+    int r = 0;
+    *floor = 0;
+    store_status(store, &status);
+    v->before = status.log_size;
+    if (v->filter.to.n && history_time(v->filter.to, &ms)) {
+        r = log_find(store, ms + 2 * 60000, &before);
+        v->before = before < v->before ? before : v->before;
+    }
+    if (r == 0 && v->filter.from.n && history_time(v->filter.from, &ms))
+        r = log_find(store, ms, floor);
+    if (span_u64(admin_query(v->r, "before"), &before) == 0 && before < v->before)
+        v->before = before;
+    return r;
+}
+
+void admin_page_log(struct admin_request *r)
+{
+    struct view *v = calloc(1, sizeof(*v));
+    struct buffer out;
+    uint64_t floor;
+    if (!v) {
+        admin_error(r, 503, "memory", "not now");
+        return;
+    }
+    v->r = r;
+    v->english = span_is(admin_query(r, "lang"), "en");
+    v->t = texts[v->english];
+    v->filter = log_filter(r);
+    arena_init(&v->arena, 32u * 1024 * 1024);
+    buffer_init(&out, ADMIN_ANSWER_MAX);
+    if (!log_filter_plain(&v->filter)) {
+        admin_error(r, 400, "filter", "filters are plain text");
+    } else {
+        int result = record(r);
+        if (result == 0)
+            result = bounds(v, &floor);
+        if (result == 0)
+            result = gather(v, floor);
+        if (result == 0)
+            write_page(v, floor, &out);
+        if (result != 0 || out.error) {
+            admin_error(r, 503, error_word(result), "the log could not be read");
+        } else {
+            exchange_answer_begin(r->ex, 200);
+            exchange_answer_field(r->ex, SPAN("Content-Type"), SPAN("text/html; charset=utf-8"));
+            exchange_answer_field(r->ex, SPAN("Cache-Control"), SPAN("no-store"));
+            exchange_answer_field(r->ex, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
+            exchange_answer_field(r->ex, SPAN("Referrer-Policy"), SPAN("no-referrer"));
+            exchange_answer_field(r->ex, SPAN("Content-Security-Policy"),
+                                  SPAN("default-src 'none'; style-src 'unsafe-inline'; form-action "
+                                       "'self'; frame-ancestors 'none'; base-uri 'none'"));
+            exchange_answer_end(r->ex, buffer_span(&out));
+        }
+    }
+    arena_free(&v->arena);
+    buffer_free(&out);
+    free(v);
+}
