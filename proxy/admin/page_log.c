@@ -100,6 +100,41 @@ static const char *const texts[2][T_COUNT] = {
      "Reading this is itself in the log."},
 };
 
+/* What happened, in Dutch; what is not here is shown as it stands in the log. */
+static const struct {
+    const char *word, *nl;
+} actions[] = {
+    {"start", "gestart"},
+    {"stop", "gestopt"},
+    {"reload", "herladen"},
+    {"deliver_intent", "bericht aangeboden"},
+    {"deliver", "bezorgd"},
+    {"send_intent", "verzending aangevraagd"},
+    {"send", "verstuurd"},
+    {"refuse", "geweigerd"},
+    {"media", "media bekeken"},
+    {"token", "token"},
+    {"quarantine", "quarantaine"},
+    {"queue", "wachtrij"},
+    {"read_log", "log gelezen"},
+    {"remask", "opnieuw gemaskeerd"},
+    {"setup", "instelling beantwoord"},
+    {"purge", "verlopen vernietigd"},
+    {"erase", "gewist"},
+    {"subject", "persoon opgezocht"},
+    {"restrict", "beperking"},
+    {"hold", "bewaarplicht"},
+    {"clock", "klok"},
+    {"keys", "sleutels"},
+    {"backup", "back-up"},
+    {"consent", "toestemming"},
+    {"history", "gesprek bekeken"},
+    {"reveal", "waarde onthuld"},
+    {"search", "gezocht"},
+    {"export", "ge\xc3\xabxporteerd"},
+    {"incident", "incidentpakket"},
+};
+
 struct row {
     uint64_t index;
     uint8_t hash[32];
@@ -224,6 +259,17 @@ static void add_part(struct view *v, struct buffer *out, struct span leaf, const
     buffer_add_str(out, after);
 }
 
+static void add_action(struct view *v, struct span word, struct buffer *out)
+{
+    for (size_t i = 0; !v->english && i < sizeof(actions) / sizeof(actions[0]); i++) {
+        if (span_is(word, actions[i].word)) {
+            buffer_addf(out, "%s <small>(%s)</small>", actions[i].nl, actions[i].word);
+            return;
+        }
+    }
+    html_escape(out, word);
+}
+
 static void add_row(struct view *v, const struct row *row, struct buffer *out)
 {
     uint8_t hash[32];
@@ -236,7 +282,7 @@ static void add_row(struct view *v, const struct row *row, struct buffer *out)
         buffer_addf(out, " (%s)</small>", v->t[T_CLAIMED]);
     add_part(v, out, row->leaf, "\"role\":", "<br><small>", "</small>");
     buffer_add(out, SPAN("</td><td>"));
-    html_escape(out, value(v, row->leaf, "\"action\":"));
+    add_action(v, audit_member(row->leaf, "\"action\":"), out);
     add_part(v, out, row->leaf, "\"outcome\":", ": ", "");
     add_part(v, out, row->leaf, "\"channel\":", "<br><small>", "</small>");
     add_part(v, out, row->leaf, "\"route\":", " <small>", "</small>");

@@ -276,6 +276,7 @@ static int load_channel(const struct loader *l, const struct yaml_node *node,
     if (!error)
         error = config_take_fetch(l, yaml_get(node, "fetch_from"), &channel->fetch,
                                   &channel->fetch_count);
+    if (!error)
         error = config_take_duration(l, yaml_get(node, "answer_within"), 60, DAY, "1min to 24h",
                                      &channel->answer_within_s);
     if (!error)
