@@ -33,6 +33,8 @@ struct admin_deps {
     struct stats *stats;     /* NULL: none */
     struct resolver *resolver;
     struct loop *loop;
+    /* A new key for the access log. May block. */
+    int (*replace_log_key)(void *ctx, const char *actor);
     /* New configuration in force, or a diagnosis. May block. */
     int (*reload)(void *ctx, struct diag *diag);
     /* Asks Meta where each channel's callback points. 0: `done` follows on `loop` with a JSON array

@@ -80,6 +80,7 @@ struct audit_event {
     uint64_t subject;        /* pseudonym, 0 none */
     uint64_t masked;   /* bit set of detect types (enum detect_type, the policy's own included) */
     const char *build; /* build id of the program, hex; start and reload; or NULL */
+    const char *key;         /* fingerprint of the log's new key, hex; or NULL */
     const char *config_hash; /* SHA-256 of the configuration, hex; start and reload; or NULL */
     const char *policy_hash; /* policy_hash(); the first 16 hex digits are written; or NULL */
     const char *outcome;     /* constant word: "accepted", "delivered", "refused", ... */
@@ -157,7 +158,9 @@ struct audit_target {
 struct audit_log;
 struct audit_log_config {
     struct store *store;
-    const uint8_t *seed; /* NOTE_SEED bytes, copied */
+    const uint8_t *seed; /* of the key in use, NOTE_SEED bytes, copied */
+    const struct span *changes; /* notes of the keys before it (key_change), in order; copied */
+    unsigned change_count;
     const char *origin;  /* audit_log_origin */
     const char *file;    /* pushed checkpoints, or NULL: none leave the machine */
     /* A log of more leaves than this is not hashed at opening when the store has the range of the
@@ -191,7 +194,17 @@ void audit_log_close(struct audit_log *log);
 
 /* Appends the checkpoint of the log as it stands, pushing it when it is new. */
 SLUIS_MUST_CHECK int audit_log_checkpoint(struct audit_log *log, struct buffer *note);
-const struct note_key *audit_log_key(const struct audit_log *log);
+/* The key in use, copied out; keys so far; each change's note, appended with an empty line between. */
+void audit_log_key(struct audit_log *log, struct note_key *out);
+unsigned audit_log_keys(struct audit_log *log);
+SLUIS_MUST_CHECK int audit_log_key_changes(struct audit_log *log, struct buffer *out);
+/* A new key: `commit` makes the note of the change durable, with a leaf, before it is gone by; then
+ * the note is pushed and the next checkpoint is the new key's. The error of `commit`, SLUIS_ELIMIT
+ * (KEY_CHAIN_MAX). */
+SLUIS_MUST_CHECK int audit_log_replace_key(struct audit_log *log, const uint8_t seed[NOTE_SEED],
+                                           int (*commit)(void *ctx, struct span note,
+                                                         const char *fingerprint),
+                                           void *ctx);
 
 /* What an export shows: what fits all that is given; NULL: any. Times compare as text. */
 struct audit_filter {

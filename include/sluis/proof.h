@@ -99,6 +99,9 @@ void note_key_fingerprint(const struct note_key *key, char out[65]);
  */
 SLUIS_MUST_CHECK int note_sign(const struct note_key *key, const uint8_t seed[NOTE_SEED],
                                struct span text, struct buffer *out);
+/* Appends one more signature line of the same text. */
+SLUIS_MUST_CHECK int note_cosign(const struct note_key *key, const uint8_t seed[NOTE_SEED],
+                                 struct span text, struct buffer *out);
 /* The text of a note that `key` signed. SLUIS_EINVAL (not a note), SLUIS_ENOENT (not signed by this
  * key; other signatures are ignored), SLUIS_ECRYPTO (the signature does not hold). */
 SLUIS_MUST_CHECK int note_open(struct span note, const struct note_key *key, struct span *text);
@@ -119,11 +122,60 @@ SLUIS_MUST_CHECK int checkpoint_read(struct span text, struct checkpoint *out);
 SLUIS_MUST_CHECK int checkpoint_open(struct span note, const struct note_key *key,
                                      struct checkpoint *out);
 
+/* ---- one key after another ---- */
+/*
+ * A log's key can be replaced. The change is a note signed by both keys:
+ *
+ *   sluis/log-key-change/v1
+ *   SIZE                     leaves that the old key vouches for,
+ *   ROOT                     and the root of their tree
+ *   OLD KEY
+ *   NEW KEY
+ *
+ * The old key speaks for trees up to SIZE, the new one for larger ones. So whoever comes to hold a
+ * later key cannot sign an earlier part of the log anew, and who keeps the first key needs no other.
+ */
+struct key_change {
+    uint64_t size;
+    uint8_t root[MERKLE_HASH];
+    struct note_key old_key, new_key; /* of the same name */
+};
+SLUIS_MUST_CHECK int key_change_sign(const struct key_change *change,
+                                     const uint8_t old_seed[NOTE_SEED],
+                                     const uint8_t new_seed[NOTE_SEED], struct buffer *note);
+bool key_change_is(struct span note); /* by its first line */
+/* SLUIS_EINVAL (not one), SLUIS_ENOENT and SLUIS_ECRYPTO as of note_open, of either key. */
+SLUIS_MUST_CHECK int key_change_read(struct span note, struct key_change *out);
+
+#define KEY_CHAIN_MAX 64 /* keys of one log: a year each is more than its retention */
+struct key_chain {
+    struct key_link {
+        struct note_key key;
+        uint64_t until;            /* largest tree it speaks for */
+        uint8_t root[MERKLE_HASH]; /* of that tree; not of the last link */
+    } link[KEY_CHAIN_MAX];
+    unsigned count;
+    bool from_known; /* the first key here had one before it */
+    uint64_t from;
+    uint8_t from_root[MERKLE_HASH];
+};
+void key_chain_init(struct key_chain *chain, const struct note_key *key);
+/* In the order of the log; one that is known already changes nothing. SLUIS_ENOENT: it is about keys
+ * before the first one here; SLUIS_ECRYPTO: it contradicts what is known, or follows no key of the
+ * chain; SLUIS_ELIMIT. */
+SLUIS_MUST_CHECK int key_chain_add(struct key_chain *chain, const struct key_change *change);
+const struct note_key *key_chain_last(const struct key_chain *chain);
+/* A checkpoint that a key of the chain signed, of a size it speaks for. As checkpoint_open;
+ * SLUIS_EDENIED: of another size. */
+SLUIS_MUST_CHECK int key_chain_open(const struct key_chain *chain, struct span note,
+                                    struct checkpoint *out);
+
 /* ---- exports ---- */
 /*
  * Lines, each ending in a line end, spelled exactly so:
  *
- *   {"checkpoint":"NOTE"}                       once, first; line ends in NOTE as \n
+ *   {"key_change":"NOTE"}                       first, one for each key that was replaced, in order
+ *   {"checkpoint":"NOTE"}                       once; line ends in NOTE as \n
  *   {"page":FROM,"to":TO,"size":SIZE,"filter":OBJECT}
  *   {"index":I,"hash":"BASE64","leaf":LEAF}     a leaf, as it stands in the log
  *   {"skip":I,"level":K,"hash":"BASE64"}        2^K leaves from I on that the filter left out: the
@@ -140,7 +192,14 @@ SLUIS_MUST_CHECK int checkpoint_open(struct span note, const struct note_key *ke
 #define EXPORT_FILTER_MAX 2048
 #define EXPORT_FILTER_NONE "{}"
 
-enum export_kind { EXPORT_CHECKPOINT, EXPORT_PAGE, EXPORT_LEAF, EXPORT_SKIP, EXPORT_SIGNED };
+enum export_kind {
+    EXPORT_CHECKPOINT,
+    EXPORT_PAGE,
+    EXPORT_LEAF,
+    EXPORT_SKIP,
+    EXPORT_SIGNED,
+    EXPORT_KEY_CHANGE
+};
 struct export_line {
     enum export_kind kind;
     uint64_t index, to, size; /* page: from, to, size; leaf, skip: index */
@@ -201,12 +260,14 @@ struct export_report {
     uint64_t pages, earlier; /* earlier checkpoints that agree */
     bool filtered;
     uint8_t root[MERKLE_HASH];
+    unsigned keys;   /* that signed the log, one after another */
     char state[128]; /* the checkpoint's first extension line */
 };
 SLUIS_MUST_CHECK int export_check_new(const struct note_key *key, struct export_check **out);
 void export_check_free(struct export_check *check);
-/* An earlier checkpoint that the auditor holds, before the first line: SLUIS_ECRYPTO or
- * SLUIS_EINVAL with a finding when it is not one of this log. */
+/* An earlier checkpoint that the auditor holds, or a change of keys among them: before the
+ * checkpoint of the export, and behind its key changes (export_check_line). SLUIS_ECRYPTO with a
+ * finding when it is not one of this log. */
 SLUIS_MUST_CHECK int export_check_earlier(struct export_check *check, struct span note,
                                           struct export_finding *finding);
 /* Line by line, without line ends; then the end. 0, or SLUIS_ECRYPTO with a finding (no call may

@@ -71,8 +71,30 @@ static void rotate_lookup(struct admin_request *r)
     buffer_free(&out);
 }
 
+static void rotate_log_key(struct admin_request *r)
+{
+    struct buffer out;
+    struct note_key key;
+    int result = r->admin->deps.replace_log_key(r->admin->deps.ctx, r->who.name);
+    if (result != 0) {
+        admin_error(r, 422, error_word(result), "the key of the access log was not replaced");
+        return;
+    }
+    audit_log_key(r->admin->deps.log, &key);
+    buffer_init(&out, 1024);
+    buffer_add(&out, SPAN("{\"log_key\":\""));
+    note_key_write(&key, &out);
+    buffer_add(&out, SPAN("\"}"));
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
 void admin_keys_rotate(struct admin_request *r)
 {
+    if (r->body.count && json_is(&r->body, json_get(&r->body, 0, SPAN("log")), JSON_TRUE)) {
+        rotate_log_key(r);
+        return;
+    }
     if (r->body.count && json_is(&r->body, json_get(&r->body, 0, SPAN("lookup")), JSON_TRUE)) {
         rotate_lookup(r);
         return;

@@ -7,14 +7,27 @@
 
 void admin_log_key(struct admin_request *r)
 {
-    const struct note_key *key = audit_log_key(r->admin->deps.log);
-    struct buffer out;
+    struct note_key key;
+    struct buffer out, notes;
+    struct span rest, note;
     char fingerprint[65];
-    note_key_fingerprint(key, fingerprint);
-    buffer_init(&out, ADMIN_BODY_MAX);
-    buffer_addf(&out, "{\"origin\":\"%s\",\"key\":\"", key->name);
-    note_key_write(key, &out);
-    buffer_addf(&out, "\",\"fingerprint\":\"%s\"}", fingerprint);
+    audit_log_key(r->admin->deps.log, &key);
+    note_key_fingerprint(&key, fingerprint);
+    buffer_init(&out, ADMIN_ANSWER_MAX);
+    buffer_init(&notes, ADMIN_ANSWER_MAX);
+    buffer_addf(&out, "{\"origin\":\"%s\",\"key\":\"", key.name);
+    note_key_write(&key, &out);
+    buffer_addf(&out, "\",\"fingerprint\":\"%s\",\"changes\":[", fingerprint);
+    if (audit_log_key_changes(r->admin->deps.log, &notes) != 0)
+        out.error = SLUIS_ENOMEM;
+    rest = buffer_span(&notes);
+    for (unsigned i = 0; note_next(&rest, &note) == 0; i++) {
+        if (i)
+            buffer_add_char(&out, ',');
+        json_quote(&out, note);
+    }
+    buffer_add(&out, SPAN("]}"));
+    buffer_free(&notes);
     admin_json(r, 200, &out);
     buffer_free(&out);
 }

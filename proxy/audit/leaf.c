@@ -279,6 +279,7 @@ int audit_leaf(const struct audit_event *event, struct buffer *out, uint8_t hash
     put_hex(&w, "config_hash", event->config_hash);
     if (event->count)
         put_integer(&w, "count", event->count);
+    put_hex(&w, "key", event->key);
     put_masked(&w, event->masked);
     if (event->object)
         put_integer(&w, "object", event->object);

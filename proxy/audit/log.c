@@ -19,11 +19,6 @@ void audit_log_origin(const uint8_t installation[16], char out[AUDIT_ORIGIN_MAX]
     snprintf(out, AUDIT_ORIGIN_MAX, "sluis/%s", hex);
 }
 
-const struct note_key *audit_log_key(const struct audit_log *log)
-{
-    return &log->key;
-}
-
 bool audit_log_accepted(const struct audit_log *log)
 {
     return log->accepted;
@@ -108,7 +103,8 @@ static int compare_last(struct audit_log *log, const struct audit_log_config *co
 {
     struct checkpoint last = {.size = 0};
     struct walk walk = {.at = UINT64_MAX};
-    int known = log->file ? push_last(log->file, &log->key, &last) : SLUIS_ENOENT;
+    int known =
+        log->file ? push_last(log->file, &log->chain, &last, &log->change_pushed) : SLUIS_ENOENT;
     if (known == SLUIS_ESYS) {
         diag_set(diag, log->file, 0, 0, "the file of checkpoints cannot be used: %s",
                  strerror(errno));
@@ -156,12 +152,15 @@ int audit_log_open(const struct audit_log_config *config, struct audit_log **out
     memcpy(log->seed, config->seed, NOTE_SEED);
     merkle_range_init(&log->range);
     buffer_init(&log->note, NOTE_MAX);
+    buffer_init(&log->changes, KEY_CHAIN_MAX * (size_t)NOTE_MAX);
     pthread_mutex_init(&log->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&log->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     int r = note_key_of_seed(span_str(config->origin), log->seed, &log->key);
+    if (r == 0)
+        r = take_changes(log, config, diag);
     if (r == 0 && config->file && !(log->file = strdup(config->file)))
         r = SLUIS_ENOMEM;
     if (r == 0)
@@ -213,7 +212,10 @@ static void push(struct audit_log *log)
 {
     if (log->pushed || !log->file)
         return;
-    int r = push_note(log->file, buffer_span(&log->note));
+    int r = log->change_pushed ? 0 : push_note(log->file, newest_change(log));
+    log->change_pushed = r == 0;
+    if (r == 0)
+        r = push_note(log->file, buffer_span(&log->note));
     log->pushed = r == 0;
     if (r != 0 && !log->failing)
         LOG(LOG_ALARM, "audit", "checkpoint_not_pushed", log_error(r), log_errno());
@@ -321,20 +323,31 @@ static void write_refusals(struct audit_log *log, bool now)
  * pushed in the next turn. */
 static void push_out(struct audit_log *log)
 {
-    struct buffer note;
+    struct buffer note, changed;
     buffer_init(&note, NOTE_MAX);
+    buffer_init(&changed, NOTE_MAX);
     for (unsigned i = 0; i < log->target_count; i++) {
         struct log_target *t = &log->targets[i];
         pthread_mutex_lock(&log->lock);
         uint64_t size = log->note_size;
         bool due = !t->pushed && log->note.n;
+        bool change = t->change_due;
         buffer_clear(&note);
         buffer_add(&note, buffer_span(&log->note));
+        buffer_clear(&changed);
+        buffer_add(&changed, newest_change(log));
         pthread_mutex_unlock(&log->lock);
         if (!due)
             continue;
-        int r = note.error ? note.error : t->door.push(t->door.ctx, buffer_span(&note));
+        int r = note.error ? note.error : changed.error;
+        if (r == 0 && change)
+            r = t->door.push(t->door.ctx, buffer_span(&changed));
+        bool change_out = r == 0;
+        if (r == 0)
+            r = t->door.push(t->door.ctx, buffer_span(&note));
         pthread_mutex_lock(&log->lock);
+        if (change && change_out)
+            t->change_due = false;
         t->pushed = r == 0 && size == log->note_size;
         if (r != 0 && !t->failing)
             LOG(LOG_ALARM, "audit", "checkpoint_not_pushed", log_word("target", t->door.name),
@@ -347,6 +360,7 @@ static void push_out(struct audit_log *log)
         pthread_mutex_unlock(&log->lock);
     }
     buffer_free(&note);
+    buffer_free(&changed);
 }
 
 /* Something did not get out. */
@@ -421,6 +435,7 @@ void audit_log_close(struct audit_log *log)
     pthread_cond_destroy(&log->wake);
     pthread_mutex_destroy(&log->lock);
     buffer_free(&log->note);
+    buffer_free(&log->changes);
     sodium_memzero(log->seed, sizeof(log->seed));
     free(log->file);
     free(log);
@@ -434,6 +449,8 @@ struct page {
     uint64_t next, to;
     const uint64_t *cuts;
     size_t cut_count;
+    uint64_t changes[KEY_CHAIN_MAX]; /* sizes of key changes: cuts as well */
+    unsigned change_count, change_next;
 };
 
 static int add_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
@@ -446,6 +463,10 @@ static int add_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t h
     p->next++;
     for (; p->cut_count && *p->cuts <= index; p->cuts++, p->cut_count--)
         if (*p->cuts == index)
+            export_page_cut(&p->writer);
+    for (; p->change_next < p->change_count && p->changes[p->change_next] <= index;
+         p->change_next++)
+        if (p->changes[p->change_next] == index)
             export_page_cut(&p->writer);
     if (audit_filter_match(p->filter, leaf))
         export_page_leaf(&p->writer, leaf, hash);
@@ -461,11 +482,19 @@ int audit_log_page(struct audit_log *log, const struct audit_filter *filter, uin
     struct page p = {.filter = filter, .next = from, .cuts = cuts, .cut_count = cut_count};
     struct store_read *read;
     struct buffer text;
+    struct note_key key;
+    uint8_t seed[NOTE_SEED];
     pthread_mutex_lock(&log->lock);
     bool there = from < size && size <= log->range.size; /* under a checkpoint */
+    key = log->key;
+    memcpy(seed, log->seed, sizeof(seed));
+    for (unsigned i = 0; i + 1 < log->chain.count; i++) /* what an old key vouched for */
+        p.changes[p.change_count++] = log->chain.link[i].until;
     pthread_mutex_unlock(&log->lock);
-    if (!there || from % AUDIT_PAGE_LEAVES)
+    if (!there || from % AUDIT_PAGE_LEAVES) {
+        sodium_memzero(seed, sizeof(seed));
         return SLUIS_EINVAL;
+    }
     p.to = size - from > AUDIT_PAGE_LEAVES ? from + AUDIT_PAGE_LEAVES : size;
     buffer_init(&text, EXPORT_FILTER_MAX);
     int r = audit_filter_write(filter, &text);
@@ -476,9 +505,10 @@ int audit_log_page(struct audit_log *log, const struct audit_filter *filter, uin
         r = store_each_leaf(read, from, add_leaf, &p);
         store_read_end(read);
         if (r == 0)
-            r = p.next == p.to ? export_page_end(&p.writer, &log->key, log->seed) : SLUIS_EIO;
+            r = p.next == p.to ? export_page_end(&p.writer, &key, seed) : SLUIS_EIO;
     }
     buffer_free(&text);
+    sodium_memzero(seed, sizeof(seed));
     *to = p.to;
     return r;
 }

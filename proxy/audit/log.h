@@ -8,8 +8,6 @@
 
 struct audit_log {
     struct store *store;
-    struct note_key key;
-    uint8_t seed[NOTE_SEED];
     char *file;
     struct audit_refusals *refusals;
     struct audit_gate *gate;
@@ -18,13 +16,18 @@ struct audit_log {
     void *pay_ctx;
     int64_t refusals_ms; /* monotonic: when they were written last */
     pthread_mutex_t lock; /* all below */
+    struct note_key key;
+    uint8_t seed[NOTE_SEED];
+    struct key_chain chain;
+    struct buffer changes; /* their notes, each with an empty line behind it */
+    bool change_pushed;    /* the newest of them stands in the file */
     struct merkle_range range;
     struct buffer note; /* the newest checkpoint, empty before the first */
     uint64_t note_size; /* its leaves */
     bool pushed;        /* it stands in the file */
     struct log_target {
         struct audit_target door;
-        bool pushed, failing;
+        bool pushed, failing, change_due;
     } targets[AUDIT_TARGETS_MAX];
     unsigned target_count;
     bool failing;       /* the last push failed: said once */
@@ -36,6 +39,11 @@ struct audit_log {
     uint64_t unchecked; /* leaves that the start took on the word of the checkpoint */
     uint8_t unchecked_root[MERKLE_HASH];
 };
+
+/* keys.c */
+SLUIS_MUST_CHECK int take_changes(struct audit_log *log, const struct audit_log_config *config,
+                                  struct diag *diag);
+struct span newest_change(const struct audit_log *log); /* under the lock; empty: none */
 
 /* range.c */
 SLUIS_MUST_CHECK int range_save(struct store *store, const struct merkle_range *range);
@@ -51,11 +59,11 @@ SLUIS_MUST_CHECK int range_check(struct store *store, uint64_t size,
 SLUIS_MUST_CHECK int refusals_write(struct store *store, struct audit_refusals *refusals);
 
 /* push.c */
-/* The newest checkpoint of this log in the file. SLUIS_ENOENT: no file, or an empty one;
+/* The newest checkpoint of this log in the file, and whether the key in use signed it. SLUIS_ENOENT: no file, or an empty one;
  * SLUIS_EDENIED: it holds none of this log; SLUIS_ESYS. What a crash left of a last one is cut off.
  */
-SLUIS_MUST_CHECK int push_last(const char *file, const struct note_key *key,
-                               struct checkpoint *out);
+SLUIS_MUST_CHECK int push_last(const char *file, const struct key_chain *chain,
+                               struct checkpoint *out, bool *newest_key);
 /* Appends a note and an empty line, synced; what cannot be written whole is taken back. */
 SLUIS_MUST_CHECK int push_note(const char *file, struct span note);
 

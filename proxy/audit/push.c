@@ -28,15 +28,27 @@ static ssize_t read_tail(int fd, off_t from, char *out, size_t n)
 }
 
 /* The last checkpoint of this log in the text; *end: where it ends. */
-static int find_last(struct span text, const struct note_key *key, struct checkpoint *out,
-                     size_t *end)
+static int find_last(struct span text, const struct key_chain *chain, struct checkpoint *out,
+                     bool *newest_key, size_t *end)
 {
+    const struct note_key *newest = key_chain_last(chain);
     struct checkpoint found;
     int result = SLUIS_EDENIED;
     for (size_t i = 0; i < text.n; i += span_find(span_from(text, i), '\n') + 1) {
         struct span rest = span_from(text, i), note;
-        if (!span_starts(rest, span_str(key->name)) || note_next(&rest, &note) != 0 ||
-            checkpoint_open(note, key, &found) != 0)
+        struct key_change change;
+        if (i && text.p[i - 1] != '\n')
+            continue;
+        if (key_change_is(rest)) { /* a line end of ours behind it, if not a checkpoint */
+            if (note_next(&rest, &note) == 0 && key_change_read(note, &change) == 0)
+                *end = i + note.n;
+            continue;
+        }
+        if (!span_starts(rest, span_str(newest->name)) || note_next(&rest, &note) != 0 ||
+            key_chain_open(chain, note, &found) != 0)
+            continue;
+        *newest_key = checkpoint_open(note, newest, &found) == 0;
+        if (!*newest_key && key_chain_open(chain, note, &found) != 0)
             continue;
         *out = found;
         out->extension = SPAN_EMPTY;
@@ -46,7 +58,8 @@ static int find_last(struct span text, const struct note_key *key, struct checkp
     return result;
 }
 
-int push_last(const char *file, const struct note_key *key, struct checkpoint *out)
+int push_last(const char *file, const struct key_chain *chain, struct checkpoint *out,
+              bool *newest_key)
 {
     char tail[TAIL_MAX];
     struct stat st;
@@ -60,7 +73,8 @@ int push_last(const char *file, const struct note_key *key, struct checkpoint *o
     if (n < 0)
         r = SLUIS_ESYS;
     else if (r == 0)
-        r = n == 0 ? SLUIS_ENOENT : find_last(span_of(tail, (size_t)n), key, out, &end);
+        r = n == 0 ? SLUIS_ENOENT
+                   : find_last(span_of(tail, (size_t)n), chain, out, newest_key, &end);
     /* Behind it stands an empty line, or what a crash left of the next. */
     if (r == 0 && ((size_t)n != end + 1 || tail[end] != '\n') &&
         (ftruncate(fd, from + (off_t)end) != 0 || pwrite(fd, "\n", 1, from + (off_t)end) != 1 ||

@@ -135,6 +135,7 @@ static const struct sealed_row {
     {STORE_TABLE_SETTING, "purge.c", 2, 'Z', "state of a class", false, 0},
     {STORE_TABLE_SETTING, "purge.d", 16, PART_DESTRUCTION, "destruction record", false, 0},
     {STORE_TABLE_SETTING, "purge.a", 0, 'A', "a policy being applied", false, 0},
+    {STORE_TABLE_SETTING, "audit.key", 4, 'K', "key of the access log", false, 0},
     {STORE_TABLE_SETTING, "audit.owed", 8, 'W', "leaf that the log is owed", false, 0},
     {STORE_TABLE_SUBJECT, "P", 8, 'P', "mark of a person", true, 0},
     {STORE_TABLE_SUBJECT, "I", 8, 'I', "identifier of a person", true, STORE_HASH_BYTES},

@@ -273,6 +273,7 @@ static const struct cli_command commands[] = {
       O_SOCKET,
       O_JSON,
       O_PASSPHRASE,
+      {"--log", 'L', NULL, false, "a new key for the access log instead, signed by the old one"},
       {"--lookup", 'l', NULL, false,
        "the look-up key instead (of itself after 30 days): the index is made anew"}}},
     {"keys unseal",

@@ -9,6 +9,7 @@
 #include "sluis/audit.h"
 
 #define TARGET_MAX 4096
+#define CHANGES_MAX (4u * 1024 * 1024)     /* of the answer about keys */
 #define CUTS_MAX 100                       /* the gateway's */
 #define CHECKPOINTS_MAX (16 * 1024 * 1024) /* bytes of the file with them */
 
@@ -91,6 +92,11 @@ static int read_cuts(const char *path, uint64_t *cuts, size_t *n)
     fclose(f);
     rest = buffer_span(&text);
     while (r == 0 && (r = note_next(&rest, &note)) == 0) {
+        struct key_change change; /* its size is a cut at the gateway anyway */
+        if (key_change_is(note)) {
+            r = key_change_read(note, &change);
+            continue;
+        }
         size_t end = 0; /* of the text: an empty line */
         while (end + 1 < note.n && (note.p[end] != '\n' || note.p[end + 1] != '\n'))
             end++;
@@ -135,23 +141,52 @@ static int make_query(const struct cli_call *call, struct buffer *out)
     return CLI_DONE;
 }
 
+static void put_note(enum export_kind kind, struct span note)
+{
+    struct buffer escaped, line;
+    buffer_init(&escaped, 4 * NOTE_MAX);
+    buffer_init(&line, 4 * NOTE_MAX);
+    export_note_write(note, &escaped);
+    export_line_write(&(struct export_line){.kind = kind, .text = buffer_span(&escaped)}, &line);
+    fwrite(line.p, 1, line.n, stdout);
+    buffer_free(&escaped);
+    buffer_free(&line);
+}
+
+/* Before all else: by which keys the log was signed, one after another. */
+static int put_changes(const struct cli_call *call)
+{
+    struct control_answer a;
+    struct arena arena;
+    struct json_doc doc;
+    struct span note;
+    if (control_call(call, HTTP_GET, "/sluis/v1/log/key", SPAN_EMPTY, &a) != 0)
+        return CLI_FAILED;
+    arena_init(&arena, CHANGES_MAX);
+    int r = json_scan(&doc, buffer_span(&a.text), &arena, NULL);
+    if (r == 0) {
+        uint32_t list = json_get(&doc, 0, SPAN("changes"));
+        for (uint32_t i = json_first(&doc, list); r == 0 && i != JSON_NONE;
+             i = json_next(&doc, i)) {
+            r = json_string(&doc, i, &arena, &note);
+            if (r == 0)
+                put_note(EXPORT_KEY_CHANGE, note);
+        }
+    }
+    arena_free(&arena);
+    control_free(&a);
+    return r == 0 ? CLI_DONE : CLI_FAILED;
+}
+
 /* The checkpoint as the export's first line; *size: the leaves it covers. */
 static int put_checkpoint(const struct cli_call *call, uint64_t *size)
 {
     struct control_answer a;
-    struct buffer escaped, line;
     if (control_call(call, HTTP_POST, "/sluis/v1/log/checkpoint", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     struct span rest = span_from(buffer_span(&a.text), span_find(buffer_span(&a.text), '\n') + 1);
     int r = span_u64(span_sub(rest, 0, span_find(rest, '\n')), size);
-    buffer_init(&escaped, 4 * NOTE_MAX);
-    buffer_init(&line, 4 * NOTE_MAX);
-    export_note_write(buffer_span(&a.text), &escaped);
-    export_line_write(
-        &(struct export_line){.kind = EXPORT_CHECKPOINT, .text = buffer_span(&escaped)}, &line);
-    fwrite(line.p, 1, line.n, stdout);
-    buffer_free(&escaped);
-    buffer_free(&line);
+    put_note(EXPORT_CHECKPOINT, buffer_span(&a.text));
     control_free(&a);
     return r == 0 ? CLI_DONE : CLI_FAILED;
 }
@@ -165,6 +200,8 @@ int cmd_audit_export(const struct cli_call *call)
     buffer_init(&query, TARGET_MAX);
     buffer_init(&target, 2 * TARGET_MAX);
     int r = make_query(call, &query);
+    if (r == CLI_DONE)
+        r = put_changes(call);
     if (r == CLI_DONE)
         r = put_checkpoint(call, &size);
     for (uint64_t from = 0; r == CLI_DONE && from < size; from += AUDIT_PAGE_LEAVES) {

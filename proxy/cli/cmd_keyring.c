@@ -33,7 +33,8 @@ static void tell_status(const struct control_answer *a)
     if (strcmp(print_member(a, 0, "lookup_replacing", value, sizeof(value)), "true") == 0)
         printf("look-up key: being replaced; both live until the index is made anew\n");
     if (strcmp(print_member(a, 0, "lookup_error", value, sizeof(value)), "ok") != 0)
-        printf("look-up key: NOT replaced, tried again by the hour (%s; the log says why)\n", value);
+        printf("look-up key: NOT replaced, tried again by the hour (%s; the log says why)\n",
+               value);
 }
 
 int cmd_keys_status(const struct cli_call *call)
@@ -49,6 +50,17 @@ int cmd_keys_status(const struct cli_call *call)
     return CLI_DONE;
 }
 
+static void tell_log_key(const struct control_answer *a)
+{
+    struct span text = buffer_span(&a->text), rest = span_from(text, sizeof("{\"log_key\":\"") - 1);
+    rest = span_sub(rest, 0, span_find(rest, '"'));
+    printf("log key: %.*s\n", (int)rest.n, rest.p);
+    fprintf(stderr,
+            "The access log is signed with this key from now on; the change is signed by the "
+            "old one and the new one, and stands in every export. Who keeps the old key "
+            "needs no other.\n");
+}
+
 int cmd_keys_rotate(const struct cli_call *call)
 {
     struct control_answer a;
@@ -57,7 +69,9 @@ int cmd_keys_rotate(const struct cli_call *call)
         return cli_usage(call, "no words are expected");
     buffer_init(&body, 4096);
     int r = 0;
-    if (cli_has(call, "--lookup"))
+    if (cli_has(call, "--log"))
+        buffer_add(&body, SPAN("{\"log\":true}"));
+    else if (cli_has(call, "--lookup"))
         buffer_add(&body, SPAN("{\"lookup\":true}"));
     else if (cli_has(call, "--passphrase"))
         r = keys_passphrase_body(call, &body);
@@ -68,8 +82,13 @@ int cmd_keys_rotate(const struct cli_call *call)
     buffer_free(&body);
     if (r != 0)
         return r;
-    if (!print_json(call, &a)) {
-        printf("%s", cli_has(call, "--lookup") ? "the index is being made anew; `sluis keys status` says when\n" : "the keyring is sealed under a new root key; the old one opens nothing any more\n");
+    if (!print_json(call, &a) && cli_has(call, "--log")) {
+        tell_log_key(&a);
+    } else if (!cli_has(call, "--json")) {
+        printf("%s", cli_has(call, "--lookup")
+                         ? "the index is being made anew; `sluis keys status` says when\n"
+                         : "the keyring is sealed under a new root key; the old one opens nothing "
+                           "any more\n");
         tell_status(&a);
     }
     control_free(&a);

@@ -14,7 +14,7 @@ int ledger_log_open(struct gateway *gw, const struct config *config, struct diag
 {
     struct keyring_status status;
     char origin[AUDIT_ORIGIN_MAX];
-    uint8_t seed[KEYRING_KEY_BYTES];
+    struct log_keys keys;
     struct diag why = {.text = ""};
     int r = log_push_open(&config->log_push, &gw->log_push, &why);
     if (r != 0) {
@@ -30,9 +30,16 @@ int ledger_log_open(struct gateway *gw, const struct config *config, struct diag
         targets[count++] = (struct audit_target){"mail", log_push_mail, gw->log_push, false};
     keyring_status(gw->keyring, &status);
     audit_log_origin(status.installation, origin);
-    keyring_derive(gw->keyring, AUDIT_KEY_LABEL, seed);
+    r = log_keys_load(gw, &keys);
+    if (r != 0) {
+        diag_set(diag, NULL, 0, 0, "the keys of the access log cannot be read: %s", error_word(r));
+        log_keys_free(&keys);
+        return r;
+    }
     const struct audit_log_config log = {.store = gw->store,
-                                         .seed = seed,
+                                         .seed = keys.seed,
+                                         .changes = keys.changes,
+                                         .change_count = keys.count,
                                          .origin = origin,
                                          .file = config->log_checkpoints_file,
                                          .targets = targets,
@@ -44,7 +51,7 @@ int ledger_log_open(struct gateway *gw, const struct config *config, struct diag
                                          .refusals = &gw->refusals,
                                          .accept = gw->options->accept_log};
     r = audit_log_open(&log, &gw->log, &why);
-    sodium_memzero(seed, sizeof(seed));
+    log_keys_free(&keys);
     if (r == SLUIS_EDENIED)
         diag_set(diag, why.file, 0, 0,
                  "%s; to go on with it all the same: sluis serve --accept-log", why.text);

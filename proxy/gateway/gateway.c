@@ -245,6 +245,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .resolver = gw->resolver,
                                      .loop = gw->admin_loop,
                                      .reload = gateway_reload,
+                                     .replace_log_key = log_key_replace,
                                      .check_meta = meta_check_now,
                                      .ctx = gw};
     return r ? r : admin_new(&admin, &gw->admin);

@@ -102,6 +102,18 @@ void log_push_close(struct log_push *push);
 int log_push_https(void *ctx, struct span note); /* struct audit_target */
 int log_push_mail(void *ctx, struct span note);
 
+/* log_key.c */
+struct log_keys {
+    uint8_t seed[KEYRING_KEY_BYTES]; /* of the key in use */
+    uint32_t count;                  /* changes */
+    struct buffer notes;
+    size_t at[KEY_CHAIN_MAX + 1];
+    struct span changes[KEY_CHAIN_MAX];
+};
+SLUIS_MUST_CHECK int log_keys_load(struct gateway *gw, struct log_keys *out);
+void log_keys_free(struct log_keys *keys);
+int log_key_replace(void *ctx, const char *actor); /* for struct admin_deps */
+
 /* audit_log.c */
 int ledger_log_open(struct gateway *gw, const struct config *config, struct diag *diag);
 

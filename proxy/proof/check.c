@@ -17,7 +17,7 @@ struct earlier {
 };
 
 struct export_check {
-    struct note_key key;
+    struct key_chain chain;
     struct checkpoint head;
     bool head_seen, page_open;
     struct merkle_range range;
@@ -38,7 +38,7 @@ int export_check_new(const struct note_key *key, struct export_check **out)
     struct export_check *c = calloc(1, sizeof(*c));
     if (!c)
         return SLUIS_ENOMEM;
-    c->key = *key;
+    key_chain_init(&c->chain, key);
     merkle_range_init(&c->range);
     buffer_init(&c->note, NOTE_MAX);
     *out = c;
@@ -73,6 +73,11 @@ static int at_leaf(struct export_finding *f, uint64_t index)
     return SLUIS_ECRYPTO;
 }
 
+static const char *key_name(const struct export_check *c)
+{
+    return c->chain.link[0].key.name;
+}
+
 static unsigned long long ull(uint64_t v)
 {
     return v;
@@ -84,20 +89,18 @@ static int note_wrong(const struct export_check *c, struct export_finding *f, co
     if (r == SLUIS_ENOMEM)
         return r;
     if (r == SLUIS_ENOENT)
-        return wrong(c, f, "%s is not signed by the key %s", what, c->key.name);
+        return wrong(c, f, "%s is not signed by the key %s", what, key_name(c));
     if (r == SLUIS_ECRYPTO)
         return wrong(c, f, "the signature of %s does not hold", what);
-    return wrong(c, f, "%s is not a checkpoint of the log %s", what, c->key.name);
+    if (r == SLUIS_EDENIED)
+        return wrong(c, f, "%s is signed by a key that does not speak for a log of its size", what);
+    return wrong(c, f, "%s is not a checkpoint of the log %s", what, key_name(c));
 }
 
 /* ---- earlier checkpoints ---- */
 
-int export_check_earlier(struct export_check *c, struct span note, struct export_finding *f)
+static int add_earlier(struct export_check *c, uint64_t size, const uint8_t root[MERKLE_HASH])
 {
-    struct checkpoint head;
-    int r = checkpoint_open(note, &c->key, &head);
-    if (r != 0)
-        return note_wrong(c, f, "an earlier checkpoint", r);
     if (c->earlier_count == c->earlier_room) {
         size_t room = c->earlier_room ? 2 * c->earlier_room : 64;
         struct earlier *wider =
@@ -108,9 +111,41 @@ int export_check_earlier(struct export_check *c, struct span note, struct export
         c->earlier_room = room;
     }
     struct earlier *e = &c->earlier[c->earlier_count++];
-    e->size = head.size;
-    memcpy(e->root, head.root, MERKLE_HASH);
+    e->size = size;
+    memcpy(e->root, root, MERKLE_HASH);
     return 0;
+}
+
+/* The old key vouches for the tree at the change: the leaves are compared with it as with any
+ * earlier checkpoint. */
+static int take_change(struct export_check *c, struct span note, struct export_finding *f)
+{
+    struct key_change change;
+    int r = key_change_read(note, &change);
+    if (r == SLUIS_ENOMEM)
+        return r;
+    if (r != 0 || strcmp(change.old_key.name, key_name(c)) != 0)
+        return wrong(c, f, "a change of keys is not signed by both keys of the log %s",
+                     key_name(c));
+    r = key_chain_add(&c->chain, &change);
+    if (r == SLUIS_ENOENT)
+        return 0; /* of keys before the one that is held: nothing rests on it */
+    if (r != 0)
+        return wrong(c, f,
+                     "a change of keys at %llu leaves does not follow from the key that is held",
+                     ull(change.size));
+    return add_earlier(c, change.size, change.root);
+}
+
+int export_check_earlier(struct export_check *c, struct span note, struct export_finding *f)
+{
+    struct checkpoint head;
+    if (key_change_is(note))
+        return take_change(c, note, f);
+    int r = key_chain_open(&c->chain, note, &head);
+    if (r != 0)
+        return note_wrong(c, f, "an earlier checkpoint", r);
+    return add_earlier(c, head.size, head.root);
 }
 
 static int by_size(const void *a, const void *b)
@@ -157,9 +192,10 @@ static int take_head(struct export_check *c, const struct export_line *line,
 {
     if (c->head_seen)
         return wrong(c, f, "a second checkpoint stands in the export");
+    buffer_clear(&c->note);
     int r = export_note_read(line->text, &c->note);
     if (r == 0)
-        r = checkpoint_open(buffer_span(&c->note), &c->key, &c->head);
+        r = key_chain_open(&c->chain, buffer_span(&c->note), &c->head);
     if (r != 0)
         return note_wrong(c, f, "the checkpoint of the export", r);
     size_t n = span_find(c->head.extension, '\n');
@@ -172,6 +208,18 @@ static int take_head(struct export_check *c, const struct export_line *line,
     if (c->earlier_count)
         qsort(c->earlier, c->earlier_count, sizeof(*c->earlier), by_size);
     return compare_earlier(c, f);
+}
+
+static int take_change_line(struct export_check *c, const struct export_line *line,
+                            struct export_finding *f)
+{
+    if (c->head_seen)
+        return wrong(c, f, "a change of keys stands behind the checkpoint of the export");
+    buffer_clear(&c->note);
+    int r = export_note_read(line->text, &c->note);
+    return r == SLUIS_EINVAL ? wrong(c, f, "line %llu is not a line of an export", ull(c->line))
+           : r               ? r
+                             : take_change(c, buffer_span(&c->note), f);
 }
 
 static int take_page(struct export_check *c, const struct export_line *line,
@@ -264,10 +312,10 @@ static int take_signature(struct export_check *c, const struct export_line *line
     SHA256_Final(hash, &c->page_hash);
     buffer_clear(&c->note);
     buffer_init(&want, NOTE_MAX);
-    export_page_text(c->key.name, hash, &want);
+    export_page_text(key_name(c), hash, &want);
     int r = export_note_read(line->text, &c->note);
     if (r == 0)
-        r = note_open(buffer_span(&c->note), &c->key, &text);
+        r = note_open(buffer_span(&c->note), key_chain_last(&c->chain), &text);
     if (r == 0 && !span_eq(text, buffer_span(&want)))
         r = SLUIS_ECRYPTO;
     buffer_free(&want);
@@ -288,6 +336,8 @@ int export_check_line(struct export_check *c, struct span text, struct export_fi
         wrong(c, f, "line %llu is not a line of an export", ull(c->line));
         return c->page_open ? at_leaf(f, c->range.size) : SLUIS_ECRYPTO;
     }
+    if (line.kind == EXPORT_KEY_CHANGE && !c->page_open)
+        return take_change_line(c, &line, f);
     if (!c->head_seen && line.kind != EXPORT_CHECKPOINT)
         return wrong(c, f, "the export does not begin with its checkpoint");
     bool inner = line.kind == EXPORT_LEAF || line.kind == EXPORT_SKIP || line.kind == EXPORT_SIGNED;
@@ -332,6 +382,7 @@ int export_check_end(struct export_check *c, struct export_report *report, struc
         return at_leaf(f, c->agreed);
     }
     c->report.size = c->head.size;
+    c->report.keys = c->chain.count;
     *report = c->report;
     return 0;
 }

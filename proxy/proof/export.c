@@ -99,6 +99,9 @@ int export_line_read(struct span line, struct export_line *out)
     case 'p':
         out->kind = EXPORT_PAGE;
         return read_page(line, out);
+    case 'k':
+        out->kind = EXPORT_KEY_CHANGE;
+        return read_note(line, SPAN("{\"key_change\":\""), out);
     case 'c':
         out->kind = EXPORT_CHECKPOINT;
         return read_note(line, SPAN("{\"checkpoint\":\""), out);
@@ -122,7 +125,10 @@ void export_line_write(const struct export_line *line, struct buffer *out)
     switch (line->kind) {
     case EXPORT_CHECKPOINT:
     case EXPORT_SIGNED:
-        buffer_add_str(out, line->kind == EXPORT_SIGNED ? "{\"signed\":\"" : "{\"checkpoint\":\"");
+    case EXPORT_KEY_CHANGE:
+        buffer_add_str(out, line->kind == EXPORT_SIGNED       ? "{\"signed\":\""
+                            : line->kind == EXPORT_CHECKPOINT ? "{\"checkpoint\":\""
+                                                              : "{\"key_change\":\"");
         buffer_add(out, line->text);
         buffer_add_str(out, "\"");
         break;

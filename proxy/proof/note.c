@@ -122,15 +122,22 @@ static bool text_good(struct span text)
 int note_sign(const struct note_key *key, const uint8_t seed[NOTE_SEED], struct span text,
               struct buffer *out)
 {
-    uint8_t public_key[32], secret[64], signature[SIGNATURE];
     if (!span_ends(text, SPAN("\n")) || !text_good(text))
         return SLUIS_EINVAL;
+    buffer_add(out, text);
+    buffer_add_char(out, '\n');
+    return note_cosign(key, seed, text, out);
+}
+
+int note_cosign(const struct note_key *key, const uint8_t seed[NOTE_SEED], struct span text,
+                struct buffer *out)
+{
+    uint8_t public_key[32], secret[64], signature[SIGNATURE];
     crypto_sign_seed_keypair(public_key, secret, seed);
     memcpy(signature, key->id, 4);
     crypto_sign_detached(signature + 4, NULL, (const unsigned char *)text.p, text.n, secret);
     sodium_memzero(secret, sizeof(secret));
-    buffer_add(out, text);
-    buffer_add(out, SPAN("\n" DASH));
+    buffer_add(out, SPAN(DASH));
     buffer_add_str(out, key->name);
     buffer_add_char(out, ' ');
     proof_base64_write(signature, sizeof(signature), out);

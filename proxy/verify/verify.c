@@ -157,7 +157,19 @@ static int check_lines(const struct options *o, FILE *in, struct export_check *c
     size_t room = 0;
     ssize_t n;
     int r = 0;
+    bool begun = false;
     while (r == 0 && (n = getline(&line, &room, in)) > 0) {
+        /* Changes of keys come first: they say who may have signed the earlier checkpoints. */
+        if (!begun && !span_starts(span_of(line, (size_t)n), SPAN("{\"key_change\""))) {
+            begun = true;
+            for (unsigned i = 0; i < o->checkpoint_count; i++) {
+                int bad = take_checkpoints(o, o->checkpoints[i], check);
+                if (bad) {
+                    free(line);
+                    return bad;
+                }
+            }
+        }
         /* A last line without its end is a byte that was taken away. */
         bool whole = line[n - 1] == '\n';
         r = export_check_line(check, span_of(line, (size_t)(whole ? n - 1 : 0)), &f);
@@ -181,8 +193,6 @@ static int verify(const struct options *o)
         return r;
     if (export_check_new(&key, &check) != 0)
         return no_memory();
-    for (unsigned i = 0; r == 0 && i < o->checkpoint_count; i++)
-        r = take_checkpoints(o, o->checkpoints[i], check);
     bool standard = strcmp(o->export, "-") == 0;
     FILE *in = r ? NULL : standard ? stdin : fopen(o->export, "rbe");
     if (r == 0 && !in) {

@@ -38,6 +38,7 @@ static struct audit_event event_full(void)
                                 .policy_hash = policy,
                                 .build = "00ff",
                                 .config_hash = policy,
+                                .key = policy,
                                 .outcome = "delivered",
                                 .code = 200};
 }
@@ -77,6 +78,7 @@ static void spelled_exactly(void **state)
         "\"burgerzaken\","
         "\"claimed\":\"agent \\\"7\\\" \\\\ back\",\"code\":200,\"config_hash\":\"" POLICY_64
         "\",\"count\":3,"
+        "\"key\":\"" POLICY_64 "\","
         "\"masked\":[\"iban\",\"special\",\"own\"],\"object\":17,"
         "\"object_last\":9007199254740991,\"outcome\":\"delivered\","
         "\"policy_hash\":\"0123456789abcdef\",\"processing_activity\":\"klantvragen-whatsapp\","
