@@ -99,7 +99,7 @@ static void destroy(struct keyring *keyring, struct bench *b)
     struct cover cover;
     struct buffer text;
     bool changed;
-    if (cover_init(&cover) != 0 || cover_make(&cover) != 0)
+    if (cover_init(&cover) != 0 || cover_make(&cover, 0) != 0)
         exit(1);
     buffer_init(&text, 64u << 20);
     double start = now_us();

@@ -222,14 +222,21 @@ struct put {
     struct buffer o, m;
     struct subject identifier;
 };
+struct puts {
+    struct put *at;
+    unsigned n;
+};
 
-static int run_put(struct store_txn *txn, void *ctx)
+static int run_puts(struct store_txn *txn, void *ctx)
 {
-    struct put *put = ctx;
-    store_put_record(txn, &put->message->o, buffer_span(&put->o));
-    store_put_record(txn, &put->message->m, buffer_span(&put->m));
-    subject_put(txn, &put->identifier);
-    store_put_item(txn, &put->message->item);
+    const struct puts *puts = ctx;
+    for (unsigned i = 0; i < puts->n; i++) {
+        struct put *put = &puts->at[i];
+        store_put_record(txn, &put->message->o, buffer_span(&put->o));
+        store_put_record(txn, &put->message->m, buffer_span(&put->m));
+        subject_put(txn, &put->identifier);
+        store_put_item(txn, &put->message->item);
+    }
     return store_txn_error(txn);
 }
 
@@ -243,10 +250,11 @@ static void seal(struct world *w, const struct message *message, const struct re
     buffer_init(out, 8192);
     buffer_addf(&json,
                 "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"id\":\"1\",\"changes\":[{"
-                "\"field\":\"messages\",\"value\":{\"messages\":[{\"from\":\"31612345678\","
+                "\"field\":\"messages\",\"value\":{\"messages\":[{\"from\":\"%s\","
                 "\"id\":\"wamid.X\",\"timestamp\":\"%lld\",\"type\":\"text\",\"text\":{\"body\":"
                 "\"%s\"}}]}}]}]}",
-                (long long)(message->item.at_ms / 1000), message->text);
+                w->from ? w->from : "31612345678", (long long)(message->item.at_ms / 1000),
+                message->text);
     mask_pack(&judged, buffer_span(&json), &packed);
     assert_int_equal(packed.error, 0);
     assert_int_equal(record_seal(w->cache, 0, id, 0, buffer_span(&packed), out), 0);
@@ -254,14 +262,14 @@ static void seal(struct world *w, const struct message *message, const struct re
     buffer_free(&packed);
 }
 
-void message_put(struct world *w, uint64_t subject, const char *identifier, int64_t at_ms,
-                 struct message *out)
+static void prepare_put(struct world *w, uint64_t subject, const char *identifier, int64_t at_ms,
+                        struct message *out, struct put *put)
 {
     const struct retention_facts facts = {0};
     struct retention_rule o = policy_retention(w->policy, RETENTION_ORIGINAL, &facts);
     struct retention_rule m = policy_retention(w->policy, RETENTION_HISTORY, &facts);
     struct retention_place place_o, place_m;
-    struct put put = {.message = out};
+    *put = (struct put){.message = out};
     memset(out, 0, sizeof(*out));
     assert_int_equal(retention_place(w->store, &o, RETENTION_ORIGINAL, at_ms, at_ms, &place_o), 0);
     assert_int_equal(retention_place(w->store, &m, RETENTION_HISTORY, at_ms, at_ms, &place_m), 0);
@@ -277,17 +285,43 @@ void message_put(struct world *w, uint64_t subject, const char *identifier, int6
                                     .bucket_m = place_m.bucket};
     out->o = (struct record_id){place_o.cls, place_o.bucket, subject, out->item.serial, 'O'};
     out->m = (struct record_id){place_m.cls, place_m.bucket, subject, out->item.serial, 'M'};
-    snprintf(out->text, sizeof(out->text), "text of message %llu",
+    snprintf(out->text, sizeof(out->text), "text of message %llu ends here",
              (unsigned long long)out->item.serial);
-    seal(w, out, &out->o, &put.o);
-    seal(w, out, &out->m, &put.m);
-    put.identifier.serial = subject;
-    put.identifier.new_hashes = identifier != NULL;
+    seal(w, out, &out->o, &put->o);
+    seal(w, out, &out->m, &put->m);
+    put->identifier.serial = subject;
+    put->identifier.new_hashes = identifier != NULL;
     if (identifier)
         assert_int_equal(subject_row_make(w->keyring, w->cache, subject, span_str(identifier),
-                                          at_ms, 0, &put.identifier.rows[0]),
+                                          at_ms, 0, &put->identifier.rows[0]),
                          0);
-    assert_int_equal(test_run(w->store, run_put, &put), 0);
+}
+
+void messages_put(struct world *w, const struct to_put *list, unsigned n, struct message *out)
+{
+    struct puts puts = {.at = calloc(n, sizeof(*puts.at)), .n = n};
+    assert_non_null(puts.at);
+    for (unsigned i = 0; i < n; i++) {
+        w->from = list[i].from;
+        prepare_put(w, list[i].subject, list[i].first ? list[i].from : NULL, list[i].at_ms, &out[i],
+                    &puts.at[i]);
+    }
+    w->from = NULL;
+    assert_int_equal(test_run(w->store, run_puts, &puts), 0);
+    for (unsigned i = 0; i < n; i++) {
+        buffer_free(&puts.at[i].o);
+        buffer_free(&puts.at[i].m);
+    }
+    free(puts.at);
+}
+
+void message_put(struct world *w, uint64_t subject, const char *identifier, int64_t at_ms,
+                 struct message *out)
+{
+    struct put put;
+    struct puts puts = {&put, 1};
+    prepare_put(w, subject, identifier, at_ms, out, &put);
+    assert_int_equal(test_run(w->store, run_puts, &puts), 0);
     buffer_free(&put.o);
     buffer_free(&put.m);
 }

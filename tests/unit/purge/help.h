@@ -27,8 +27,9 @@ struct world {
     struct purge *purge;
     uint64_t forgotten; /* the last subject */
     unsigned forgets, media_passes;
-    int64_t shift_ms;                               /* to be taken back */
-    size_t map_size;                                /* of the store; 0: the tests' */
+    int64_t shift_ms; /* to be taken back */
+    const char *from; /* who the messages are from, in their text; NULL: the same for all */
+    size_t map_size;  /* of the store; 0: the tests' */
     bool (*settled)(void *ctx, uint32_t key);       /* for the purge, from its next opening on */
     int (*keyring_fault)(void *ctx, unsigned step); /* from the next restart on */
     int (*store_fault)(void *ctx);
@@ -62,6 +63,14 @@ struct message {
 /* Stores a message of the subject with both parts, and its identifier when it is not empty. */
 void message_put(struct world *w, uint64_t subject, const char *identifier, int64_t at_ms,
                  struct message *out);
+/* Many in one commit. */
+struct to_put {
+    uint64_t subject;
+    const char *from; /* its identifier, in the text; written to the index too when `first` */
+    bool first;
+    int64_t at_ms;
+};
+void messages_put(struct world *w, const struct to_put *list, unsigned n, struct message *out);
 /* What opening a part gives: 0, SLUIS_ENOENT (no row), SLUIS_EEXPIRED (row without a key). */
 int message_open(struct world *w, const struct record_id *id);
 bool identifier_known(struct world *w, const char *identifier, uint64_t *subject);
