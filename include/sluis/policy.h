@@ -22,7 +22,7 @@ struct policy;
  * name is checked against its file by the configuration. 0, SLUIS_EINVAL (with a diagnosis: file,
  * line, column, what was expected), SLUIS_ELIMIT, SLUIS_ENOMEM; policy_load_file also SLUIS_ENOENT,
  * ESYS. It reads once; a file that is being written, or whose last line has no end, is refused (it may
- * wait some 100 ms for a file that was changed a moment ago: not on event threads). */
+ * wait some 20 ms for a file that was changed a moment ago: not on event threads). */
 SLUIS_MUST_CHECK int policy_load(struct span text, const char *file, struct policy **out,
                                  struct diag *diag);
 SLUIS_MUST_CHECK int policy_load_file(const char *file, struct policy **out, struct diag *diag);
@@ -281,8 +281,9 @@ enum policy_notice_on {
 struct policy_notice {
     const char *name; /* the key: "card", "bsn", "first", "closed", a type of the policy's own */
     enum policy_notice_on on;
-    unsigned type;
-    enum policy_picture picture;
+    unsigned type;                /* DETECT_TYPES_MAX when it is not about one */
+    enum policy_picture picture;  /* POLICY_PICTURES when not about one; of FOUND too: bsn, iban and
+                                     id_document are seen in a text or in a picture */
     const char *nl, *en; /* en "" when not said: Dutch for everybody */
     const char *safe;    /* https://..., or "" */
     int64_t every_s;     /* at most once in this time for one contact */
@@ -296,6 +297,8 @@ int64_t policy_local_offset_s(int64_t utc_s);
 /* Opening hours, Europe/Amsterdam; always open when the policy says none. */
 bool policy_open_at(const struct policy *policy, int64_t at_ms);
 bool policy_has_hours(const struct policy *policy);
+/* "2026-11-23 10:00" in Europe/Amsterdam: ms since 1970; 0 when it is not written so. */
+int64_t policy_local_ms(const char *text);
 
 /* ---- observing ---- */
 #define POLICY_OBSERVE_MAX_S (30 * 24 * 60 * 60)
@@ -339,6 +342,19 @@ struct policy_reason policy_why_picture(const struct policy *policy,
                                         enum policy_picture class);
 struct policy_reason policy_why_consent(const struct policy *policy, enum policy_category category);
 struct policy_reason policy_why_attachments(const struct policy *policy, const char *role);
+/* Every rule that was written, in the order of the sections. */
+void policy_each_rule(const struct policy *policy,
+                      void (*each)(void *ctx, struct policy_reason why), void *ctx);
+
+/* ---- what a careful reader would ask about ---- */
+struct policy_warning {
+    unsigned line, other_line; /* other_line 0: about one rule only */
+    const char *text;          /* lives during the call */
+};
+/* Rules that contradict or hide each other in part, and rights that nobody uses; what cannot be meant
+ * is refused at load. Returns how many. */
+size_t policy_warnings(const struct policy *policy,
+                       void (*each)(void *ctx, const struct policy_warning *warning), void *ctx);
 
 /* ---- messages that the customer takes back ---- */
 enum on_revoke {

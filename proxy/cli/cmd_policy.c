@@ -2,21 +2,45 @@
 #include "internal.h"
 
 #include "policy_case.h"
+#include "sluis/base/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 /* ---- check ---- */
 
+struct told { /* where warnings go */
+    const char *file;
+    struct buffer *json; /* or NULL: standard error */
+    bool any;
+};
+
+static void tell_warning(void *ctx, const struct policy_warning *warning)
+{
+    struct told *t = ctx;
+    if (!t->json) {
+        fprintf(stderr, "%s:%u: warning: %s\n", t->file, warning->line, warning->text);
+        return;
+    }
+    buffer_addf(t->json, "%s{\"line\":%u,\"other_line\":%u,\"message\":", t->any ? "," : "",
+                warning->line, warning->other_line);
+    json_quote(t->json, span_str(warning->text));
+    buffer_add_char(t->json, '}');
+    t->any = true;
+}
+
 static void check_json(const char *file, const struct policy *policy, const struct diag *diag)
 {
     struct buffer out;
-    buffer_init(&out, 16 * 1024);
+    buffer_init(&out, 256 * 1024);
     buffer_add(&out, SPAN("{\"file\":"));
     json_quote(&out, span_str(file));
     if (policy) {
-        buffer_addf(&out, ",\"valid\":true,\"name\":\"%s\",\"hash\":\"%s\"}", policy_name(policy),
-                    policy_hash(policy));
+        struct told told = {.file = file, .json = &out};
+        buffer_addf(&out, ",\"valid\":true,\"name\":\"%s\",\"hash\":\"%s\",\"warnings\":[",
+                    policy_name(policy), policy_hash(policy));
+        policy_warnings(policy, tell_warning, &told);
+        buffer_add(&out, SPAN("]}"));
     } else {
         buffer_addf(&out, ",\"valid\":false,\"line\":%u,\"column\":%u,\"message\":", diag->line,
                     diag->column);
@@ -25,6 +49,24 @@ static void check_json(const char *file, const struct policy *policy, const stru
     }
     printf("%.*s\n", (int)out.n, out.p);
     buffer_free(&out);
+}
+
+static void check_said(const struct cli_call *call, const char *file, const struct policy *policy,
+                       int *result)
+{
+    char until[CLOCK_RFC3339_SIZE];
+    struct told told = {.file = file};
+    size_t warnings = policy_warnings(policy, tell_warning, &told);
+    printf("%s: valid: policy %s, %.16s\n", file, policy_name(policy), policy_hash(policy));
+    if (policy_observe_until_ms(policy)) {
+        bool on = policy_observe(policy, clock_wall_ms());
+        clock_rfc3339(policy_observe_until_ms(policy), until);
+        printf("%s: %s until %s; then policy %s\n", file,
+               on ? "observes, masks nothing but secrets," : "does not observe: it did", until,
+               policy_observe_then(policy));
+    }
+    if (warnings && cli_has(call, "--strict"))
+        *result = CLI_FAILED;
 }
 
 int cmd_policy_check(const struct cli_call *call)
@@ -41,8 +83,7 @@ int cmd_policy_check(const struct cli_call *call)
         if (cli_has(call, "--json"))
             check_json(call->words[i], policy, &diag);
         else if (policy)
-            printf("%s: valid: policy %s, %.16s\n", call->words[i], policy_name(policy),
-                   policy_hash(policy));
+            check_said(call, call->words[i], policy, &result);
         else
             fprintf(stderr, "%s\n", diag_line(&diag, line, sizeof(line)));
         policy_unref(policy);
@@ -66,6 +107,7 @@ static void explain_reader(const struct policy *policy, const struct policy_case
 {
     struct buffer text;
     char word[64], why[256];
+    const struct retention_facts facts = case_facts(c);
     buffer_init(&text, CASE_OUT_MAX);
     printf("\n%s (profile %s)\n", reader, profile_name(profile));
     uint64_t told = 0;
@@ -75,8 +117,8 @@ static void explain_reader(const struct policy *policy, const struct policy_case
             continue;
         told |= UINT64_C(1) << type;
         printf("  %-14s %-26s %s\n", policy_type_word(policy, type),
-               case_action(profile_rule(profile, type), word, sizeof(word)),
-               at(policy_why_profile(profile, type), why, sizeof(why)));
+               case_action(profile_rule_for(profile, &facts, type), word, sizeof(word)),
+               at(policy_why_profile_for(profile, &facts, type), why, sizeof(why)));
     }
     if (profile_hides_contact(profile))
         printf("  %-14s %-26s\n", "contact", "alias");
@@ -105,6 +147,7 @@ static void explain_sent(const struct policy *policy, const struct policy_case *
     struct buffer text;
     char why[256];
     uint64_t told = 0;
+    const struct retention_facts facts = case_facts(c);
     buffer_init(&text, CASE_OUT_MAX);
     int error = case_sent(policy, c, &text);
     printf("\ncustomer (what goes out)\n");
@@ -114,8 +157,8 @@ static void explain_sent(const struct policy *policy, const struct policy_case *
             continue;
         told |= UINT64_C(1) << type;
         printf("  %-14s %-26s %s\n", policy_type_word(policy, type),
-               words[policy_outbound(policy, type)],
-               at(policy_why_outbound(policy, type), why, sizeof(why)));
+               words[policy_outbound_for(policy, c->role, &facts, type)],
+               at(policy_why_outbound_for(policy, c->role, &facts, type), why, sizeof(why)));
     }
     if (policy_why_links(policy).line)
         printf("  %-14s %-26s %s\n", "links", "listed domains",
@@ -125,6 +168,47 @@ static void explain_sent(const struct policy *policy, const struct policy_case *
     else
         printf("  goes out       %s\n", error ? "nothing: it could not be judged" : "yes");
     buffer_free(&text);
+}
+
+static void explain_role(const struct policy *policy, const struct policy_case *c,
+                         const struct policy_role *role)
+{
+    char name[POLICY_NAME_MAX + 16], why[256];
+    snprintf(name, sizeof(name), "role %s", role->name);
+    bool closed = c->at_ms && !policy_role_hours_open(role, c->at_ms);
+    if (!role->profile || closed)
+        printf("\n%s\n  sees           %s\n", name,
+               closed ? "nothing at that hour" : "no content: it has no profile");
+    else
+        explain_reader(policy, c, name, role->profile);
+    for (unsigned t = 0; t < DETECT_TYPES_MAX; t++)
+        if (role->reveal & c->types & UINT64_C(1) << t)
+            printf("  %-14s may be revealed%s%s\n", policy_type_word(policy, t),
+                   role->reason_required ? ", with a reason" : "",
+                   role->reference_required ? ", with the number of a case" : "");
+    printf("  %-14s %s\n", "decided by", at(policy_why_role(policy, role->name), why, sizeof(why)));
+}
+
+static void explain_picture(const struct policy *policy, const struct policy_case *c)
+{
+    static const char *const words[] = {"withhold", "pass", "redact"};
+    const struct policy_route *route;
+    char why[256];
+    printf("\npicture (%s)\n", policy_picture_word(c->picture));
+    for (size_t i = 0; (route = policy_route_at(policy, i)) != NULL; i++)
+        printf("  %-14s %-26s %s\n", route->name, words[policy_picture(policy, route, c->picture)],
+               at(policy_why_picture(policy, route, c->picture), why, sizeof(why)));
+}
+
+static void explain_notices(const struct policy *policy, const struct policy_case *c)
+{
+    const struct policy_notice *n;
+    char why[256];
+    bool sent;
+    printf("\nnotices to the customer\n");
+    for (size_t i = 0; (n = case_notice(policy, c, i, &sent)) != NULL; i++)
+        printf("  %-14s %-26s %s\n", n->name, sent ? "sent, once in its time" : "not sent",
+               at(policy_why_notice(policy, n->name), why, sizeof(why)));
 }
 
 static void explain_findings(const struct policy *policy, const struct policy_case *c)
@@ -155,6 +239,13 @@ static int explain(const struct cli_call *call, const struct policy *policy, str
         if (!only || strcmp(only, route->name) == 0)
             explain_reader(policy, c, name, route->profile);
     }
+    const struct policy_role *role;
+    for (size_t i = 0; !only && (role = policy_role_at(policy, i)) != NULL; i++)
+        explain_role(policy, c, role);
+    if (c->picture != POLICY_PICTURES)
+        explain_picture(policy, c);
+    if (c->from_customer && policy_notice_at(policy, 0))
+        explain_notices(policy, c);
     if (!c->from_customer)
         explain_sent(policy, c);
     printf("\n");
@@ -183,7 +274,7 @@ static int read_text(const struct cli_call *call, struct buffer *text)
 int cmd_policy_explain(const struct cli_call *call)
 {
     const char *file = cli_value(call, "--policy", 0), *from = cli_value(call, "--from", 0);
-    struct policy_case c = {.from_customer = true};
+    struct policy_case c = {.from_customer = true, .picture = POLICY_PICTURES};
     struct policy *policy = NULL;
     struct detect_scratch *scratch = NULL;
     struct buffer text;
@@ -194,6 +285,18 @@ int cmd_policy_explain(const struct cli_call *call)
         return cli_usage(call, "--from is customer or agent");
     c.from_customer = !from || strcmp(from, "customer") == 0;
     c.channel = cli_value(call, "--channel", 0);
+    c.role = cli_value(call, "--role", 0);
+    c.template = cli_value(call, "--template", 0);
+    c.consent = cli_has(call, "--consent");
+    c.grounds = c.consent ? POLICY_BASIS_CONSENT : 0;
+    c.first = cli_has(call, "--first");
+    const char *when = cli_value(call, "--at", 0), *picture = cli_value(call, "--picture", 0);
+    if (when && !(c.at_ms = policy_local_ms(when)))
+        return cli_usage(call, "--at is a moment as in 2026-11-23 10:00");
+    if (picture && (c.picture = policy_picture_of(picture)) == POLICY_PICTURES)
+        return cli_usage(call, "--picture is clean, card, id_document, mrz, bsn, iban, "
+                               "payment_code, other or unknown");
+    c.has_media = picture != NULL;
     const char *earlier = cli_value(call, "--asked", 0);
     if (earlier)
         c.earlier[c.earlier_count++] = (struct detect_message){span_str(earlier), false, 0};

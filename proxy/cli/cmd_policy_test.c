@@ -4,14 +4,12 @@
  */
 #include "internal.h"
 
-#include "policy_case.h"
-#include "sluis/base/yaml.h"
+#include "policy_compare.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define TESTS_MAX 2000
-#define RULES_SEEN_MAX 2048 /* rules of one policy that coverage follows */
 
 #define WANT(w) YAML_WANT_##w, false, false
 #define MUST(w) YAML_WANT_##w, true, false
@@ -24,12 +22,24 @@ static const struct yaml_key test_keys[] = {
     {"text", MUST(TEXT), "the message"},
     {"from", WANT(TEXT), "customer or agent; default customer"},
     {"context", WANT(LIST), "earlier messages, oldest first: {from, text}"},
-    {"media", WANT(TEXT), "the message holds a file: unknown (a picture), document or audio"},
+    {"media", WANT(TEXT),
+     "the message holds a file: document, audio, video, unknown, or a picture "
+     "with what was seen: card, id_document, clean ..."},
+    {"at", WANT(TEXT), "when it was sent: 2026-11-23 10:00"},
+    {"consent", WANT(TEXT), "given or missing; default missing"},
+    {"first", WANT(BOOL), "the first message of this contact"},
+    {"role", WANT(TEXT), "an agent's role"},
+    {"attachment", WANT(TEXT), "an agent sends one of this kind along"},
+    {"on_record", WANT(LIST),
+     "grounds on record of the contact: consent, customer, contract, task"},
     {"channel", WANT(TEXT), "the channel it is on"},
     {"template", WANT(TEXT), "an agent's message by this template"},
     {"found", WANT(LIST), "the types that are found, and no other"},
     {"routes", WANT(MAP), "what each route gets, by name"},
-    {"files", WANT(MAP), "withhold or pass, by route"},
+    {"roles", WANT(MAP), "what each role sees, by name; nothing: no content"},
+    {"reveal", WANT(MAP), "the types of this message that each role may reveal, by name"},
+    {"notices", WANT(LIST), "the notices that it sets off, and no other"},
+    {"files", WANT(MAP), "withhold, redact or pass, by route"},
     {"send", WANT(TEXT), "what WhatsApp gets, or refuse; of agents' messages only"},
     {"originals", WANT(TEXT), "how long the original is kept, or never"},
     {"history", WANT(TEXT), "how long the masked text is kept, or never"},
@@ -38,47 +48,9 @@ static const struct yaml_key context_keys[] = {
     {"from", MUST(TEXT), "customer or agent"},
     {"text", MUST(TEXT), "the message"},
 };
-#define TEST_EXPECTS 7 /* rows from here on are expectations */
+#define TEST_EXPECTS 13 /* rows from here on are expectations */
 #define KEYS(table) (table), sizeof(table) / sizeof((table)[0])
 static const char *const froms[] = {"customer", "agent"};
-
-struct run {
-    const struct yaml_doc *doc;
-    struct policy *policy;
-    struct detect_scratch *scratch;
-    struct finding *found;
-    struct diag diag;
-    unsigned number, failed; /* over all files */
-    bool bad;                /* this test */
-    const char *seen[RULES_SEEN_MAX];
-    size_t seen_count;
-};
-
-static void saw(struct run *r, struct policy_reason why)
-{
-    for (size_t i = 0; i < r->seen_count; i++)
-        if (strcmp(r->seen[i], why.rule) == 0)
-            return;
-    if (why.line && r->seen_count < RULES_SEEN_MAX)
-        r->seen[r->seen_count++] = why.rule;
-}
-
-static bool was_seen(const struct run *r, const char *rule)
-{
-    for (size_t i = 0; i < r->seen_count; i++)
-        if (strcmp(r->seen[i], rule) == 0)
-            return true;
-    return false;
-}
-
-/* A difference is told below the test's line, as TAP's comments. */
-static void differ(struct run *r, const struct yaml_node *node, const char *what,
-                   const char *expected, const char *got)
-{
-    r->bad = true;
-    printf("# %s:%u: %s\n#   expected %s\n#   got      %s\n", yaml_file(r->doc), node->line, what,
-           expected, got);
-}
 
 /* ---- reading ---- */
 
@@ -104,9 +76,43 @@ static int read_context(struct run *r, const struct yaml_node *list, struct poli
     return 0;
 }
 
+/* What a message of a real contact brings along. */
+static int read_contact(struct run *r, const struct yaml_node *node, struct policy_case *c)
+{
+    static const char *const consents[] = {"missing", "given"};
+    static const char *const grounds[] = {"consent", "customer", "contract", "task"};
+    const struct yaml_node *at = yaml_get(node, "at"), *consent = yaml_get(node, "consent");
+    const struct yaml_node *first = yaml_get(node, "first"), *role = yaml_get(node, "role");
+    const struct yaml_node *record = yaml_get(node, "on_record");
+    size_t which = 0;
+    int error = 0;
+    if (at && !(c->at_ms = policy_local_ms(at->text)))
+        return yaml_error(r->doc, at, &r->diag, "expected a moment as in 2026-11-23 10:00");
+    if (consent)
+        error = yaml_word(r->doc, consent, consents, 2, &which, &r->diag);
+    c->consent = which == 1;
+    if (!error && first)
+        error = yaml_bool(r->doc, first, &c->first, &r->diag);
+    for (const struct yaml_node *i = record ? record->child : NULL; i && !error; i = i->next) {
+        error = yaml_word(r->doc, i, grounds, 4, &which, &r->diag);
+        c->grounds |= 1u << which;
+    }
+    c->role = role ? role->text : NULL;
+    c->attachment = yaml_get(node, "attachment") ? yaml_get(node, "attachment")->text : NULL;
+    if (!error && role && !policy_role(r->policy, c->role))
+        error = yaml_error(r->doc, role, &r->diag, "the policy has no such role");
+    if (!error && (c->role || c->attachment) && c->from_customer)
+        error = yaml_error(r->doc, node, &r->diag, "\"role\" and \"attachment\" need from: agent");
+    return error;
+}
+
 static int read_case(struct run *r, const struct yaml_node *node, struct policy_case *c)
 {
-    static const char *const kinds[] = {"unknown", "document", "audio"};
+    static const char *const kinds[] = {"unknown", "document", "audio",        "video",
+                                        "clean",   "card",     "id_document",  "mrz",
+                                        "bsn",     "iban",     "payment_code", "other"};
+    static const enum policy_media_kind files_of[] = {POLICY_MEDIA_UNKNOWN, POLICY_MEDIA_DOCUMENT,
+                                                      POLICY_MEDIA_AUDIO, POLICY_MEDIA_VIDEO};
     size_t from = 0, kind = 0;
     int error = yaml_check_map(r->doc, node, KEYS(test_keys), &r->diag);
     if (error)
@@ -118,11 +124,14 @@ static int read_case(struct run *r, const struct yaml_node *node, struct policy_
         error = yaml_word(r->doc, said, froms, 2, &from, &r->diag);
     c->from_customer = from == 0;
     if (!error && media)
-        error = yaml_word(r->doc, media, kinds, 3, &kind, &r->diag);
+        error = yaml_word(r->doc, media, kinds, 12, &kind, &r->diag);
     c->channel = yaml_get(node, "channel") ? yaml_get(node, "channel")->text : NULL;
     c->template = yaml_get(node, "template") ? yaml_get(node, "template")->text : NULL;
     c->has_media = media != NULL;
-    c->media = (enum policy_media_kind)kind;
+    c->media = kind < 4 ? files_of[kind] : POLICY_MEDIA_UNKNOWN;
+    c->picture = kind >= 4 ? policy_picture_of(kinds[kind]) : POLICY_PICTURES;
+    if (!error)
+        error = read_contact(r, node, c);
     if (!error && send && c->from_customer)
         error = yaml_error_key(r->doc, send, &r->diag, "\"send\" needs from: agent");
     if (!error && files && !media)
@@ -138,123 +147,7 @@ static int read_case(struct run *r, const struct yaml_node *node, struct policy_
     return error ? error : read_context(r, yaml_get(node, "context"), c);
 }
 
-/* ---- comparing ---- */
-
-static int compare_found(struct run *r, const struct yaml_node *node, const struct policy_case *c)
-{
-    uint64_t expected = 0;
-    struct buffer want, got;
-    if (!node)
-        return 0;
-    for (const struct yaml_node *i = node->child; i; i = i->next) {
-        unsigned type = i->kind == YAML_SCALAR ? policy_type_of(r->policy, i->text)
-                                               : (unsigned)DETECT_TYPES_MAX;
-        if (type == DETECT_TYPES_MAX)
-            return yaml_error(r->doc, i, &r->diag, "expected a type of the policy");
-        expected |= UINT64_C(1) << type;
-    }
-    if (expected == c->types)
-        return 0;
-    buffer_init(&want, 4096);
-    buffer_init(&got, 4096);
-    for (unsigned t = 0; t < DETECT_TYPES_MAX; t++) {
-        if (expected >> t & 1)
-            buffer_addf(&want, "%s ", policy_type_word(r->policy, t));
-        if (c->types >> t & 1)
-            buffer_addf(&got, "%s ", policy_type_word(r->policy, t));
-    }
-    buffer_add_char(&want, '\0');
-    buffer_add_char(&got, '\0');
-    differ(r, node, "found", want.p ? want.p : "?", got.p ? got.p : "?");
-    buffer_free(&want);
-    buffer_free(&got);
-    return 0;
-}
-
-static int compare_routes(struct run *r, const struct yaml_node *map, const struct policy_case *c)
-{
-    for (const struct yaml_node *i = map ? map->child : NULL; i; i = i->next) {
-        const struct policy_route *route = policy_route(r->policy, i->key);
-        if (!route)
-            return yaml_error_key(r->doc, i, &r->diag, "the policy has no such route");
-        int error = yaml_expect(r->doc, i, YAML_WANT_TEXT, &r->diag);
-        if (error)
-            return error;
-        struct buffer out;
-        buffer_init(&out, CASE_OUT_MAX);
-        if (case_masked(r->policy, c, route->profile, &out) != 0) {
-            buffer_clear(&out);
-            buffer_add(&out, SPAN(MASK_UNJUDGED_TEXT));
-        }
-        for (size_t f = 0; f < c->count; f++)
-            saw(r, policy_why_profile(route->profile, c->found[f].type));
-        bool same = span_is(buffer_span(&out), i->text);
-        buffer_add_char(&out, '\0');
-        if (!same)
-            differ(r, i, i->key, i->text, out.error ? "?" : out.p);
-        buffer_free(&out);
-    }
-    return 0;
-}
-
-static int compare_files(struct run *r, const struct yaml_node *map, const struct policy_case *c)
-{
-    static const char *const words[] = {"withhold", "pass"};
-    for (const struct yaml_node *i = map ? map->child : NULL; i; i = i->next) {
-        const struct policy_route *route = policy_route(r->policy, i->key);
-        size_t word = 0;
-        if (!route)
-            return yaml_error_key(r->doc, i, &r->diag, "the policy has no such route");
-        int error = yaml_word(r->doc, i, words, 2, &word, &r->diag);
-        if (error)
-            return error;
-        bool passes = policy_route_media(r->policy, route, c->media) == MEDIA_PASS;
-        if (passes != (word == 1))
-            differ(r, i, i->key, words[word], words[passes]);
-    }
-    return 0;
-}
-
-static int compare_send(struct run *r, const struct yaml_node *node, const struct policy_case *c)
-{
-    struct buffer out;
-    if (!node)
-        return 0;
-    buffer_init(&out, CASE_OUT_MAX);
-    int error = case_sent(r->policy, c, &out);
-    saw(r, policy_why_links(r->policy));
-    if (c->template)
-        saw(r, policy_why_templates(r->policy));
-    for (size_t f = 0; f < c->count; f++)
-        saw(r, policy_why_outbound(r->policy, c->found[f].type));
-    bool same = error == 0 ? span_is(buffer_span(&out), node->text)
-                           : error == SLUIS_EDENIED && strcmp(node->text, "refuse") == 0;
-    buffer_add_char(&out, '\0');
-    if (!same)
-        differ(r, node, "send", node->text,
-               error == SLUIS_EDENIED ? "refuse"
-               : error || out.error   ? "cannot be judged"
-                                      : out.p);
-    buffer_free(&out);
-    return 0;
-}
-
-static int compare_keep(struct run *r, const struct yaml_node *node, const struct policy_case *c,
-                        enum retention_part part)
-{
-    const struct retention_facts facts = case_facts(c);
-    struct retention_rule rule = policy_retention(r->policy, part, &facts);
-    bool never = node && strcmp(node->text, "never") == 0;
-    int64_t keep = 0;
-    char got[64];
-    if (!node)
-        return 0;
-    saw(r, policy_why_retention(r->policy, part, &facts));
-    int error = never ? 0 : yaml_duration(r->doc, node, &keep, &r->diag);
-    if (!error && (rule.never != never || (!never && rule.keep_s != keep)))
-        differ(r, node, node->key, node->text, case_keep(&rule, got, sizeof(got)));
-    return error;
-}
+/* ---- one test ---- */
 
 static int run_test(struct run *r, const struct yaml_node *node)
 {
@@ -268,17 +161,7 @@ static int run_test(struct run *r, const struct yaml_node *node)
     if (error)
         return yaml_error(r->doc, node, &r->diag, "this text cannot be judged: %s",
                           error_word(error));
-    error = compare_found(r, yaml_get(node, "found"), &c);
-    if (!error)
-        error = compare_routes(r, yaml_get(node, "routes"), &c);
-    if (!error)
-        error = compare_files(r, yaml_get(node, "files"), &c);
-    if (!error)
-        error = compare_send(r, yaml_get(node, "send"), &c);
-    if (!error)
-        error = compare_keep(r, yaml_get(node, "originals"), &c, RETENTION_ORIGINAL);
-    if (!error)
-        error = compare_keep(r, yaml_get(node, "history"), &c, RETENTION_HISTORY);
+    error = compare_all(r, node, &c);
     if (error)
         return error;
     r->failed += r->bad;
@@ -289,55 +172,22 @@ static int run_test(struct run *r, const struct yaml_node *node)
 
 /* ---- coverage ---- */
 
-static void cover(const struct run *r, struct policy_reason why, const char **last, unsigned *all,
-                  unsigned *missed)
+static void cover(void *ctx, struct policy_reason why)
 {
-    if (!why.line || (*last && strcmp(*last, why.rule) == 0))
+    struct run *r = ctx;
+    r->rules++;
+    if (compare_seen_rule(r, why.rule))
         return;
-    *last = why.rule;
-    (*all)++;
-    if (!was_seen(r, why.rule)) {
-        (*missed)++;
-        printf("# not tested: %s, line %u\n", why.rule, why.line);
-    }
+    r->missed++;
+    printf("# not tested: %s, line %u\n", why.rule, why.line);
 }
 
-static void coverage(const struct run *r)
+static void coverage(struct run *r)
 {
-    unsigned all = 0, missed = 0;
-    const char *last = NULL;
-    const struct profile *profile;
-    for (size_t i = 0; (profile = policy_profile_at(r->policy, i)) != NULL; i++) {
-        struct policy_reason common = {"", 0}; /* once, not once for each type */
-        for (unsigned t = 0; t < DETECT_TYPES_MAX; t++) {
-            struct policy_reason why = policy_why_profile(profile, t);
-            if (!why.line)
-                continue;
-            bool is_default = span_ends(span_str(why.rule), SPAN(".default"));
-            if (is_default)
-                common = why;
-            else
-                cover(r, why, &last, &all, &missed);
-        }
-        cover(r, common, &last, &all, &missed);
-    }
-    struct policy_reason common = {"", 0};
-    for (unsigned t = 0; t < DETECT_TYPES_MAX; t++) {
-        struct policy_reason why = policy_why_outbound(r->policy, t);
-        if (span_ends(span_str(why.rule), SPAN(".default")))
-            common = why;
-        else
-            cover(r, why, &last, &all, &missed);
-    }
-    cover(r, common, &last, &all, &missed);
-    cover(r, policy_why_links(r->policy), &last, &all, &missed);
-    cover(r, policy_why_templates(r->policy), &last, &all, &missed);
-    struct policy_reason why;
-    for (int part = RETENTION_ORIGINAL; part <= RETENTION_HISTORY; part++)
-        for (size_t i = 0; policy_why_rule_at(r->policy, (enum retention_part)part, i, &why) == 0;
-             i++)
-            cover(r, why, &last, &all, &missed);
-    printf("# %s: %u of %u rules tested\n", policy_name(r->policy), all - missed, all);
+    r->rules = r->missed = 0;
+    policy_each_rule(r->policy, cover, r);
+    printf("# %s: %u of %u rules tested\n", policy_name(r->policy), r->rules - r->missed, r->rules);
+    r->missed_all += r->missed;
 }
 
 /* ---- files ---- */
@@ -408,6 +258,10 @@ int cmd_policy_test(const struct cli_call *call)
             goto out;
     printf("1..%u\n", r->number);
     result = r->failed ? CLI_FAILED : CLI_DONE;
+    if (cli_has(call, "--all-rules") && r->missed_all) {
+        fprintf(stderr, "sluis policy test: %u rules are not tested\n", r->missed_all);
+        result = CLI_FAILED;
+    }
 out:
     detect_scratch_free(r->scratch);
     free(r->found);

@@ -20,14 +20,56 @@ int case_judge(const struct policy *policy, struct detect_scratch *scratch, stru
 
 struct retention_facts case_facts(const struct policy_case *c)
 {
-    return (struct retention_facts){
-        .found = c->types, .media = c->has_media, .out = !c->from_customer, .channel = c->channel};
+    return (struct retention_facts){.found = c->types,
+                                    .media = c->has_media,
+                                    .out = !c->from_customer,
+                                    .channel = c->channel,
+                                    .at_ms = c->at_ms,
+                                    .consent = c->consent};
+}
+
+const struct policy_notice *case_notice(const struct policy *policy, const struct policy_case *c,
+                                        size_t index, bool *sent)
+{
+    const struct policy_notice *n = policy_notice_at(policy, index);
+    *sent = false;
+    if (!n || !c->from_customer)
+        return n;
+    switch (n->on) {
+    case POLICY_NOTICE_FOUND:
+        *sent = c->types >> n->type & 1 ||
+                (c->picture != POLICY_PICTURES && c->picture == n->picture);
+        break;
+    case POLICY_NOTICE_PICTURE:
+        *sent = c->picture == n->picture;
+        break;
+    case POLICY_NOTICE_FIRST:
+        *sent = c->first;
+        break;
+    case POLICY_NOTICE_CLOSED:
+        *sent = c->at_ms && !policy_open_at(policy, c->at_ms);
+        break;
+    }
+    return n;
 }
 
 int case_masked(const struct policy *policy, const struct policy_case *c,
                 const struct profile *profile, struct buffer *out)
 {
-    int error = mask_text(c->text, c->found, c->count, policy, profile, out);
+    const struct retention_facts facts = case_facts(c);
+    if (policy_observe(policy, c->at_ms)) { /* as mask_reader.observing does */
+        size_t n = 0;
+        struct finding *secrets = calloc(c->count + 1, sizeof(*secrets));
+        if (!secrets)
+            return SLUIS_ENOMEM;
+        for (size_t i = 0; i < c->count; i++)
+            if (c->found[i].type == DETECT_SECRET)
+                secrets[n++] = c->found[i];
+        int shown = mask_text_for(c->text, secrets, n, policy, profile, &facts, out);
+        free(secrets);
+        return shown ? shown : out->error;
+    }
+    int error = mask_text_for(c->text, c->found, c->count, policy, profile, &facts, out);
     return error ? error : out->error;
 }
 
@@ -60,14 +102,16 @@ static int masked_piece(const struct policy *policy, const struct policy_case *c
 int case_shown(const struct policy *policy, const struct policy_case *c,
                const struct profile *profile, struct buffer *out)
 {
+    const struct retention_facts facts = case_facts(c);
     for (size_t i = 0; i < c->count; i++)
-        if (!c->found[i].back && profile_rule(profile, c->found[i].type).action == MASK_BLOCK)
+        if (!c->found[i].back &&
+            profile_rule_for(profile, &facts, c->found[i].type).action == MASK_BLOCK)
             return case_masked(policy, c, profile, out);
     size_t at = 0;
     int error = 0;
     for (size_t i = 0; i < c->count && !error; i++) {
         const struct finding *f = &c->found[i];
-        if (f->back || profile_rule(profile, f->type).action != MASK_KEEP)
+        if (f->back || profile_rule_for(profile, &facts, f->type).action != MASK_KEEP)
             continue;
         error = masked_piece(policy, c, at, f->start, profile, out);
         buffer_addf(out, "<%s>", policy_type_word(policy, f->type));
@@ -79,8 +123,10 @@ int case_shown(const struct policy *policy, const struct policy_case *c,
 int case_sent(const struct policy *policy, const struct policy_case *c, struct buffer *out)
 {
     bool refused = false;
+    const struct retention_facts facts = case_facts(c);
     for (unsigned t = 0; t < DETECT_TYPES_MAX; t++) {
-        if (!(c->types >> t & 1) || policy_outbound(policy, t) != OUTBOUND_REFUSE)
+        if (!(c->types >> t & 1) ||
+            policy_outbound_for(policy, c->role, &facts, t) != OUTBOUND_REFUSE)
             continue;
         buffer_addf(out, "%s%s", refused ? ", " : "", policy_type_word(policy, t));
         refused = true;
@@ -94,6 +140,20 @@ int case_sent(const struct policy *policy, const struct policy_case *c, struct b
         buffer_addf(out, "%stemplate %s", refused ? ", " : "", c->template);
         refused = true;
     }
+    const struct policy_template *template =
+        c->template ? policy_template(policy, span_str(c->template)) : NULL;
+    unsigned needed =
+        c->template
+            ? policy_consent_needed(policy, template ? template->category : POLICY_CATEGORY_UNKNOWN)
+            : 0;
+    if (needed && !(needed & c->grounds)) {
+        buffer_addf(out, "%sno ground on record", refused ? ", " : "");
+        refused = true;
+    }
+    if (c->attachment && !policy_attachment_allowed(policy, c->role, c->attachment)) {
+        buffer_addf(out, "%sattachment %s", refused ? ", " : "", c->attachment);
+        refused = true;
+    }
     if (refused)
         return out->error ? out->error : SLUIS_EDENIED;
     /* As the gateway does: what passes is no finding, the rest is redacted. */
@@ -102,7 +162,8 @@ int case_sent(const struct policy *policy, const struct policy_case *c, struct b
         return SLUIS_ENOMEM;
     size_t n = 0;
     for (size_t i = 0; i < c->count; i++)
-        if (!c->found[i].back && policy_outbound(policy, c->found[i].type) != OUTBOUND_PASS)
+        if (!c->found[i].back &&
+            policy_outbound_for(policy, c->role, &facts, c->found[i].type) != OUTBOUND_PASS)
             left[n++] = c->found[i];
     int error = mask_text(c->text, left, n, policy, policy_storage_profile(policy), out);
     free(left);

@@ -19,6 +19,12 @@ struct policy_case {
     const char *template; /* the name of the one it is sent by, or NULL */
     const char *channel;  /* or NULL: rules that name channels do not hold */
     enum policy_media_kind media;
+    enum policy_picture picture; /* an inspected one; POLICY_PICTURES: none */
+    const char *role;            /* the sender's, or NULL */
+    const char *attachment;      /* kind that is sent along, or NULL */
+    unsigned grounds;            /* enum policy_basis: what is on record of the contact */
+    bool consent, first;         /* the contact opted in; this is the first message of it */
+    int64_t at_ms;               /* 0: not said */
     struct detect_message earlier[DETECT_WINDOW_MESSAGES]; /* newest first */
     size_t earlier_count;
     /* filled by case_judge */
@@ -30,6 +36,10 @@ struct policy_case {
 SLUIS_MUST_CHECK int case_judge(const struct policy *policy, struct detect_scratch *scratch,
                                 struct policy_case *c);
 struct retention_facts case_facts(const struct policy_case *c);
+/* The notice with this index, and whether this message sets it off; NULL past the last. What a
+ * contact was told before, and whether its window is open, a case does not know. */
+const struct policy_notice *case_notice(const struct policy *policy, const struct policy_case *c,
+                                        size_t index, bool *sent);
 /* What a reader with this profile gets. */
 SLUIS_MUST_CHECK int case_masked(const struct policy *policy, const struct policy_case *c,
                                  const struct profile *profile, struct buffer *out);

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define STEADY_MS 100 /* a file written within this time is looked at once more after it */
+#define STEADY_MS 20 /* a file written within this time is looked at once more after it */
 #define TRIES 5
 
 struct look {

@@ -47,6 +47,7 @@ static int take_occasion(const struct loader *l, const struct yaml_node *node,
     } else if (type != DETECT_TYPES_MAX) {
         notice->on = POLICY_NOTICE_FOUND;
         notice->type = type;
+        notice->picture = picture;
     } else if (picture == POLICY_PICTURE_CARD || picture == POLICY_PICTURE_ID_DOCUMENT ||
                picture == POLICY_PICTURE_MRZ || picture == POLICY_PICTURE_PAYMENT_CODE) {
         notice->on = POLICY_NOTICE_PICTURE;

@@ -204,6 +204,8 @@ static const struct outbound_set *decides(const struct policy *policy, const cha
 enum outbound_action policy_outbound_for(const struct policy *policy, const char *role,
                                          const struct retention_facts *facts, unsigned type)
 {
+    if (facts && type != DETECT_SECRET && policy_observe(policy, facts->at_ms))
+        return OUTBOUND_PASS;
     return type < DETECT_TYPES_MAX
                ? (enum outbound_action)decides(policy, role, facts, type)->actions[type]
                : OUTBOUND_REFUSE;

@@ -153,23 +153,42 @@ int policy_take_days(const struct loader *l, const struct yaml_node *node, struc
     return 0;
 }
 
-int policy_take_date(const struct loader *l, const struct yaml_node *node, int32_t *day)
+/* "2026-12-31" at the start of a text in days since 1970; false when it is no date. */
+static bool date_of(const char *t, int32_t *day)
 {
     static const int longest[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    const char *t = node->kind == YAML_SCALAR ? node->text : "";
-    bool shape = strlen(t) == 10 && t[4] == '-' && t[7] == '-';
+    bool shape = strlen(t) >= 10 && t[4] == '-' && t[7] == '-';
     int high = shape ? two(t) : -1, low = shape ? two(t + 2) : -1;
     int year = high < 0 || low < 0 ? -1 : high * 100 + low;
     int month = shape ? two(t + 5) : -1, date = shape ? two(t + 8) : -1;
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    bool good = year >= YEAR_LEAST && year <= YEAR_MOST && month >= 1 && month <= 12 && date >= 1 &&
-                date <= longest[month - 1] + (month == 2 && leap);
-    struct yaml_quote quote;
-    if (!good)
-        return yaml_error(l->doc, node, l->diag, "expected a day as in 2026-12-31, found %s",
-                          yaml_quote(&quote, t));
+    if (year < YEAR_LEAST || year > YEAR_MOST || month < 1 || month > 12 || date < 1 ||
+        date > longest[month - 1] + (month == 2 && leap))
+        return false;
     *day = days_of(year, month, date);
-    return 0;
+    return true;
+}
+
+int64_t policy_local_ms(const char *text)
+{
+    int32_t day;
+    if (strlen(text) != 16 || (text[10] != ' ' && text[10] != 'T') || !date_of(text, &day))
+        return 0;
+    int minutes = minutes_of(text + 11);
+    if (minutes < 0 || minutes == MINUTES)
+        return 0;
+    int64_t local = (int64_t)day * DAY_S + minutes * 60;
+    return (local - offset_s(local - 3600)) * 1000;
+}
+
+int policy_take_date(const struct loader *l, const struct yaml_node *node, int32_t *day)
+{
+    struct yaml_quote quote;
+    const char *t = node->kind == YAML_SCALAR ? node->text : "";
+    if (strlen(t) == 10 && date_of(t, day))
+        return 0;
+    return yaml_error(l->doc, node, l->diag, "expected a day as in 2026-12-31, found %s",
+                      yaml_quote(&quote, t));
 }
 
 static int take_holidays(const struct loader *l, const struct yaml_node *list, struct hours *out)

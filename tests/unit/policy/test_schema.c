@@ -166,37 +166,36 @@ static const struct {
 };
 
 /* Values that more than one key has. */
-static const char
-    scalars
-        [] =
-            "    \"name\": {\"type\": \"string\", \"pattern\": \"^[a-z][a-z0-9_-]{0,62}$\"},\n"
-            "    \"duration\": {\"type\": \"string\", \"pattern\": "
-            "\"^[0-9]+(s|min|h|d|w|m|y)$\"},\n"
-            "    \"day\": {\"type\": \"string\", \"pattern\": \"^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"},\n"
-            "    \"span\": {\"type\": \"string\", \"pattern\": "
-            "\"^[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$\"},\n"
-            "    \"ground\": " WORDS(
-                "\"consent\", \"customer\", \"contract\", \"task\"") ",\n"
-                                                                     "    \"share\": {\"type\": "
-                                                                     "\"number\", \"minimum\": 0, "
-                                                                     "\"maximum\": 1},\n"
-                                                                     "    \"sending\": " WORDS(
-                                                                         "\"mask\", \"refuse\", "
-                                                                         "\"pass\"") ",\n"
-                                                                                     "    "
-                                                                                     "\"action\": "
-                                                                                     "{\"anyOf\": "
-                                                                                     "[" WORDS(
-                                                                                         "\"redact"
-                                                                                         "\", "
-                                                                                         "\"hash\","
-                                                                                         " \"keep\""
-                                                                                         ", "
-                                                                                         "\"token\""
-                                                                                         ", "
-                                                                                         "\"block"
-                                                                                         "\"") ","
-                                                                                               " " REF("shape") "]}";
+static const char scalars[] =
+    "    \"name\": {\"type\": \"string\", \"pattern\": \"^[a-z][a-z0-9_-]{0,62}$\"},\n"
+    "    \"duration\": {\"type\": \"string\", \"pattern\": "
+    "\"^[0-9]+(s|min|h|d|w|m|y)$\"},\n"
+    "    \"day\": {\"type\": \"string\", \"pattern\": \"^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"},\n"
+    "    \"span\": {\"type\": \"string\", \"pattern\": "
+    "\"^[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$\"},\n"
+    "    \"ground\": " WORDS(
+        "\"consent\", \"customer\", \"contract\", \"task\"") ",\n"
+                                                             "    \"share\": {\"type\": "
+                                                             "\"number\", \"minimum\": 0, "
+                                                             "\"maximum\": 1},\n"
+                                                             "    \"sending\": " WORDS(
+                                                                 "\"mask\", \"refuse\", "
+                                                                 "\"pass\"") ",\n"
+                                                                             "    "
+                                                                             "\"action\": "
+                                                                             "{\"anyOf\": "
+                                                                             "[" WORDS(
+                                                                                 "\"redact"
+                                                                                 "\", "
+                                                                                 "\"hash\","
+                                                                                 " \"keep\""
+                                                                                 ", "
+                                                                                 "\"token\""
+                                                                                 ", "
+                                                                                 "\"block"
+                                                                                 "\"") ","
+                                                                                       " " REF(
+                                                                                           "shape") "]}";
 
 static const char *value_of(enum policy_table_index table, const struct yaml_key *key)
 {
@@ -418,7 +417,7 @@ static bool text_holds(const char *text)
 static void test_shipped(void **state)
 {
     (void)state;
-    static const char *const names[] = {"default", "municipality", "bank", "airline"};
+    static const char *const names[] = {"default", "observe", "municipality", "bank", "airline"};
     for (size_t i = 0; i < N(names); i++) {
         char path[1024];
         snprintf(path, sizeof(path), "%s/policies/%s.yaml", SLUIS_SOURCE_DIR, names[i]);
