@@ -293,7 +293,8 @@ static bool applies(const struct graph_notice *w, const struct policy *policy,
 {
     switch (words->on) {
     case POLICY_NOTICE_FOUND:
-        return words->type < 64 && w->found >> words->type & 1;
+        return (words->type < 64 && w->found >> words->type & 1) ||
+               (words->picture < POLICY_PICTURES && w->pictures >> words->picture & 1);
     case POLICY_NOTICE_PICTURE:
         return w->pictures >> words->picture & 1;
     case POLICY_NOTICE_FIRST:
