@@ -155,6 +155,12 @@ bool principal_may_use(const struct principal *principal, uint16_t channel);
  * the store's error. */
 SLUIS_MUST_CHECK int access_token_add(struct access *access, const struct principal *wanted,
                                       char text[ACCESS_TOKEN_TEXT], uint64_t *id);
+/* A new text for the same tool: a new token with the same name, role, channels, ranges, route and
+ * end; the old one goes on for `overlap_ms` (or to its own end, when that is sooner). SLUIS_ENOENT:
+ * no such token, or it is good no more. */
+SLUIS_MUST_CHECK int access_token_rotate(struct access *access, uint64_t id, int64_t overlap_ms,
+                                         const char *granted_by, char text[ACCESS_TOKEN_TEXT],
+                                         uint64_t *next);
 /* Refused everywhere from the moment it is called, also when it fails (then it is not durable yet:
  * call again). SLUIS_ENOENT, or the store's error; a revoked token is no error. */
 SLUIS_MUST_CHECK int access_token_revoke(struct access *access, uint64_t id);

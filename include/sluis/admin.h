@@ -32,6 +32,9 @@ struct admin_deps {
     struct history *history; /* NULL: none */
     struct stats *stats;     /* NULL: none */
     struct resolver *resolver;
+    struct audit_refusals *refusals;
+    /* Ends the open connections of a token, on every thread; waits for them. */
+    void (*cut)(void *ctx, uint64_t token);
     struct loop *loop;
     /* A new key for the access log. May block. */
     int (*replace_log_key)(void *ctx, const char *actor);

@@ -58,6 +58,8 @@ enum audit_action {
     AUDIT_SEARCH,   /* a search looked through messages; one leaf more per message it showed */
     AUDIT_EXPORT,   /* a conversation was exported */
     AUDIT_INCIDENT, /* an incident pack was made */
+    AUDIT_ACCESS, /* a person signed in or out, was added or removed, was granted a role; glass broken */
+    AUDIT_POLICY, /* a policy was put before the second officer, refused, approved */
     AUDIT_ACTION_COUNT
 };
 const char *audit_action_word(enum audit_action action);

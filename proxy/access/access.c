@@ -420,7 +420,9 @@ struct people *people_of(struct access *access)
     return access->people;
 }
 
-static int wanted_check(const struct access *access, const struct principal *wanted)
+/* `rotates`: the token whose name it takes over, 0 none. */
+static int wanted_check(const struct access *access, const struct principal *wanted,
+                        uint64_t rotates)
 {
     if (!token_name_valid(wanted->name) || wanted->channel_count == 0 ||
         wanted->channel_count > ACCESS_CHANNELS_MAX || wanted->expires_ms < 0 ||
@@ -433,7 +435,7 @@ static int wanted_check(const struct access *access, const struct principal *wan
             return SLUIS_EINVAL;
     for (unsigned i = 0; i < access->table.count; i++) {
         const struct principal *p = &access->table.tokens[i].principal;
-        if (!p->revoked && strcmp(p->name, wanted->name) == 0)
+        if (!rotates && !p->revoked && strcmp(p->name, wanted->name) == 0)
             return SLUIS_EEXIST;
     }
     return 0;
@@ -470,14 +472,14 @@ static void table_put(struct access *access, const struct token *token, uint64_t
     pthread_rwlock_unlock(&access->lock);
 }
 
-int access_token_add(struct access *access, const struct principal *wanted,
+/* Under `change`: only its holders write the table. */
+static int token_add(struct access *access, const struct principal *wanted, uint64_t rotates,
                      char text[ACCESS_TOKEN_TEXT], uint64_t *id)
 {
     struct token token = {.principal = *wanted};
     uint8_t secret[TOKEN_SECRET];
     uint64_t gone;
-    pthread_mutex_lock(&access->change); /* only holders of `change` write the table */
-    int result = wanted_check(access, wanted);
+    int result = wanted_check(access, wanted, rotates);
     if (!result)
         result = find_room(access, &gone);
     if (result)
@@ -498,8 +500,48 @@ int access_token_add(struct access *access, const struct principal *wanted,
     }
     sodium_memzero(secret, sizeof(secret));
 out:
-    pthread_mutex_unlock(&access->change);
     sodium_memzero(&token, sizeof(token));
+    return result;
+}
+
+int access_token_add(struct access *access, const struct principal *wanted,
+                     char text[ACCESS_TOKEN_TEXT], uint64_t *id)
+{
+    pthread_mutex_lock(&access->change);
+    int result = token_add(access, wanted, 0, text, id);
+    pthread_mutex_unlock(&access->change);
+    return result;
+}
+
+/* The old one ends later; when that cannot be written down, it ends now. */
+static int token_expire(struct access *access, uint64_t id, int64_t at_ms)
+{
+    struct token copy;
+    pthread_rwlock_wrlock(&access->lock);
+    struct token *old = table_by_id(&access->table, id);
+    if (old->principal.expires_ms == 0 || old->principal.expires_ms > at_ms)
+        old->principal.expires_ms = at_ms;
+    copy = *old;
+    pthread_rwlock_unlock(&access->lock);
+    int result = row_commit(access, &copy, 0);
+    sodium_memzero(&copy, sizeof(copy));
+    return result;
+}
+
+int access_token_rotate(struct access *access, uint64_t id, int64_t overlap_ms,
+                        const char *granted_by, char text[ACCESS_TOKEN_TEXT], uint64_t *next)
+{
+    struct principal wanted;
+    int64_t now = clock_wall_ms();
+    pthread_mutex_lock(&access->change);
+    int result = access_tool_now(access, id, now, &wanted) ? 0 : SLUIS_ENOENT;
+    if (!result) {
+        snprintf(wanted.granted_by, sizeof(wanted.granted_by), "%s", granted_by);
+        result = token_add(access, &wanted, id, text, next);
+    }
+    if (!result)
+        result = token_expire(access, id, now + overlap_ms);
+    pthread_mutex_unlock(&access->change);
     return result;
 }
 

@@ -199,6 +199,11 @@ void sign_in_stop(struct people *people)
         queue_done(people, people->queue[--people->queued], SLUIS_ECLOSED);
 }
 
+void access_stop(struct access *access)
+{
+    sign_in_stop(people_of(access));
+}
+
 int access_sign_in(struct access *access, struct access_sign_in *sign_in)
 {
     struct people *people = people_of(access);

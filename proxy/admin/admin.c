@@ -15,6 +15,15 @@ static void (*const handlers[PERMISSION_COUNT])(struct admin_request *r) = {
 static const enum http_method methods[] = {
     [PERMISSION_GET] = HTTP_GET, [PERMISSION_POST] = HTTP_POST, [PERMISSION_DELETE] = HTTP_DELETE};
 
+#define FLUSH_EVERY_MS (10 * 60 * 1000) /* last uses are written when an hour newer */
+
+static void on_flush(void *ctx)
+{
+    struct admin *a = ctx;
+    access_flush(a->deps.access, clock_wall_ms());
+    loop_timer_set(a->flush, FLUSH_EVERY_MS);
+}
+
 int admin_new(const struct admin_deps *deps, struct admin **out)
 {
     *out = NULL;
@@ -29,6 +38,10 @@ int admin_new(const struct admin_deps *deps, struct admin **out)
         r = backup_work_new(a, &a->backup);
     if (r == 0)
         r = incident_work_new(&a->incident);
+    if (r == 0)
+        r = loop_timer_new(deps->loop, on_flush, a, &a->flush);
+    if (r == 0)
+        loop_timer_set(a->flush, FLUSH_EVERY_MS);
     if (r != 0) {
         admin_free(a);
         return r;
@@ -41,6 +54,7 @@ void admin_stop(struct admin *a)
 {
     if (!a)
         return;
+    access_stop(a->deps.access);
     backup_work_stop(a->backup);
     incident_work_stop(a->incident);
 }
@@ -49,6 +63,8 @@ void admin_free(struct admin *a)
 {
     if (!a)
         return;
+    if (a->flush)
+        loop_timer_free(a->flush);
     backup_work_free(a->backup);
     incident_work_free(a->incident);
     doctor_free(a->doctor);
@@ -167,57 +183,48 @@ static bool matches(const struct permission_row *e, const struct http_path *path
             return false;
         rest = span_from(rest, n + 1);
     }
-    return rest.n == 0 && path->count > 0;
+    return rest.n == 0;
+}
+
+/* A page's form: names and values into the arena. */
+static bool parse_form(struct admin_request *r, struct span body)
+{
+    struct span type = http_field(exchange_head(r->ex), SPAN("Content-Type"));
+    char *text = body.n <= ADMIN_BODY_MAX ? arena_try(r->arena, body.n + 1) : NULL;
+    if (text &&
+        span_is(span_sub(type, 0, span_find(type, ';')), "application/x-www-form-urlencoded") &&
+        http_query_split(body, text, body.n + 1, r->form, &r->form_count) == 0)
+        return true;
+    r->form_count = 0;
+    admin_error(r, 400, "form", "the form cannot be read, or is too large");
+    return false;
+}
+
+struct span admin_form(const struct admin_request *r, const char *name)
+{
+    for (unsigned i = 0; i < r->form_count; i++)
+        if (span_is(r->form[i].name, name))
+            return r->form[i].value;
+    return SPAN_EMPTY;
 }
 
 static bool parse(struct admin_request *r, char *decoded, size_t size)
 {
     const struct http_head *head = exchange_head(r->ex);
     struct span body = exchange_body(r->ex);
+    const struct permission_row *row = permission_row(r->permission);
     if (http_query_split(head->query, decoded, size, r->query, &r->query_count) != 0) {
         admin_error(r, 400, "query", "the query cannot be read");
         return false;
     }
+    if (row->flags & PERMISSION_PAGE && row->method == PERMISSION_POST)
+        return parse_form(r, body);
     if (body.n > 0 && (body.n > ADMIN_BODY_MAX || json_scan(&r->body, body, r->arena, NULL) != 0)) {
         r->body.count = 0;
         admin_error(r, 400, "json", "the body is not JSON, or too large");
         return false;
     }
     return true;
-}
-
-/* Who asks. */
-static void identify(struct admin_request *r)
-{
-    if (r->control) {
-        r->who.kind = PRINCIPAL_OPERATOR;
-        snprintf(r->who.name, sizeof(r->who.name), "operator");
-    }
-}
-
-bool admin_may(struct admin_request *r, uint16_t channel)
-{
-    const struct permission_row *row = permission_row(r->permission);
-    if (r->who.kind == PRINCIPAL_OPERATOR)
-        return true; /* what it may was decided at the door */
-    return access_decide(r->admin->deps.access, &r->who, channel,
-                         row->right & ~(PERMIT_SIGNED_IN | PERMIT_ANYONE), clock_wall_ms(),
-                         &r->decision) == 0;
-}
-
-/* The door: a row that was found, and who asks. False when it was answered. */
-static bool let_in(struct admin_request *r)
-{
-    bool alarm;
-    identify(r);
-    if (permission_may(r->admin->deps.access, r->permission, &r->who, r->control, clock_wall_ms(),
-                       &r->decision, &alarm) == 0)
-        return true;
-    if (r->who.kind == PRINCIPAL_NOBODY)
-        admin_error(r, 401, "sign_in", "sign in first");
-    else
-        admin_error(r, 403, access_why_word(r->decision.why), access_why_text(r->decision.why));
-    return false;
 }
 
 /* While the access log refuses, nothing that would have to stand in it is shown. */
@@ -235,7 +242,7 @@ void admin_on_request(struct exchange *ex, void *ctx)
     const struct http_head *head = exchange_head(ex);
     char segments[1024], decoded[2048];
     struct http_path path;
-    if (http_path_split(head->path, segments, sizeof(segments), &path) != 0 || path.count == 0) {
+    if (http_path_split(head->path, segments, sizeof(segments), &path) != 0) {
         admin_error(&r, 404, "not_found", "no such endpoint");
         return;
     }
@@ -254,7 +261,9 @@ void admin_on_request(struct exchange *ex, void *ctx)
                         "the access log takes no records: nothing is shown until it does");
             return;
         }
-        if (let_in(&r) && parse(&r, decoded, sizeof(decoded)))
+        admin_identify(&r);
+        r.english = page_english(&r);
+        if (parse(&r, decoded, sizeof(decoded)) && admin_same_site(&r) && admin_let_in(&r))
             handlers[i](&r);
         return;
     }

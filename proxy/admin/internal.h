@@ -2,6 +2,7 @@
 #ifndef SLUIS_ADMIN_INTERNAL_H
 #define SLUIS_ADMIN_INTERNAL_H
 
+#include "sluis/access/person.h"
 #include "sluis/admin.h"
 #include "sluis/backup.h"
 #include "sluis/base/clock.h"
@@ -24,14 +25,21 @@ struct admin {
     struct doctor *doctor;
     struct backup_work *backup;
     struct incident_work *incident;
+    struct loop_timer *flush;
 };
 
 struct admin_request {
     struct admin *admin;
     struct exchange *ex;
-    bool control;                    /* came by the control socket */
-    enum permission permission;      /* the row that let it in */
-    struct principal who;            /* who.name for the log */
+    bool control;               /* came by the control socket */
+    enum permission permission; /* the row that let it in */
+    struct principal who;       /* who.name for the log */
+    bool by_cookie;                  /* a person, by a browser */
+    bool english;                    /* pages; else Dutch */
+    struct access_session session;   /* of a person */
+    struct span reason;              /* of an operator who breaks the glass */
+    struct http_parameter form[HTTP_PARAMETERS_MAX]; /* of a page */
+    unsigned form_count;
     struct access_decision decision; /* the role that gave it, and what that gives */
     struct span id;                  /* the {id} of the path, or empty */
     struct json_doc body;            /* count 0 when there is none */
@@ -56,6 +64,57 @@ void admin_route_name(const struct config *config, uint16_t id, char out[2 * CON
 /* The number of "channel/route" (or of a route name that only one channel has); 0 when unknown. */
 uint16_t admin_route_id(const struct config *config, struct span name);
 
+/* ---- door.c ---- */
+#define ADMIN_COOKIE "__Host-sluis"
+void admin_identify(struct admin_request *r);
+bool admin_same_site(struct admin_request *r); /* else it was answered; so too admin_let_in */
+bool admin_let_in(struct admin_request *r);
+struct span admin_cookie(const struct admin_request *r);
+struct span admin_form(const struct admin_request *r, const char *name); /* admin.c */
+/* One leaf by who asks. `about`: a name or the id of a row, or NULL. */
+SLUIS_MUST_CHECK int admin_note(struct admin_request *r, enum audit_action action,
+                                const char *outcome, const char *about, const char *purpose);
+
+/* ---- session.c ---- */
+void admin_session_open(struct admin_request *r);
+void admin_session_close(struct admin_request *r);
+void admin_session_password(struct admin_request *r);
+/* Answers later, as a page or as JSON. */
+void admin_sign_in_begin(struct admin_request *r, struct span name, struct span password,
+                         struct span code, bool page);
+SLUIS_MUST_CHECK int admin_password_set(struct admin_request *r, struct span password);
+
+/* ---- persons.c ---- */
+void admin_persons_add(struct admin_request *r);
+void admin_persons_reset(struct admin_request *r);
+void admin_persons_remove(struct admin_request *r);
+void admin_roles_add(struct admin_request *r);
+void admin_roles_revoke(struct admin_request *r);
+void admin_roles_list(struct admin_request *r);
+void admin_add_channels(struct buffer *out, const struct config *config, bool all,
+                        const uint16_t *channels, unsigned count);
+
+/* ---- pages.c ---- */
+bool page_english(const struct admin_request *r); /* ?lang=, else Accept-Language */
+/* 403, or for a stranger the way to the sign-in page. */
+void page_refused(struct admin_request *r, bool stranger, const char *why);
+/* 303; with `cookie` a Set-Cookie. */
+void page_redirect(struct admin_request *r, const char *path, struct span cookie);
+void page_signed_in(struct admin_request *r, const struct access_sign_in *s);
+struct html;
+/* A page: begin, html_... (sluis/console.h), send, which ends and frees it. */
+void page_begin(struct admin_request *r, struct html *h, const char *nl, const char *en);
+void page_send(struct admin_request *r, unsigned status, struct html *h);
+void page_try(struct admin_request *r); /* try.c */
+void page_try_post(struct admin_request *r);
+void page_front(struct admin_request *r);
+void page_style(struct admin_request *r);
+void page_sign_in(struct admin_request *r);
+void page_sign_in_post(struct admin_request *r);
+void page_sign_out(struct admin_request *r);
+void page_password(struct admin_request *r);
+void page_password_post(struct admin_request *r);
+
 void admin_livez(struct admin_request *r);
 void admin_readyz(struct admin_request *r);
 void admin_readyz_meta(struct admin_request *r);
@@ -65,6 +124,7 @@ void admin_status(struct admin_request *r);
 void admin_reload(struct admin_request *r);
 void admin_tokens_list(struct admin_request *r);
 void admin_tokens_add(struct admin_request *r);
+void admin_tokens_rotate(struct admin_request *r);
 void admin_tokens_revoke(struct admin_request *r);
 void admin_queue_list(struct admin_request *r);
 void admin_queue_retry(struct admin_request *r);

@@ -56,7 +56,7 @@ static void rotate_lookup(struct admin_request *r)
 {
     const struct audit_event event = {.at_ms = clock_wall_ms(),
                                       .action = AUDIT_KEYS,
-                                      .actor = "operator",
+                                      .actor = r->who.name,
                                       .outcome = "rotate_lookup"};
     struct buffer out;
     int result = admin_record(r->admin->deps.store, &event);
@@ -101,7 +101,7 @@ void admin_keys_rotate(struct admin_request *r)
     }
     struct diag diag = {.text = ""};
     const struct audit_event event = {
-        .at_ms = clock_wall_ms(), .action = AUDIT_KEYS, .actor = "operator", .outcome = "rotate"};
+        .at_ms = clock_wall_ms(), .action = AUDIT_KEYS, .actor = r->who.name, .outcome = "rotate"};
     int result = admin_record(r->admin->deps.store, &event);
     if (result == 0)
         result = keyring_rotate_root(r->admin->deps.keyring, admin_text(r, "passphrase"));

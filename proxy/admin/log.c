@@ -30,7 +30,7 @@ void admin_log_list(struct admin_request *r)
     }
     const struct audit_event event = {.at_ms = clock_wall_ms(),
                                       .action = AUDIT_READ_LOG,
-                                      .actor = "operator",
+                                      .actor = r->who.name,
                                       .object = from,
                                       .outcome = "read"};
     int result = admin_record(r->admin->deps.store, &event);

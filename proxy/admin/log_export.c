@@ -67,7 +67,7 @@ static int record(struct admin_request *r, uint64_t from)
 {
     const struct audit_event event = {.at_ms = clock_wall_ms(),
                                       .action = AUDIT_READ_LOG,
-                                      .actor = "operator",
+                                      .actor = r->who.name,
                                       .object = from,
                                       .outcome = "exported"};
     return admin_record(r->admin->deps.store, &event);

@@ -103,7 +103,7 @@ static int record(struct admin_request *r, uint16_t route, uint64_t serial, cons
     const struct config_route *facts = config_route_by_id(config, route, &channel);
     const struct audit_event event = {.at_ms = clock_wall_ms(),
                                       .action = AUDIT_QUEUE,
-                                      .actor = "operator",
+                                      .actor = r->who.name,
                                       .channel = channel ? channel->name : NULL,
                                       .route = facts ? facts->name : NULL,
                                       .object = serial,

@@ -45,6 +45,8 @@ static const char *const action_words[AUDIT_ACTION_COUNT] = {
     [AUDIT_SEARCH] = "search",
     [AUDIT_EXPORT] = "export",
     [AUDIT_INCIDENT] = "incident",
+    [AUDIT_ACCESS] = "access",
+    [AUDIT_POLICY] = "policy",
 };
 
 /* In the order of enum detect_type, which this room may not see; its test holds them together. */

@@ -21,6 +21,20 @@
         "--json", 'j', NULL, false, "machine-readable output"                                      \
     }
 
+#define O_AS                                                                                       \
+    {                                                                                              \
+        "--as", 'A', "NAME", false, "as this person: asks password and code on standard input"     \
+    }
+#define O_GLASS                                                                                    \
+    {                                                                                              \
+        "--break-glass", 'G', "REASON", false,                                                     \
+            "as the operator, where officers should: raises an alarm, on record"                   \
+    }
+#define O_DRY_RUN                                                                                  \
+    {                                                                                              \
+        "--dry-run", 'd', NULL, false, "say what would be done"                                    \
+    }
+
 #define O_PASSPHRASE                                                                               \
     {                                                                                              \
         "--passphrase", 'p', "FILE", false,                                                        \
@@ -67,7 +81,7 @@ static const struct cli_command commands[] = {
      "read configuration and policies anew, all or nothing",
      "sluis reload",
      cmd_reload,
-     {O_CONFIG, O_SOCKET, O_JSON}},
+     {O_CONFIG, O_SOCKET, O_JSON, O_AS}},
     {"doctor",
      "",
      "find out what is wrong: gateway, routes, Meta's callback",
@@ -90,19 +104,101 @@ static const struct cli_command commands[] = {
       {"--name", 'n', "NAME", false, "name of the tool, for the access log"},
       {"--channel", 'C', "NAME", true, "channel it may use (repeat for more)"},
       {"--route", 'r', "NAME", false, "route on which this tool receives"},
-      {"--expires", 'e', "DAYS", false, "valid for so many days (default: until revoked)"}}},
+      {"--expires", 'e', "DAYS", false, "valid for so many days (default: until revoked)"},
+      {"--role", 'R', "ROLE", false, "role of its policy: rights, hours, profile"},
+      {"--range", 'i', "RANGE", true, "address or range it may come from (repeat for more)"},
+      O_AS,
+      O_GLASS}},
+    {"token rotate",
+     "ID",
+     "a new text for the same tool; the old one goes on for a day, or as said",
+     "sluis token rotate 3 --overlap 48",
+     cmd_token_rotate,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--overlap", 'o', "HOURS", false, "how long both are good (default 24, at most 744)"},
+      O_AS,
+      O_GLASS}},
     {"token list",
      "",
      "tokens and what they may use",
      "sluis token list",
      cmd_token_list,
-     {O_CONFIG, O_SOCKET, O_JSON}},
+     {O_CONFIG, O_SOCKET, O_JSON, O_AS}},
     {"token revoke",
      "ID",
      "make a token useless at once",
      "sluis token revoke 3",
      cmd_token_revoke,
-     {O_CONFIG, O_SOCKET, O_JSON}},
+     {O_CONFIG, O_SOCKET, O_JSON, O_AS}},
+    {"person add",
+     "NAME",
+     "a person who may sign in; the enrolment is shown once",
+     "sluis person add j.jansen",
+     cmd_person_add,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--password", 'p', NULL, false,
+       "ask for a password on standard input instead of making a one-time one"},
+      O_AS,
+      O_GLASS}},
+    {"person reset",
+     "NAME",
+     "lost the phone or the password: a new enrolment; sessions end",
+     "sluis person reset j.jansen",
+     cmd_person_reset,
+     {O_CONFIG, O_SOCKET, O_JSON, O_AS, O_GLASS}},
+    {"person revoke",
+     "NAME",
+     "remove a person: at once, sessions and roles too",
+     "sluis person revoke j.jansen",
+     cmd_person_revoke,
+     {O_CONFIG, O_SOCKET, O_JSON, O_DRY_RUN, O_AS}},
+    {"person password",
+     "",
+     "choose a password of your own; signs in with the one you have",
+     "sluis person password --as j.jansen",
+     cmd_person_password,
+     {O_CONFIG, O_SOCKET, O_JSON, O_AS}},
+    {"person list",
+     "",
+     "persons, their roles and when they last came",
+     "sluis person list",
+     cmd_person_list,
+     {O_CONFIG, O_SOCKET, O_JSON, O_AS}},
+    {"role add",
+     "",
+     "grant a role of the policies in force to a person",
+     "sluis role add --person j.jansen --role behandelaar --channel burgerzaken",
+     cmd_role_add,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--person", 'p', "NAME", false, "to whom"},
+      {"--role", 'r', "ROLE", false, "a role of the channels' policies"},
+      {"--channel", 'C', "NAME", true, "on this channel (repeat for more)"},
+      {"--all", 'a', NULL, false, "on every channel, later ones too"},
+      O_AS,
+      O_GLASS}},
+    {"role list",
+     "",
+     "grants; with --review everything an access review asks for",
+     "sluis role list --review",
+     cmd_role_list,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--review", 'v', NULL, false,
+       "each person and token: role, channels, granted by and when, last use"},
+      O_AS}},
+    {"role revoke",
+     "ID",
+     "take a grant back, at once",
+     "sluis role revoke 3",
+     cmd_role_revoke,
+     {O_CONFIG, O_SOCKET, O_JSON, O_DRY_RUN, O_AS}},
     {"queue list",
      "",
      "deliveries waiting, parked or expired, and quarantine",
@@ -344,7 +440,7 @@ _Static_assert(COMMANDS == PERMISSION_COMMAND_COUNT,
 /* Commands of the contract that come with later versions: named, so that nobody thinks of a typing
  * error. */
 static const char *const later[] = {
-    "image", "policy approve", "role", "person", "consent", "history", "audit reconcile",
+    "image", "policy approve", "consent", "history", "audit reconcile",
 };
 
 static void print_command(FILE *out, const struct cli_command *c)

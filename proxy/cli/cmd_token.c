@@ -26,6 +26,16 @@ static int token_body(const struct cli_call *call, struct buffer *out)
         buffer_add(out, SPAN(",\"route\":"));
         json_quote(out, span_str(route));
     }
+    if (cli_value(call, "--role", 0)) {
+        buffer_add(out, SPAN(",\"role\":"));
+        json_quote(out, span_str(cli_value(call, "--role", 0)));
+    }
+    for (unsigned i = 0; cli_value(call, "--range", i); i++) {
+        buffer_add_str(out, i ? "," : ",\"ranges\":[");
+        json_quote(out, span_str(cli_value(call, "--range", i)));
+    }
+    if (cli_has(call, "--range"))
+        buffer_add_char(out, ']');
     if (days) {
         uint64_t n;
         if (span_u64(span_str(days), &n) != 0 || n == 0 || n > DAYS_MAX)
@@ -37,11 +47,39 @@ static int token_body(const struct cli_call *call, struct buffer *out)
     return 0;
 }
 
+static int show_token(const struct cli_call *call, struct control_answer *a)
+{
+    char id[32], token[128];
+    if (!print_json(call, a)) {
+        fprintf(stderr, "Token %s. It is shown this once and stored hashed; give it to the tool.\n",
+                print_member(a, 0, "id", id, sizeof(id)));
+        printf("%s\n", print_member(a, 0, "token", token, sizeof(token)));
+        sodium_memzero(token, sizeof(token));
+    }
+    control_free(a);
+    return CLI_DONE;
+}
+
+int cmd_token_rotate(const struct cli_call *call)
+{
+    struct control_answer a;
+    char target[64], body[64];
+    uint64_t id, hours = 24;
+    const char *overlap = cli_value(call, "--overlap", 0);
+    if (call->word_count != 1 || span_u64(span_str(call->words[0]), &id) != 0)
+        return cli_usage(call, "the ID of a token is needed (sluis token list)");
+    if (overlap && (span_u64(span_str(overlap), &hours) != 0 || hours > 744))
+        return cli_usage(call, "--overlap: 0 to 744 hours");
+    snprintf(target, sizeof(target), "/sluis/v1/tokens/%llu/rotate", (unsigned long long)id);
+    snprintf(body, sizeof(body), "{\"overlap_s\":%llu}", (unsigned long long)hours * 3600);
+    int r = control_call(call, HTTP_POST, target, span_str(body), &a);
+    return r ? r : show_token(call, &a);
+}
+
 int cmd_token_add(const struct cli_call *call)
 {
     struct control_answer a;
     struct buffer body;
-    char id[32], token[128];
     if (call->word_count || !cli_value(call, "--name", 0) || !cli_value(call, "--channel", 0))
         return cli_usage(call, "--name and --channel are needed");
     buffer_init(&body, 64 * 1024);
@@ -49,16 +87,7 @@ int cmd_token_add(const struct cli_call *call)
     if (r == 0)
         r = control_call(call, HTTP_POST, "/sluis/v1/tokens", buffer_span(&body), &a);
     buffer_free(&body);
-    if (r != 0)
-        return r;
-    if (!print_json(call, &a)) {
-        fprintf(stderr, "Token %s. It is shown this once and stored hashed; give it to the tool.\n",
-                print_member(&a, 0, "id", id, sizeof(id)));
-        printf("%s\n", print_member(&a, 0, "token", token, sizeof(token)));
-        sodium_memzero(token, sizeof(token));
-    }
-    control_free(&a);
-    return CLI_DONE;
+    return r ? r : show_token(call, &a);
 }
 
 int cmd_token_list(const struct cli_call *call)

@@ -4,6 +4,7 @@
 #include "sluis/config.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -69,12 +70,22 @@ static int send_all(int fd, struct span text)
     return 0;
 }
 
-static void write_request(struct buffer *out, enum http_method method, const char *target,
-                          struct span body)
+static void write_request(const struct cli_call *call, const char *session, struct buffer *out,
+                          enum http_method method, const char *target, struct span body)
 {
+    const char *glass = cli_value(call, "--break-glass", 0);
     http_write_request_line(out, method, span_str(target));
     http_write_field(out, SPAN("Host"), SPAN("sluis"));
     http_write_field(out, SPAN("Connection"), SPAN("close"));
+    if (session[0]) {
+        struct buffer bearer;
+        buffer_init(&bearer, 256);
+        buffer_addf(&bearer, "Bearer %s", session);
+        http_write_field(out, SPAN("Authorization"), buffer_span(&bearer));
+        buffer_free(&bearer);
+    } else if (glass) {
+        http_write_field(out, SPAN("X-Sluis-Break-Glass"), span_str(glass));
+    }
     if (method != HTTP_GET) {
         http_write_field(out, SPAN("Content-Type"), SPAN("application/json"));
         http_write_field_u64(out, SPAN("Content-Length"), body.n);
@@ -138,8 +149,8 @@ static int tell_refusal(const struct cli_call *call, struct control_answer *a)
     return CLI_FAILED;
 }
 
-int control_ask(const struct cli_call *call, enum http_method method, const char *target,
-                struct span body, struct control_answer *out)
+static int ask(const struct cli_call *call, enum http_method method, const char *target,
+               struct span body, const char *session, struct control_answer *out)
 {
     char path[512];
     struct buffer wire;
@@ -153,7 +164,7 @@ int control_ask(const struct cli_call *call, enum http_method method, const char
         control_free(out);
         return CLI_FAILED;
     }
-    write_request(&wire, method, target, body);
+    write_request(call, session, &wire, method, target, body);
     r = send_all(fd, buffer_span(&wire));
     buffer_clear(&wire);
     if (r == 0)
@@ -170,6 +181,32 @@ int control_ask(const struct cli_call *call, enum http_method method, const char
     }
     if (r != 0)
         control_free(out);
+    return r;
+}
+
+int control_ask(const struct cli_call *call, enum http_method method, const char *target,
+                struct span body, struct control_answer *out)
+{
+    const char *name = cli_value(call, "--as", 0);
+    char session[CLI_SESSION_SIZE] = "";
+    struct control_answer end;
+    int r = name ? control_sign_in(call, name, session) : 0;
+    if (r == 0)
+        r = ask(call, method, target, body, session, out);
+    if (session[0] && ask(call, HTTP_DELETE, "/sluis/v1/session", SPAN_EMPTY, session, &end) == 0)
+        control_free(&end);
+    sodium_memzero(session, sizeof(session));
+    return r;
+}
+
+int control_call_as(const struct cli_call *call, enum http_method method, const char *target,
+                    struct span body, const char *session, struct control_answer *out)
+{
+    int r = ask(call, method, target, body, session, out);
+    if (r == 0 && out->status >= 300) {
+        r = tell_refusal(call, out);
+        control_free(out);
+    }
     return r;
 }
 

@@ -67,6 +67,16 @@ int control_call(const struct cli_call *call, enum http_method method, const cha
 int control_ask(const struct cli_call *call, enum http_method method, const char *target,
                 struct span body, struct control_answer *out);
 void control_free(struct control_answer *answer);
+/* With --as NAME both sign in first and end that session afterwards. `session`: of a person, or "" for
+ * nobody (the operator). */
+int control_call_as(const struct cli_call *call, enum http_method method, const char *target,
+                    struct span body, const char *session, struct control_answer *out);
+
+/* ---- as.c ---- */
+#define CLI_SESSION_SIZE 80
+/* A line from the terminal (without echo unless said) or from standard input; wipe it. */
+bool cli_ask(const char *prompt, bool echo, char *out, size_t size);
+int control_sign_in(const struct cli_call *call, const char *name, char session[CLI_SESSION_SIZE]);
 
 /* ---- print.c ---- */
 /* The decoded text of a member (numbers, true, null as spelled) into out; returns out. */
@@ -81,6 +91,15 @@ int cmd_status(const struct cli_call *call);
 int cmd_reload(const struct cli_call *call);
 int cmd_token_add(const struct cli_call *call);
 int cmd_token_list(const struct cli_call *call);
+int cmd_token_rotate(const struct cli_call *call);
+int cmd_person_add(const struct cli_call *call);
+int cmd_person_reset(const struct cli_call *call);
+int cmd_person_revoke(const struct cli_call *call);
+int cmd_person_password(const struct cli_call *call);
+int cmd_person_list(const struct cli_call *call);
+int cmd_role_add(const struct cli_call *call);
+int cmd_role_list(const struct cli_call *call);
+int cmd_role_revoke(const struct cli_call *call);
 int cmd_token_revoke(const struct cli_call *call);
 int cmd_queue_list(const struct cli_call *call);
 int cmd_queue_retry(const struct cli_call *call);

@@ -243,6 +243,8 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .history = gw->history,
                                      .stats = gw->stats,
                                      .resolver = gw->resolver,
+                                     .refusals = &gw->refusals,
+                                     .cut = listen_cut,
                                      .loop = gw->admin_loop,
                                      .reload = gateway_reload,
                                      .replace_log_key = log_key_replace,

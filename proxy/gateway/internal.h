@@ -128,6 +128,8 @@ unsigned listen_busy(const struct gateway *gw, unsigned index);
  * the main thread, or from admin's loop. */
 unsigned listen_on_loops(struct gateway *gw,
                          unsigned (*act)(struct gateway *gw, unsigned index, void *ctx), void *ctx);
+/* For struct admin_deps: ends a token's open connections on the tools listener. */
+void listen_cut(void *ctx, uint64_t token);
 void listen_close(struct gateway *gw);
 /* New connections get these; takes the references. */
 void listen_set_contexts(struct gateway *gw, struct tls_context *contexts[CONFIG_LISTENERS]);

@@ -215,6 +215,18 @@ void listen_drain(struct gateway *gw)
     listen_on_loops(gw, act_drain, NULL);
 }
 
+static unsigned act_cut(struct gateway *gw, unsigned index, void *ctx)
+{
+    struct server *s = server_of(gw, index, CONFIG_TOOLS);
+    return s ? server_cut(s, *(const uint64_t *)ctx) : 0;
+}
+
+void listen_cut(void *ctx, uint64_t token)
+{
+    unsigned n = listen_on_loops(ctx, act_cut, &token);
+    LOG(LOG_INFO, "gateway", "token_withdrawn", log_u64("token", token), log_u64("cut", n));
+}
+
 unsigned listen_busy(const struct gateway *gw, unsigned index)
 {
     unsigned n = 0;

@@ -114,6 +114,10 @@ struct access_sign_in {
  * password is wiped before that. */
 SLUIS_MUST_CHECK int access_sign_in(struct access *access, struct access_sign_in *sign_in);
 
+/* No sign-in is begun any more; those that wait are done with SLUIS_ECLOSED. Waits for the one at hand:
+ * before the loops that `done` posts to are gone. */
+void access_stop(struct access *access);
+
 struct access_identity {
     const char *word; /* "password", "oidc" */
     /* What the other side said, checked: the name of a person, or SLUIS_EDENIED. May wait. */

@@ -58,6 +58,7 @@ enum {
     PERMISSION_CHANGES = 1, /* changes state: never by GET; pages: with the form's token */
     PERMISSION_PAGE = 2,    /* answers HTML; who is not signed in is led to the sign-in page */
     PERMISSION_JOB = 4,     /* its answer may take long */
+    PERMISSION_NEWCOMER = 8, /* also for who has yet to choose a password of his own */
 };
 
 /* X(id, method, path, handler, doors, operator, right, scope, content, flags)
@@ -70,6 +71,43 @@ enum {
     X(READYZ_TOOLS, GET, "readyz/tools", admin_readyz_tools, DOOR_BOTH, YES, PERMIT_ANYONE, WHOLE, \
       NONE, 0)                                                                                     \
     X(METRICS, GET, "metrics", admin_metrics, DOOR_BOTH, YES, PERMIT_ANYONE, WHOLE, COUNTS, 0)     \
+    X(FRONT, GET, "", page_front, DOOR_ADMIN, NO, PERMIT_SIGNED_IN, WHOLE, COUNTS,                 \
+      PERMISSION_PAGE)                                                                             \
+    X(STYLE, GET, "console.css", page_style, DOOR_ADMIN, NO, PERMIT_ANYONE, WHOLE, NONE, 0)        \
+    X(SIGN_IN_PAGE, GET, "sign-in", page_sign_in, DOOR_ADMIN, NO, PERMIT_ANYONE, WHOLE, NONE,      \
+      PERMISSION_PAGE)                                                                             \
+    X(SIGN_IN_FORM, POST, "sign-in", page_sign_in_post, DOOR_ADMIN, NO, PERMIT_ANYONE, WHOLE,      \
+      NONE, PERMISSION_PAGE | PERMISSION_CHANGES)                                                  \
+    X(SIGN_OUT_FORM, POST, "sign-out", page_sign_out, DOOR_ADMIN, NO, PERMIT_SIGNED_IN, WHOLE,     \
+      NONE, PERMISSION_PAGE | PERMISSION_CHANGES | PERMISSION_NEWCOMER)                            \
+    X(PASSWORD_PAGE, GET, "password", page_password, DOOR_ADMIN, NO, PERMIT_SIGNED_IN, WHOLE,      \
+      NONE, PERMISSION_PAGE | PERMISSION_NEWCOMER)                                                 \
+    X(PASSWORD_FORM, POST, "password", page_password_post, DOOR_ADMIN, NO, PERMIT_SIGNED_IN,       \
+      WHOLE, NONE, PERMISSION_PAGE | PERMISSION_CHANGES | PERMISSION_NEWCOMER)                     \
+    X(TRY_PAGE, GET, "try", page_try, DOOR_ADMIN, NO, POLICY_MAY_POLICY, CHANNEL, COUNTS,          \
+      PERMISSION_PAGE)                                                                             \
+    X(TRY_FORM, POST, "try", page_try_post, DOOR_ADMIN, NO, POLICY_MAY_POLICY, CHANNEL, OWN,       \
+      PERMISSION_PAGE | PERMISSION_CHANGES)                                                        \
+    X(SESSION, POST, "sluis/v1/session", admin_session_open, DOOR_BOTH, YES, PERMIT_ANYONE, WHOLE, \
+      NONE, PERMISSION_CHANGES)                                                                    \
+    X(SESSION_END, DELETE, "sluis/v1/session", admin_session_close, DOOR_BOTH, NO,                 \
+      PERMIT_SIGNED_IN, WHOLE, NONE, PERMISSION_CHANGES | PERMISSION_NEWCOMER)                     \
+    X(SESSION_PASSWORD, POST, "sluis/v1/session/password", admin_session_password, DOOR_BOTH, NO,  \
+      PERMIT_SIGNED_IN, WHOLE, NONE, PERMISSION_CHANGES | PERMISSION_NEWCOMER)                     \
+    X(PERSONS_ADD, POST, "sluis/v1/persons", admin_persons_add, DOOR_BOTH, FIRST,                  \
+      POLICY_MAY_ROLES, WHOLE, CREDENTIAL, PERMISSION_CHANGES)                                     \
+    X(PERSONS_RESET, POST, "sluis/v1/persons/{id}/reset", admin_persons_reset, DOOR_BOTH, FIRST,   \
+      POLICY_MAY_ROLES, WHOLE, CREDENTIAL, PERMISSION_CHANGES)                                     \
+    X(PERSONS_REMOVE, DELETE, "sluis/v1/persons/{id}", admin_persons_remove, DOOR_BOTH, YES,       \
+      POLICY_MAY_ROLES, WHOLE, COUNTS, PERMISSION_CHANGES)                                         \
+    X(ROLES, GET, "sluis/v1/roles", admin_roles_list, DOOR_BOTH, YES, POLICY_MAY_ROLES, WHOLE,     \
+      COUNTS, 0)                                                                                   \
+    X(ROLES_ADD, POST, "sluis/v1/roles", admin_roles_add, DOOR_BOTH, FIRST, POLICY_MAY_ROLES,      \
+      WHOLE, COUNTS, PERMISSION_CHANGES)                                                           \
+    X(ROLES_REVOKE, DELETE, "sluis/v1/roles/{id}", admin_roles_revoke, DOOR_BOTH, YES,             \
+      POLICY_MAY_ROLES, WHOLE, COUNTS, PERMISSION_CHANGES)                                         \
+    X(TOKENS_ROTATE, POST, "sluis/v1/tokens/{id}/rotate", admin_tokens_rotate, DOOR_BOTH, FIRST,   \
+      POLICY_MAY_ROLES, WHOLE, CREDENTIAL, PERMISSION_CHANGES)                                     \
     X(STATUS, GET, "sluis/v1/status", admin_status, DOOR_BOTH, YES, POLICY_MAY_OPERATE, WHOLE,     \
       COUNTS, 0)                                                                                   \
     X(RELOAD, POST, "sluis/v1/reload", admin_reload, DOOR_BOTH, YES, POLICY_MAY_OPERATE, WHOLE,    \
@@ -224,8 +262,17 @@ const struct permission_tool *permission_tool(unsigned index);
     X("reload", RELOAD)                                                                            \
     X("doctor", DOCTOR_ROUTE)                                                                      \
     X("token add", TOKENS_ADD)                                                                     \
+    X("token rotate", TOKENS_ROTATE)                                                               \
     X("token list", TOKENS)                                                                        \
     X("token revoke", TOKENS_REVOKE)                                                               \
+    X("person add", PERSONS_ADD)                                                                   \
+    X("person reset", PERSONS_RESET)                                                               \
+    X("person revoke", PERSONS_REMOVE)                                                             \
+    X("person password", SESSION_PASSWORD)                                                         \
+    X("person list", ROLES)                                                                        \
+    X("role add", ROLES_ADD)                                                                       \
+    X("role list", ROLES)                                                                          \
+    X("role revoke", ROLES_REVOKE)                                                                 \
     X("queue list", QUEUE)                                                                         \
     X("queue retry", QUEUE_RETRY)                                                                  \
     X("queue drop", QUEUE_DROP)                                                                    \
