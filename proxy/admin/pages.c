@@ -203,6 +203,7 @@ static const struct {
     const char *path, *nl, *en;
 } links[] = {
     {PERMISSION_TRY_PAGE, "/try", "Een bericht proberen", "Try a message"},
+    {PERMISSION_PAGE_LOG, "/log", "Het toegangslog", "The access log"},
     {PERMISSION_PASSWORD_PAGE, "/password", "Wachtwoord veranderen", "Change the password"},
 };
 
