@@ -66,6 +66,7 @@ struct config_fetch {
     const char *ca_file; /* or NULL: system */
 };
 
+enum { CONFIG_TOLD_ERASED = 1, CONFIG_TOLD_EXPIRED = 2 };
 struct config_route {
     const char *name;
     uint16_t id; /* store_name_id of "channel/route", set by the gateway, 0 before */
@@ -76,6 +77,7 @@ struct config_route {
     const char *ca_file;   /* or NULL */
     int64_t keep_trying_s; /* up to 7 d */
     bool needs_original;   /* demands part O: expires instead of sending M */
+    unsigned told;         /* of what it received: CONFIG_TOLD_* */
     const struct policy_route *policy;
     struct config_fetch *fetch; /* beside the channel's */
     size_t fetch_count;

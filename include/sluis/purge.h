@@ -33,6 +33,7 @@
 #define PURGE_WITNESS_OLD_MS (10 * 60 * 1000) /* an answer counts for so long */
 #define PURGE_DEDUPE_DAYS 9 /* a day's look-up key lives this long after the day */
 
+enum { PURGE_TELL_ERASED = 1, PURGE_TELL_EXPIRED = 2 };
 struct purge;
 struct purge_deps {
     struct store *store;
@@ -67,6 +68,10 @@ struct purge_deps {
     int (*persons)(void *ctx, uint64_t from, uint64_t *out, unsigned max);
     /* Everything hashed with the index key is hashed anew; before the old key is destroyed. */
     int (*reindex)(void *ctx);
+    /* What a route wants to be told of the messages it received (PURGE_TELL_*; route 0: what any
+     * route wants), and its item, on the writer thread in commit order. NULL: nobody is told anything. */
+    unsigned (*told)(void *ctx, uint16_t route);
+    void (*offer)(void *ctx, const struct store_item *item);
     void *ctx;
 };
 SLUIS_MUST_CHECK int purge_new(const struct purge_deps *deps, struct purge **out);
@@ -144,11 +149,13 @@ SLUIS_MUST_CHECK int purge_person_export(struct purge *purge, struct span identi
  * certificate: {"key":..,"certificate":{..},"signature":..}, Ed25519 over PURGE_CERTIFICATE_CONTEXT
  * and the bytes of the certificate. What the selection list demands (minimum classes) stays, and
  * the certificate says so. SLUIS_EDENIED: the person is held. Dry: the certificate without a
- * signature, nothing done.
+ * signature, nothing done. Routes that want it are told (art. 19); how they answered stands in the
+ * certificate when it is asked for again, by the number in it. SLUIS_ENOENT.
  */
 #define PURGE_CERTIFICATE_CONTEXT "sluis certificate of erasure v1\n"
 SLUIS_MUST_CHECK int purge_person_erase(struct purge *purge, struct span identifier, bool dry_run,
                                         struct buffer *out);
+SLUIS_MUST_CHECK int purge_certificate(struct purge *purge, uint64_t number, struct buffer *out);
 /* Art. 18: no delivery and no reading until it is lifted. */
 SLUIS_MUST_CHECK int purge_person_restrict(struct purge *purge, struct span identifier, bool on);
 /* Legal hold: nothing of the person is destroyed until it is released. SLUIS_EEXIST. */

@@ -80,6 +80,42 @@ SLUIS_MUST_CHECK int retention_moved(struct store_read *read, uint64_t serial,
 SLUIS_MUST_CHECK int retention_part(struct store_read *read, const struct store_item *item,
                                     uint8_t part, struct record_id *out);
 
+/* ---- what routes are told (art. 19) ---- */
+/*
+ * A route that wants to know hears which of the messages that it received were erased, or expired:
+ * an item of its own in the journal (STORE_ITEM_TOLD; `batch` is the event's number, `routes` the one
+ * route), delivered and tried again like any other. Three rows in the table of subjects, keys of 17
+ * bytes, prefix, event (be64), item's serial (be64):
+ *   'T'  route (be16), messages (be16), made, ms since 1970 (be64)
+ *   'V'  the messages: serials (be32); gone when it is settled
+ *   'U'  outcome (u8: RETENTION_TOLD_*), HTTP status (be16), when (be64); absent: still waiting
+ */
+#define RETENTION_TOLD_KEY 17
+#define RETENTION_TOLD_MAX 480 /* messages in one */
+#define RETENTION_TOLD_EXPIRED (1ull << 60) /* in the event's number: expired, else erased */
+enum { RETENTION_TOLD_WAITING, RETENTION_TOLD_DELIVERED, RETENTION_TOLD_PARKED, RETENTION_TOLD_FAILED };
+struct retention_told {
+    uint64_t event, serial;
+    uint16_t route, messages;
+    int64_t made_ms;
+    uint8_t outcome;
+    uint16_t status;
+    int64_t settled_ms;
+};
+/* The rows of one; store_put_item is the caller's. */
+void retention_told_put(struct store_txn *txn, const struct retention_told *told,
+                        const uint32_t *messages);
+/* Its messages; SLUIS_ENOENT: it was settled. */
+SLUIS_MUST_CHECK int retention_told_messages(struct store_read *read, uint64_t event,
+                                             uint64_t serial, uint32_t out[RETENTION_TOLD_MAX],
+                                             unsigned *n);
+/* With the outcome of its delivery (a parked one keeps its messages: it may be tried again); nothing
+ * is kept of one about expiry. */
+void retention_told_settle(struct store_txn *txn, const struct retention_told *told);
+/* All of an event; `each` returns 0 to go on. */
+int retention_told_each(struct store_read *read, uint64_t event,
+                        int (*each)(void *ctx, const struct retention_told *told), void *ctx);
+
 /* ---- destruction records ---- */
 /*
  * What was destroyed, signed: one canonical JSON line (RFC 8785), fields in

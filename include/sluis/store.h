@@ -158,7 +158,8 @@ struct store_item {
     uint16_t route_count;
     uint16_t routes[STORE_ROUTES_MAX];
 };
-enum { STORE_ITEM_UNJUDGED = 1, STORE_ITEM_HAS_MEDIA = 2 };
+/* TOLD: nothing of Meta's, but what we tell a route (retention.h); of kind account, subject nobody. */
+enum { STORE_ITEM_UNJUDGED = 1, STORE_ITEM_HAS_MEDIA = 2, STORE_ITEM_TOLD = 64 };
 
 /* ---- writing ---- */
 enum store_priority { STORE_INTAKE, STORE_NORMAL, STORE_PURGE }; /* marks 90 %, 95 %, the rest */

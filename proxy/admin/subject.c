@@ -77,11 +77,26 @@ void admin_subject_export(struct admin_request *r)
 void admin_subject_erase(struct admin_request *r)
 {
     struct buffer out;
-    buffer_init(&out, 16384);
+    buffer_init(&out, 32768);
     int result = purge_person_erase(r->admin->deps.purge, admin_text(r, "identifier"),
                                     member_true(r, "dry_run"), &out);
     if (result != 0)
         refuse(r, result);
+    else
+        admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
+void admin_subject_certificate(struct admin_request *r)
+{
+    struct buffer out;
+    uint64_t number = 0;
+    uint32_t at = r->body.count ? json_get(&r->body, 0, SPAN("number")) : JSON_NONE;
+    buffer_init(&out, 32768);
+    if (at == JSON_NONE || json_u64(&r->body, at, &number) != 0)
+        admin_error(r, 400, "number", "the number of a certificate is needed");
+    else if (number == 0 || purge_certificate(r->admin->deps.purge, number, &out) != 0)
+        admin_error(r, 404, "not_found", "no certificate has that number");
     else
         admin_json(r, 200, &out);
     buffer_free(&out);

@@ -134,6 +134,7 @@ static const struct sealed_row {
     {STORE_TABLE_SETTING, "purge.clock", 0, 'C', "last minute", false, 0},
     {STORE_TABLE_SETTING, "purge.c", 2, 'Z', "state of a class", false, 0},
     {STORE_TABLE_SETTING, "purge.d", 16, PART_DESTRUCTION, "destruction record", false, 0},
+    {STORE_TABLE_SETTING, "purge.e", 8, 'Y', "certificate of erasure", false, 0},
     {STORE_TABLE_SETTING, "purge.a", 0, 'A', "a policy being applied", false, 0},
     {STORE_TABLE_SETTING, "audit.key", 4, 'K', "key of the access log", false, 0},
     {STORE_TABLE_SETTING, "audit.owed", 8, 'W', "leaf that the log is owed", false, 0},

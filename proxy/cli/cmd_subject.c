@@ -136,6 +136,24 @@ int cmd_subject_erase(const struct cli_call *call)
     return CLI_DONE;
 }
 
+int cmd_subject_certificate(const struct cli_call *call)
+{
+    struct control_answer a;
+    struct buffer body;
+    if (call->word_count != 1 || strspn(call->words[0], "0123456789") != strlen(call->words[0]) ||
+        strlen(call->words[0]) > 18)
+        return cli_usage(call, "the number of one certificate is needed");
+    buffer_init(&body, 256);
+    buffer_addf(&body, "{\"number\":%s}", call->words[0]);
+    int r = control_call(call, HTTP_POST, "/sluis/v1/subjects/certificate", buffer_span(&body), &a);
+    buffer_free(&body);
+    if (r != 0)
+        return r;
+    fwrite(a.text.p, 1, a.text.n, stdout); /* as it was signed */
+    control_free(&a);
+    return CLI_DONE;
+}
+
 int cmd_subject_restrict(const struct cli_call *call)
 {
     return plain(call, "/sluis/v1/subjects/restrict");

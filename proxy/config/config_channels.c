@@ -124,6 +124,8 @@ static int take_observing(const struct loader *l, const struct yaml_node *node,
 
 /* ---- routes ---- */
 
+static const char *const tolds[] = {"none", "erased", "expired", "both"};
+
 static int load_route(const struct loader *l, const struct yaml_node *node,
                       const struct config_channel *channel, struct config_route *route)
 {
@@ -160,6 +162,11 @@ static int load_route(const struct loader *l, const struct yaml_node *node,
     if (!error)
         error = config_take_duration(l, yaml_get(node, "keep_trying"), 60, 7 * DAY, "1min to 7d",
                                      &route->keep_trying_s);
+    const struct yaml_node *told = yaml_get(node, "told");
+    size_t which = 0;
+    if (!error && told)
+        error = yaml_word(l->doc, told, tolds, sizeof(tolds) / sizeof(tolds[0]), &which, l->diag);
+    route->told = (unsigned)which; /* none, erased, expired, both: two bits */
     return error;
 }
 

@@ -79,6 +79,10 @@ static const struct yaml_key route[] = {
     {"needs_original", WANT(BOOL),
      "a delivery whose original has expired is dropped, not sent masked; default false"},
     {"fetch_from", WANT(LIST), "more hosts that attachments by link of this tool are fetched from"},
+    {"told", WANT(TEXT),
+     "erased, expired, both or none: a webhook of Sluis's own (object \"sluis\") names the "
+     "deliveries "
+     "whose messages were erased (art. 19) or have expired; default none"},
 };
 
 static const struct yaml_key store[] = {
@@ -107,7 +111,8 @@ static const struct yaml_key checkpoints[] = {
     {"file", WANT(TEXT), "file they are appended to, on another machine's disk; not in store.path"},
     {"https", WANT(MAP), "an HTTPS endpoint they are POSTed to"},
     {"mail", WANT(MAP), "a folder that mail of them is dropped in"},
-    {"hold_after", WANT(DURATION), "without a checkpoint that left for so long, nothing is shown or sent; default: never"},
+    {"hold_after", WANT(DURATION),
+     "without a checkpoint that left for so long, nothing is shown or sent; default: never"},
 };
 
 static const struct yaml_key checkpoints_https[] = {

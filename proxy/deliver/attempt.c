@@ -177,7 +177,7 @@ static int sign(struct span secret, struct span body, char out[72])
 }
 
 /* The same on every attempt and after a restart: a keyed hash of route and serial. */
-static void delivery_id(const struct route *r, uint64_t serial, char out[33])
+void delivery_id(const struct route *r, uint64_t serial, char out[DELIVERY_ID])
 {
     uint8_t text[8], hash[16];
     be64_put(text, serial);
@@ -188,7 +188,7 @@ static void delivery_id(const struct route *r, uint64_t serial, char out[33])
 static int post(struct route *r, struct attempt *a, struct span body)
 {
     struct entry *e = a->lane->first;
-    char signature[72], id[33], number[8];
+    char signature[72], id[DELIVERY_ID], number[8];
     int result = sign(r->facts->secret, body, signature);
     if (result != 0)
         return result;
@@ -218,6 +218,8 @@ static int post(struct route *r, struct attempt *a, struct span body)
 static unsigned units_of(const struct route *r, const struct lane *lane)
 {
     unsigned n = 1;
+    if (lane->first->item.flags & STORE_ITEM_TOLD)
+        return 1; /* a body of its own */
     if (r->one_per_post || lane->units)
         return lane->units ? lane->units : 1;
     for (const struct entry *e = lane->first;

@@ -241,7 +241,9 @@ static int merge(struct route *r, struct lane *lane, unsigned units, struct buff
 
 int compose_body(struct route *r, struct lane *lane, unsigned units, struct buffer *out)
 {
-    int result = units == 1 ? render(r, lane->first, out) : merge(r, lane, units, out);
+    int result = lane->first->item.flags & STORE_ITEM_TOLD ? told_body(r, lane->first, out)
+                 : units == 1                              ? render(r, lane->first, out)
+                                                           : merge(r, lane, units, out);
     arena_reset(&r->arena);
     return result;
 }

@@ -91,6 +91,26 @@ static uint8_t row_state_of(const struct flush *f, const struct outcome_row *o)
     }
 }
 
+/* What we told the route of our own: how it ended, for the certificate. */
+static void put_told(struct store_txn *txn, const struct flush *f)
+{
+    static const uint8_t outcomes[] = {[OUTCOME_DELIVERED] = RETENTION_TOLD_DELIVERED,
+                                       [OUTCOME_PARKED] = RETENTION_TOLD_PARKED,
+                                       [OUTCOME_EXPIRED] = RETENTION_TOLD_FAILED,
+                                       [OUTCOME_DROPPED] = RETENTION_TOLD_FAILED};
+    for (unsigned i = 0; i < f->outcome_count; i++) {
+        const struct outcome_row *o = &f->outcomes[i];
+        const struct retention_told told = {.event = o->event,
+                                            .serial = o->serial,
+                                            .route = f->route_id,
+                                            .outcome = outcomes[o->outcome],
+                                            .status = o->status,
+                                            .settled_ms = f->now};
+        if (o->told)
+            retention_told_settle(txn, &told);
+    }
+}
+
 static int run(struct store_txn *txn, struct store_job *job)
 {
     struct flush *f = (struct flush *)job;
@@ -113,6 +133,7 @@ static int run(struct store_txn *txn, struct store_job *job)
             store_delete_pending(txn, f->route_id, o->serial);
         }
     }
+    put_told(txn, f);
     store_put_cursor(txn, f->route_id, f->cursor);
     put_leaves(txn, f);
     return store_txn_error(txn);

@@ -128,6 +128,8 @@ struct outcome_row {
     uint16_t status, attempts;
     uint16_t channel;
     bool had_pending;
+    bool told;      /* something that we tell the route of our own */
+    uint64_t event; /* and its number */
 };
 
 struct route {
@@ -268,6 +270,13 @@ void lane_each(struct route *route, void (*each)(struct entry *entry, void *ctx)
 /* ---- refill.c ---- */
 int refill_start(struct route *route); /* cursor, pending rows, then the journal */
 void refill_more(struct route *route);
+
+/* ---- attempt.c, told.c ---- */
+#define DELIVERY_ID 33
+/* X-Sluis-Delivery: the same on every attempt and after a restart. */
+void delivery_id(const struct route *route, uint64_t serial, char out[DELIVERY_ID]);
+/* The body of what we tell the route of our own (STORE_ITEM_TOLD). */
+int told_body(struct route *route, const struct entry *entry, struct buffer *out);
 
 /* ---- compose.c ---- */
 /* When the key of part 'O' or 'M' is destroyed; 0 when the part was not written. */

@@ -76,9 +76,11 @@ static void note_outcome(struct route *r, const struct entry *e)
         LOG(LOG_ALARM, "deliver", "outcome_lost", log_u64("serial", e->item.serial));
         return;
     }
-    r->outcomes[r->outcome_count++] =
-        (struct outcome_row){e->item.serial, e->item.order, e->item.subject, e->outcome,
-                             e->last_status, e->attempts,   e->item.channel, e->pended};
+    r->outcomes[r->outcome_count++] = (struct outcome_row){
+        e->item.serial,  e->item.order,  e->item.subject,
+        e->outcome,      e->last_status, e->attempts,
+        e->item.channel, e->pended,      (e->item.flags & STORE_ITEM_TOLD) != 0,
+        e->item.batch};
     if (r->outcome_count == 1)
         r->settled_ms = clock_mono_ms();
 }

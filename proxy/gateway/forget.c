@@ -132,6 +132,28 @@ static int reindex(void *ctx)
     return n < 0 ? n : r;
 }
 
+/* Route 0: does any? */
+static unsigned told(void *ctx, uint16_t route)
+{
+    struct gateway *gw = ctx;
+    struct config *config = config_acquire(gw->cell);
+    unsigned wants = 0;
+    _Static_assert((int)CONFIG_TOLD_ERASED == (int)PURGE_TELL_ERASED, "the same bits");
+    _Static_assert((int)CONFIG_TOLD_EXPIRED == (int)PURGE_TELL_EXPIRED, "the same bits");
+    for (size_t c = 0; c < config->channel_count; c++)
+        for (size_t r = 0; r < config->channels[c].route_count; r++)
+            if (route == 0 || config->channels[c].routes[r].id == route)
+                wants |= config->channels[c].routes[r].told;
+    config_unref(config);
+    return wants;
+}
+
+static void offer(void *ctx, const struct store_item *item)
+{
+    struct gateway *gw = ctx;
+    deliver_offer(gw->deliver, item, SPAN_EMPTY, "");
+}
+
 int purge_open(struct gateway *gw)
 {
     const struct purge_deps deps = {.store = gw->store,
@@ -147,6 +169,8 @@ int purge_open(struct gateway *gw)
                                     .person_drop = person_drop,
                                     .persons = persons,
                                     .reindex = reindex,
+                                    .told = told,
+                                    .offer = offer,
                                     .ctx = gw};
     return purge_new(&deps, &gw->purge);
 }

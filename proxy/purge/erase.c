@@ -49,8 +49,11 @@ struct erasure {
     unsigned stay_count;
     uint64_t destroyed; /* messages of which something could be read */
     struct mark mark;
+    uint64_t number; /* of the certificate */
+    struct teller *teller;
+    struct buffer head, tail; /* what the certificate says */
     struct buffer sealed, destruction, certificate;
-    uint8_t destruction_key[DESTRUCTION_KEY_BYTES], certificate_key[DESTRUCTION_KEY_BYTES];
+    uint8_t destruction_key[DESTRUCTION_KEY_BYTES], certificate_key[CERTIFICATE_KEY_BYTES];
     struct audit_event event;
     size_t at; /* of the items, for jobs in slices */
     uint64_t generation;
@@ -225,59 +228,58 @@ static void add_stays(const struct erasure *e, struct buffer *out)
 
 /* What the identifiers' hashes say about existence: those of days die with their days; those of the
  * index with the index key, which backups of the keyring made until then hold as well. */
-static int certificate_text(struct erasure *e, struct buffer *out)
+static int certificate_facts(struct erasure *e, struct buffer *head, struct buffer *tail)
 {
-    int64_t clear = 0;
+    int64_t clear = 0, index = purge_lookup_until(e->p);
     int r = keyring_backup_clear(e->p->deps.keyring, e->p->deps.store, e->generation, e->now_ms,
                                  &clear);
-    buffer_addf(out, "{\"destroyed\":%llu", (unsigned long long)e->destroyed);
-    add_time(out, "destroyed_here", e->now_ms);
+    buffer_addf(head, "{\"destroyed\":%llu", (unsigned long long)e->destroyed);
+    add_time(head, "destroyed_here", e->now_ms);
     if (r != 0) /* the register cannot be read: nothing can be promised */
-        buffer_add(out, SPAN(",\"destroyed_in_backups\":null"));
+        buffer_add(head, SPAN(",\"destroyed_in_backups\":null"));
     else
-        add_time(out, "destroyed_in_backups", clear ? clear : e->now_ms);
-    int64_t index = purge_lookup_until(e->p);
-    add_time(out, "existence_by_index_until", index);
+        add_time(head, "destroyed_in_backups", clear ? clear : e->now_ms);
+    add_time(head, "existence_by_index_until", index);
+    add_time(head, "existence_by_message_until",
+             (e->now_ms / DAY_MS + PURGE_DEDUPE_DAYS + 2) * DAY_MS);
     if (r == 0)
         r = keyring_backup_clear(e->p->deps.keyring, e->p->deps.store, UINT64_MAX, e->now_ms,
                                  &clear);
     if (r != 0)
-        buffer_add(out, SPAN(",\"existence_in_backups_until\":null"));
+        buffer_add(head, SPAN(",\"existence_in_backups_until\":null"));
     else
-        add_time(out, "existence_in_backups_until", clear > index ? clear : index);
-    add_time(out, "existence_by_message_until",
-             (e->now_ms / DAY_MS + PURGE_DEDUPE_DAYS + 2) * DAY_MS);
-    buffer_addf(out, ",\"generation\":%llu,\"identifiers\":%u,\"in_part\":%s",
+        add_time(head, "existence_in_backups_until", clear > index ? clear : index);
+    buffer_addf(head, ",\"generation\":%llu,\"identifiers\":%u,\"in_part\":%s",
                 (unsigned long long)e->generation, e->stay_count ? 0 : e->hash_count,
                 e->stay_count ? "true" : "false");
-    add_stays(e, out);
-    buffer_addf(out, ",\"subject\":%llu,\"v\":1}", (unsigned long long)e->subject);
-    return out->error;
+    add_stays(e, tail);
+    buffer_addf(tail, ",\"subject\":%llu", (unsigned long long)e->subject);
+    return head->error ? head->error : tail->error;
 }
 
 static int certificate(struct erasure *e, bool sign, struct buffer *out)
 {
-    uint8_t signature[crypto_sign_BYTES];
-    char base64[BASE64_LEN(crypto_sign_BYTES) + 1];
-    struct buffer text;
-    buffer_init(&text, CERTIFICATE_MAX);
-    buffer_add(&text, SPAN(PURGE_CERTIFICATE_CONTEXT));
-    int r = certificate_text(e, &text);
-    if (r == 0) {
-        base64_encode(e->p->keys->public_key, RETENTION_SIGN_PUBLIC, base64);
-        buffer_addf(out, "{\"key\":\"%s\",\"certificate\":", base64);
-        buffer_add(out, span_from(buffer_span(&text), sizeof(PURGE_CERTIFICATE_CONTEXT) - 1));
-        if (sign) {
-            crypto_sign_detached(signature, NULL, (const uint8_t *)text.p, text.n,
-                                 e->p->keys->secret);
-            base64_encode(signature, sizeof(signature), base64);
-            buffer_addf(out, ",\"signature\":\"%s\"", base64);
-        }
-        buffer_add_char(out, '}');
-        r = out->error;
-    }
-    buffer_free(&text);
-    return r;
+    struct told_route told[TELL_ROUTES];
+    unsigned n = 0;
+    for (unsigned i = 0; i < e->teller->n; i++)
+        if (e->teller->at[i].messages)
+            told[n++] = (struct told_route){.route = e->teller->at[i].route,
+                                            .messages = e->teller->at[i].messages,
+                                            .state = e->teller->dry ? "to_be_told" : "pending"};
+    return certificate_write(e->p, e->number, buffer_span(&e->head), buffer_span(&e->tail), told, n,
+                             sign, out);
+}
+
+/* Every route that received something of the person, and wants to know. */
+static int tell(struct erasure *e, bool dry)
+{
+    struct teller *t = e->teller;
+    int r = 0;
+    *t = (struct teller){
+        .p = e->p, .event = e->number, .what = PURGE_TELL_ERASED, .dry = dry, .now_ms = e->now_ms};
+    for (size_t i = 0; r == 0 && i < e->items.n; i++)
+        r = tell_add(t, &e->items.at[i]);
+    return r ? r : tell_flush(t);
 }
 
 /* ---- the steps ---- */
@@ -397,6 +399,8 @@ static int run_end(struct store_txn *txn, struct store_job *job)
     struct erasure *e = (struct erasure *)(void *)job;
     store_put_row(txn, STORE_TABLE_SETTING, span_of(e->destruction_key, DESTRUCTION_KEY_BYTES),
                   buffer_span(&e->destruction));
+    store_put_row(txn, STORE_TABLE_SETTING, span_of(e->certificate_key, CERTIFICATE_KEY_BYTES),
+                  buffer_span(&e->certificate));
     audit_put(txn, &e->event);
     return store_txn_error(txn);
 }
@@ -417,9 +421,15 @@ static int write_record(struct erasure *e)
                                             .policy_hash = facts.policy_hash,
                                             .at_ms = e->now_ms};
     int r = destruction_seal(e->p, &d, e->destruction_key, &e->destruction);
+    if (r == 0)
+        r = certificate_facts(e, &e->head, &e->tail);
+    if (r == 0)
+        r = certificate_seal(e->p, e->number, buffer_span(&e->head), buffer_span(&e->tail),
+                             e->certificate_key, &e->certificate);
     e->event = (struct audit_event){.at_ms = e->now_ms,
                                     .action = AUDIT_ERASE,
                                     .actor = "operator",
+                                    .object = e->number,
                                     .count = e->destroyed,
                                     .outcome = e->stay_count ? "erased_in_part" : "erased"};
     e->job = (struct store_job){.priority = STORE_PURGE, .run = run_end};
@@ -486,11 +496,23 @@ static int whole(struct erasure *e)
     return r;
 }
 
-static void erasure_init(struct erasure *e, struct purge *p, uint64_t subject)
+static struct erasure *erasure_new(struct purge *p)
 {
-    *e = (struct erasure){.p = p, .subject = subject, .now_ms = clock_wall_ms()};
+    struct erasure *e = calloc(1, sizeof(*e));
+    if (!e)
+        return NULL;
+    e->p = p;
+    e->now_ms = clock_wall_ms();
+    e->teller = calloc(1, sizeof(*e->teller));
+    buffer_init(&e->certificate, STORE_VALUE_MAX);
+    buffer_init(&e->head, CERTIFICATE_MAX);
+    buffer_init(&e->tail, CERTIFICATE_MAX);
     buffer_init(&e->sealed, STORE_VALUE_MAX);
     buffer_init(&e->destruction, STORE_VALUE_MAX);
+    if (e->teller)
+        return e;
+    free(e);
+    return NULL;
 }
 
 static void erasure_free(struct erasure *e)
@@ -498,6 +520,10 @@ static void erasure_free(struct erasure *e)
     person_items_free(&e->items);
     buffer_free(&e->sealed);
     buffer_free(&e->destruction);
+    buffer_free(&e->certificate);
+    buffer_free(&e->head);
+    buffer_free(&e->tail);
+    free(e->teller);
     sodium_memzero(e->hashes, sizeof(e->hashes));
     sodium_memzero(e->identifiers, sizeof(e->identifiers));
     free(e);
@@ -505,24 +531,29 @@ static void erasure_free(struct erasure *e)
 
 int purge_person_erase(struct purge *p, struct span identifier, bool dry_run, struct buffer *out)
 {
-    struct erasure *e = calloc(1, sizeof(*e));
+    struct erasure *e = erasure_new(p);
     struct mark mark;
-    uint64_t subject;
     if (!e)
         return SLUIS_ENOMEM;
     pthread_mutex_lock(&p->lock);
-    int r = person_find(p, identifier, &subject);
-    if (r == 0 && mark_get(p, subject, &mark) && mark.bits & MARK_HELD)
+    int r = person_find(p, identifier, &e->subject);
+    if (r == 0 && mark_get(p, e->subject, &mark) && mark.bits & MARK_HELD)
         r = SLUIS_EDENIED;
-    erasure_init(e, p, r == 0 ? subject : 0);
     if (r == 0)
         r = look(e);
     if (r == 0 && !dry_run) {
+        e->number = store_next_serial(p->deps.store);
         r = e->stay_count ? begin(e) : whole(e);
         if (r == 0 && e->stay_count)
             r = destroy_parts(e);
         if (r == 0)
+            r = tell(e, false);
+        if (r == 0)
             r = write_record(e);
+    } else if (r == 0) {
+        r = tell(e, true);
+        if (r == 0)
+            r = certificate_facts(e, &e->head, &e->tail);
     }
     if (r == 0)
         r = certificate(e, !dry_run, out);
@@ -545,18 +576,21 @@ int erase_resume(struct purge *p)
     pthread_mutex_lock(&p->lock);
     uint64_t next = p->resumed ? 0 : mark_next(p, 0, MARK_ERASING);
     for (; r == 0 && next; next = mark_next(p, next, MARK_ERASING)) {
-        struct erasure *e = calloc(1, sizeof(*e));
+        struct erasure *e = erasure_new(p);
         if (!e) {
             r = SLUIS_ENOMEM;
             break;
         }
-        erasure_init(e, p, next);
+        e->subject = next;
+        e->number = store_next_serial(p->deps.store);
         r = look(e);
         e->stay_count = 0; /* it was decided as a whole */
         if (r == 0)
             r = forget(e);
         if (r == 0)
             r = destroy_subject(e);
+        if (r == 0)
+            r = tell(e, false);
         if (r == 0)
             r = write_record(e);
         if (r == 0)

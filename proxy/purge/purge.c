@@ -297,7 +297,9 @@ static int one_round(struct purge *p)
     int64_t now = clock_wall_ms();
     if (r != 0)
         return r;
-    r = sweep_classes(p);
+    r = tell_expired(p, now);
+    if (r == 0)
+        r = sweep_classes(p);
     if (r == 0)
         r = sweep_moved(p);
     if (r == 0)

@@ -14,6 +14,7 @@
 #define PART_CLASS 'Z'       /* "purge.c" + class: how far it was destroyed and recorded */
 #define PART_APPLY 'A'       /* "purge.a": a policy is being applied to what is stored */
 #define PART_DESTRUCTION 'D' /* "purge.d" + time + number: a signed record */
+#define PART_CERTIFICATE 'Y' /* "purge.e" + number: what a certificate of erasure says */
 
 /* In the table of subjects, by message serial, in the clear (serials, classes and buckets are). */
 #define ROW_SERIAL_KEY 9
@@ -68,6 +69,10 @@ struct purge {
     pthread_mutex_t lookup_lock; /* one replacement of the index key at a time; before `lock` */
     int64_t lookup_tried_ms;     /* service thread only */
     _Atomic int lookup_error;    /* of the last replacement */
+
+    /* service thread only: expiry was told of through these buckets, when anybody wants it */
+    uint32_t told[STORE_CLASSES_MAX + 1];
+    bool told_through;
 
     /* the service thread */
     pthread_t thread;
@@ -216,6 +221,45 @@ int erase_resume(struct purge *p);
 int lookup_open(struct purge *p);
 /* On the service thread: replaces the index key when it is due or asked for. */
 void lookup_round(struct purge *p, int64_t now_ms);
+
+/* told.c: what routes are told (art. 19) */
+#define TELL_ROUTES 64 /* of one event */
+struct telling {       /* of one route */
+    uint16_t route, channel;
+    unsigned wants;
+    uint64_t messages;
+    unsigned n;
+    uint32_t serials[RETENTION_TOLD_MAX];
+};
+struct teller {
+    struct purge *p;
+    uint64_t event;
+    unsigned what; /* PURGE_TELL_* */
+    bool dry;      /* counts only */
+    int64_t now_ms;
+    struct telling at[TELL_ROUTES];
+    unsigned n;
+};
+int tell_add(struct teller *t, const struct store_item *item);
+int tell_flush(struct teller *t); /* what is left, after the last */
+/* Before the rows of what has expired are swept. */
+int tell_expired(struct purge *p, int64_t now_ms);
+
+/* certificate.c */
+#define CERTIFICATE_KEY_BYTES 15
+struct told_route {
+    uint16_t route;
+    uint64_t messages;
+    const char *state; /* constant word */
+    uint16_t status;
+    int64_t at_ms;
+};
+/* The row that keeps what a certificate says. */
+int certificate_seal(struct purge *p, uint64_t number, struct span head, struct span tail,
+                     uint8_t key[CERTIFICATE_KEY_BYTES], struct buffer *sealed);
+/* The whole, signed or not. `told`: of `n` routes. */
+int certificate_write(struct purge *p, uint64_t number, struct span head, struct span tail,
+                      const struct told_route *told, unsigned n, bool sign, struct buffer *out);
 
 /* sweep.c: on the service thread (or a test's) */
 int sweep_classes(struct purge *p);

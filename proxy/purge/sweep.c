@@ -56,6 +56,9 @@ int sweep_classes(struct purge *p)
         pthread_mutex_lock(&p->lock);
         r = class_state_read(p, cls, &state);
         pthread_mutex_unlock(&p->lock);
+        /* what routes want to be told of and were not told yet stays */
+        if (p->told_through && (p->told[cls] == NO_BUCKET || p->told[cls] < state.recorded))
+            state.recorded = p->told[cls];
         if (r == 0 && state.recorded != NO_BUCKET)
             r = slices(p, cls, state.recorded + 1, UINT32_MAX);
     }

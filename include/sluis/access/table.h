@@ -150,6 +150,8 @@ enum {
       PERMISSION_CHANGES | PERMISSION_JOB)                                                         \
     X(SUBJECT_ERASE, POST, "sluis/v1/subjects/erase", admin_subject_erase, DOOR_BOTH, YES,         \
       POLICY_MAY_SUBJECT, WHOLE, LOG, PERMISSION_CHANGES)                                          \
+    X(SUBJECT_CERTIFICATE, POST, "sluis/v1/subjects/certificate", admin_subject_certificate,       \
+      DOOR_BOTH, YES, POLICY_MAY_SUBJECT, WHOLE, LOG, 0)                                           \
     X(SUBJECT_RESTRICT, POST, "sluis/v1/subjects/restrict", admin_subject_restrict, DOOR_BOTH,     \
       YES, POLICY_MAY_SUBJECT, WHOLE, LOG, PERMISSION_CHANGES)                                     \
     X(SUBJECT_HOLD, POST, "sluis/v1/subjects/hold", admin_subject_hold, DOOR_BOTH, YES,            \
@@ -290,6 +292,7 @@ const struct permission_tool *permission_tool(unsigned index);
     X("subject find", SUBJECT_FIND)                                                                \
     X("subject export", SUBJECT_EXPORT)                                                            \
     X("subject erase", SUBJECT_ERASE)                                                              \
+    X("subject certificate", SUBJECT_CERTIFICATE)                                                  \
     X("subject restrict", SUBJECT_RESTRICT)                                                        \
     X("subject hold", SUBJECT_HOLD)                                                                \
     X("subject release", SUBJECT_RELEASE)                                                          \

@@ -47,6 +47,19 @@ static int sweep_media(void *ctx, bool *more)
     return 0;
 }
 
+static unsigned told(void *ctx, uint16_t route)
+{
+    const struct world *w = ctx;
+    return route <= 1 ? w->told : 0;
+}
+
+static void offer(void *ctx, const struct store_item *item)
+{
+    struct world *w = ctx;
+    assert_true(item->flags & STORE_ITEM_TOLD && item->order > 0);
+    w->offers++;
+}
+
 void world_purge_open(struct world *w)
 {
     const struct purge_deps deps = {.store = w->store,
@@ -56,6 +69,8 @@ void world_purge_open(struct world *w)
                                     .forget = forget,
                                     .sweep_media = sweep_media,
                                     .settled = w->settled,
+                                    .told = w->told ? told : NULL,
+                                    .offer = offer,
                                     .ctx = w};
     assert_int_equal(purge_new(&deps, &w->purge), 0);
 }
@@ -283,6 +298,9 @@ static void prepare_put(struct world *w, uint64_t subject, const char *identifie
                                     .bucket_o = place_o.bucket,
                                     .cls_m = place_m.cls,
                                     .bucket_m = place_m.bucket};
+    out->item.route_count = w->routes;
+    for (uint16_t i = 0; i < w->routes; i++)
+        out->item.routes[i] = (uint16_t)(i + 1);
     out->o = (struct record_id){place_o.cls, place_o.bucket, subject, out->item.serial, 'O'};
     out->m = (struct record_id){place_m.cls, place_m.bucket, subject, out->item.serial, 'M'};
     snprintf(out->text, sizeof(out->text), "text of message %llu ends here",

@@ -30,7 +30,10 @@ struct world {
     int64_t shift_ms; /* to be taken back */
     const char *from; /* who the messages are from, in their text; NULL: the same for all */
     size_t map_size;  /* of the store; 0: the tests' */
-    bool (*settled)(void *ctx, uint32_t key);       /* for the purge, from its next opening on */
+    bool (*settled)(void *ctx, uint32_t key); /* for the purge, from its next opening on */
+    unsigned told;                            /* what route 1 wants to be told (PURGE_TELL_*) */
+    unsigned offers;                          /* items offered */
+    uint16_t routes;                          /* of messages put: 1 .. routes */
     int (*keyring_fault)(void *ctx, unsigned step); /* from the next restart on */
     int (*store_fault)(void *ctx);
     void *fault_ctx;
