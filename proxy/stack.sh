@@ -186,7 +186,7 @@ stack_start_sluis() {
     if [ ! -e "$dir/keys/.made" ]; then
         (cd "$dir" && sluis keys init -c sluis.yaml) >>"$dir/sluis.log" 2>&1 && : >"$dir/keys/.made"
     fi
-    start sluis env -C "$dir" ${STACK_TASKSET:+taskset -c "$STACK_TASKSET"} "$bin/sluis" serve -c sluis.yaml
+    start sluis env -C "$dir" ${STACK_WORKER:+SLUIS_MEDIA="$STACK_WORKER"} ${STACK_TASKSET:+taskset -c "$STACK_TASKSET"} "$bin/sluis" serve -c sluis.yaml
     if ! until_true "${1:-15}" stack_answers; then
         echo "sluis did not start:" >&2
         tail -n 20 "$dir/sluis.log" >&2
@@ -210,7 +210,7 @@ stack_start_sim() {
         --inbox-secret "$dir/credentials/route-secret" --control "127.0.0.1:$PORT_CONTROL" \
         --webhook "$URL_META" --app-secret "$dir/credentials/app-secret" --ca "$CA" \
         ${STACK_MTLS:+--client-cert "$dir/certs/client.pem" --client-key "$dir/certs/client-key.pem"} \
-        ${STACK_SIM_AHEAD:+--ahead "$STACK_SIM_AHEAD"} ${STACK_IDS_ONLY:+--ids-only}
+        ${STACK_SIM_AHEAD:+--ahead "$STACK_SIM_AHEAD"} ${STACK_IDS_ONLY:+--ids-only} ${STACK_MEDIA_FILES:+--media-files "$STACK_MEDIA_FILES"}
     wait_for "$dir/sim.log" ready
 }
 

@@ -203,6 +203,8 @@ static struct reply on_node(struct graph *g, const struct http_message *m)
 {
     struct span id = http_segment(m->target, 0);
     struct graph_media *media = graph_media_find(g->media, id);
+    if (!media)
+        media = graph_media_load(&g->media, g->options.media_files, id);
     if (media && span_is(m->method, "GET"))
         return (struct reply){200, graph_media_json(media, g->options.media_url)};
     if (media && span_is(m->method, "DELETE")) {

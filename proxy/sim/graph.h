@@ -20,6 +20,7 @@ struct graph_options {
     const char *public_url; /* the base of paging and media URLs: "https://graph.facebook.com" */
     const char *media_url;  /* "https://lookaside.fbsbx.com" */
     struct sender *sender;  /* for statuses, or NULL */
+    const char *media_files; /* folder: FOLDER/<id> is a media object of that id, or NULL */
 };
 struct graph;
 struct graph *graph_new(const struct graph_options *options);
@@ -39,6 +40,8 @@ struct graph_media {
 /* Stores the file of a multipart upload. NULL when the body has none. */
 struct graph_media *graph_media_add(struct graph_media **list, uint64_t serial,
                                     const struct http_message *m);
+/* A file of the folder, by its id; kept from then on. NULL when there is none. */
+struct graph_media *graph_media_load(struct graph_media **list, const char *folder, struct span id);
 struct graph_media *graph_media_find(struct graph_media *list, struct span id);
 bool graph_media_remove(struct graph_media **list, struct span id);
 json_t *graph_media_json(const struct graph_media *media, const char *media_url);

@@ -65,6 +65,59 @@ struct graph_media *graph_media_add(struct graph_media **list, uint64_t serial,
     return NULL;
 }
 
+static const char *type_of(const char *bytes, size_t n)
+{
+    if (n > 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0)
+        return "image/jpeg";
+    if (n > 4 && memcmp(bytes, "\x89PNG", 4) == 0)
+        return "image/png";
+    if (n > 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0)
+        return "image/webp";
+    if (n > 4 && memcmp(bytes, "OggS", 4) == 0)
+        return "audio/ogg; codecs=opus";
+    return n > 4 && memcmp(bytes, "%PDF", 4) == 0 ? "application/pdf" : "application/octet-stream";
+}
+
+#define FILE_MAX (100u * 1024 * 1024) /* Meta's own limit */
+
+static char *read_file(const char *path, size_t *n)
+{
+    FILE *f = fopen(path, "re");
+    char *bytes = NULL;
+    long size = -1;
+    if (f && fseek(f, 0, SEEK_END) == 0)
+        size = ftell(f);
+    if (size >= 0 && size <= (long)FILE_MAX && (bytes = malloc((size_t)size + 1)) != NULL) {
+        rewind(f);
+        *n = fread(bytes, 1, (size_t)size, f);
+    }
+    if (f)
+        fclose(f);
+    return bytes;
+}
+
+struct graph_media *graph_media_load(struct graph_media **list, const char *folder, struct span id)
+{
+    char path[4096];
+    for (size_t i = 0; i < id.n; i++)
+        if (id.p[i] < '0' || id.p[i] > '9')
+            return NULL;
+    if (!folder || id.n == 0 || id.n >= sizeof((struct graph_media *)0)->id)
+        return NULL;
+    int length = snprintf(path, sizeof path, "%s/%.*s", folder, (int)id.n, id.p);
+    struct graph_media *media =
+        length > 0 && (size_t)length < sizeof path ? calloc(1, sizeof *media) : NULL;
+    if (!media || !(media->bytes = read_file(path, &media->n))) {
+        free(media);
+        return NULL;
+    }
+    memcpy(media->id, id.p, id.n);
+    snprintf(media->type, sizeof media->type, "%s", type_of(media->bytes, media->n));
+    media->next = *list;
+    *list = media;
+    return media;
+}
+
 struct graph_media *graph_media_find(struct graph_media *list, struct span id)
 {
     while (list && !span_is(id, list->id))

@@ -11,7 +11,7 @@
 #include "tls.h"
 
 struct settings {
-    const char *graph, *graph_cert, *graph_key, *token, *public_url, *media_url;
+    const char *graph, *graph_cert, *graph_key, *token, *public_url, *media_url, *media_files;
     const char *inbox, *inbox_tls, *inbox_cert, *inbox_key, *inbox_secret;
     const char *control, *dir;
     const char *webhook, *app_secret, *ca, *client_cert, *client_key;
@@ -167,6 +167,7 @@ static int start_graph(struct world *w)
                                     .file = w->graph_file,
                                     .public_url = s->public_url,
                                     .media_url = s->media_url,
+                                    .media_files = s->media_files,
                                     .sender = w->sender};
     w->graph = graph_new(&options);
     if (!w->graph)
@@ -259,6 +260,8 @@ static int run(int argc, char **argv)
         {"--public-url", "URL", "base of paging.next", &s->public_url, NULL, NULL},
         {"--media-url", "URL", "base of media URLs", &s->media_url, NULL, NULL},
         {"--ahead", "SECONDS", "the Graph side's Date is so far ahead", NULL, &s->ahead, NULL},
+        {"--media-files", "FOLDER", "media of customers: each file is named by its id",
+         &s->media_files, NULL, NULL},
         {"--delay", "MS", "latency of the Graph side", NULL, &s->delay, NULL},
         {"--inbox", "ADDRESS", "webcare inbox over HTTP", &s->inbox, NULL, NULL},
         {"--inbox-tls", "ADDRESS", "the same over TLS", &s->inbox_tls, NULL, NULL},

@@ -1,0 +1,433 @@
+"""The calls of tests/system/media. Usage: media_calls.py PART, in the environment of that script."""
+import base64
+import hashlib
+import hmac
+import http.client
+import http.server
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+env = os.environ
+DIR, CA = env["STACK_DIR"], env["CA"]
+PHONE, WABA = env["PHONE_ID"], env["WABA_ID"]
+SECRET = open(f"{DIR}/credentials/app-secret").read().strip()
+trust = ssl.create_default_context(cafile=CA)
+JPEG = b"\xff\xd8\xff"
+
+
+def verdict(good, text, detail=""):
+    print(f"  {'ok   ' if good else 'FAIL '} {text}" + (f"   {detail}" if not good else ""), flush=True)
+
+
+def lines(name):
+    try:
+        return [json.loads(line) for line in open(f"{DIR}/{name}") if line.endswith("\n")]
+    except FileNotFoundError:
+        return []
+
+
+def until(holds, seconds=10):
+    end = time.time() + seconds
+    while time.time() < end:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return bool(holds())
+
+
+def post(port, path, body, head):
+    link = http.client.HTTPSConnection("localhost", int(port), timeout=30, context=trust)
+    try:
+        link.request("POST", path, body, head)
+        answer = link.getresponse()
+        return answer.status, answer.read()
+    finally:
+        link.close()
+
+
+class Answer:
+    def __init__(self, status, head, body):
+        self.status, self.head, self.body = status, head, body
+        try:
+            self.json = json.loads(body)
+        except ValueError:
+            self.json = None
+        self.code = ((self.json or {}).get("error") or {}).get("code") if isinstance(self.json, dict) else None
+
+
+def call(method, path, body=None, token=env["TOKEN"], head=None):
+    head = dict(head or {})
+    if token:
+        head["Authorization"] = f"Bearer {token}"
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+        head.setdefault("Content-Type", "application/json")
+    link = http.client.HTTPSConnection("localhost", int(env["PORT_TOOLS"]), timeout=60, context=trust)
+    try:
+        link.request(method, path, body, head)
+        answer = link.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+    finally:
+        link.close()
+
+
+def leaves():
+    out = subprocess.run([env["BIN"] + "/sluis", "audit", "list", "-c", "sluis.yaml"], cwd=DIR, capture_output=True)
+    return [json.loads(line)["leaf"] for line in out.stdout.splitlines()]
+
+
+sent = 0
+
+
+def customer(ident, content, kind="image", mime="image/jpeg", caption=None, phone="31612345678", announce=None, **more):
+    """A message with media as Meta sends it; the file lies with Meta."""
+    global sent
+    sent += 1
+    with open(f"{DIR}/files/{ident}", "wb") as f:
+        f.write(content)
+    media = {"mime_type": mime, "id": ident, "url": f"https://lookaside.fbsbx.com/x/?mid={ident}",
+             "sha256": base64.b64encode(hashlib.sha256(announce or content).digest()).decode(), **more}
+    if caption:
+        media["caption"] = caption
+    return webhook({"from": phone, "id": f"wamid.{ident}.{os.getpid()}", "timestamp": str(int(time.time())),
+                    "type": kind, kind: media})
+
+
+def webhook(message):
+    body = json.dumps({"object": "whatsapp_business_account", "entry": [{"id": WABA, "changes": [{
+        "field": "messages", "value": {"messaging_product": "whatsapp",
+                                       "metadata": {"display_phone_number": "31201234567", "phone_number_id": PHONE},
+                                       "messages": [message]}}]}]}).encode()
+    mac = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    begin = time.time()
+    status, _ = post(env["PORT_META"], "/webhook/gemeente", body,
+                     {"Content-Type": "application/json", "X-Hub-Signature-256": mac})
+    return status, time.time() - begin
+
+
+def text(words, phone="31612345678"):
+    global sent
+    sent += 1
+    return webhook({"from": phone, "id": f"wamid.t{sent}.{os.getpid()}", "timestamp": str(int(time.time())),
+                    "type": "text", "text": {"body": words}})
+
+
+def delivered(route="webcare"):
+    """Messages as the tool got them."""
+    out = []
+    for line in lines("inbox.jsonl"):
+        if line["status"] == 200 and route in line.get("target", line.get("path", "")):
+            body = line["body"]
+            body = json.loads(body) if isinstance(body, str) else body
+            out += body["entry"][0]["changes"][0]["value"].get("messages", [])
+    return out
+
+
+def got(ident, route="webcare"):
+    found = [m for m in delivered(route) if m["id"].startswith(f"wamid.{ident}.")]
+    return found[0] if found else None
+
+
+def wait(ident, route="webcare", seconds=10):
+    until(lambda: got(ident, route), seconds)
+    return got(ident, route) or {}
+
+
+def asked(ident):
+    return [l["target"] for l in lines("graph.jsonl") if f"/{ident}?" in l["target"] or f"mid={ident}&" in l["target"]]
+
+
+def hash64(content):
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+def deliver():
+    print("delivered by what was seen")
+    anew = JPEG + b" made anew: clean 7001"
+    status, took = customer("7001", JPEG + b"clean 7001", caption="Mijn scherm")
+    verdict(status == 200 and took < 2, "the 200 does not wait", (status, took))
+    image = wait("7001").get("image", {})
+    verdict(image.get("sha256") == hash64(anew), "a clean picture: the hash of what is served", image)
+    verdict(image.get("caption") == "Mijn scherm" and image.get("id") == "7001", "its caption and id stay", image)
+    verdict("lookaside" not in json.dumps(image), "no address of Meta's", image)
+    m = wait("7001", "bot")
+    verdict(m.get("type") == "text" and m["text"]["body"] == "[foto: niet doorgegeven] Mijn scherm", "a route that withholds", m)
+    verdict(len(asked("7001")) == 2, "fetched once, for two routes", asked("7001"))
+
+    customer("7002", JPEG + b"card", caption="dit is hem")
+    image = wait("7002").get("image", {})
+    verdict(image.get("caption") == "[foto: bankpas afgeschermd] dit is hem", "a card, covered: the line", image)
+    verdict(image.get("sha256") == hash64(JPEG + b" covered"), "and the hash of the covered picture", image)
+    customer("7003", JPEG + b"card")
+    verdict(wait("7003").get("image", {}).get("caption") == "[foto: bankpas afgeschermd]", "also without a caption", got("7003"))
+    customer("7004", JPEG + b"id", caption="paspoort")
+    m = wait("7004")
+    verdict(m.get("type") == "text" and m["text"]["body"] == "[foto: identiteitsbewijs niet doorgegeven] paspoort",
+            "an ID document, withheld: the line", m)
+    customer("7005", JPEG + b"damaged")
+    verdict(wait("7005").get("text", {}).get("body") == "[foto: niet doorgegeven]", "one that cannot be decided", got("7005"))
+    customer("7006", b"%PDF-1.7 declared a picture")
+    verdict(wait("7006").get("text", {}).get("body") == "[foto: niet doorgegeven]", "a document that is called a picture", got("7006"))
+    customer("7007", JPEG + b"card", kind="document", mime="application/pdf", filename="scan.pdf")
+    m = wait("7007")
+    verdict(m.get("type") == "text" and "niet doorgegeven" in m["text"]["body"] and not asked("7007"),
+            "a document: withheld, not even fetched", (m, asked("7007")))
+    customer("7008", JPEG + b"card", kind="document", mime="image/jpeg", filename="scan.jpg")
+    document = wait("7008").get("document", {})
+    verdict(document.get("caption") == "[foto: bankpas afgeschermd]", "a picture sent as a document is a picture", got("7008"))
+    sound = b"OggS audio-of-a-customer"
+    customer("7009", sound, kind="audio", mime="audio/ogg; codecs=opus", voice=True)
+    audio = wait("7009").get("audio", {})
+    verdict(audio.get("sha256") == hash64(sound) and audio.get("mime_type") == "audio/ogg; codecs=opus", "audio passes", got("7009"))
+    customer("7010", JPEG + b"card", kind="audio", mime="audio/ogg", voice=True)
+    audio = wait("7010").get("audio", {})
+    verdict(audio.get("mime_type") == "image/jpeg" and audio.get("sha256") == hash64(JPEG + b" covered"),
+            "a picture called audio is covered", got("7010"))
+    customer("7011", b"\0\0\0\x18ftypmp42 hdlr\0\0\0\0\0\0\0\0vide      ", kind="video", mime="video/mp4")
+    verdict(wait("7011").get("text", {}).get("body") == "[video: niet doorgegeven]", "video by policy", got("7011"))
+    customer("7012", JPEG + b"clean 7012", announce=b"something else", phone="31677777777")
+
+    print("waiting for a verdict")
+    begin = time.time()
+    customer("7020", JPEG + b"slow1500", phone="31687654321")
+    text("na de foto", phone="31687654321")
+    text("van een ander", phone="31600000001")
+    verdict(until(lambda: any(m.get("text", {}).get("body") == "van een ander" for m in delivered()), 1.2),
+            "others do not wait")
+    image = wait("7020").get("image", {})
+    took = time.time() - begin
+    order = [m["id"].split(".")[1] for m in delivered() if m["from"] == "31687654321"]
+    verdict(image.get("sha256") == hash64(JPEG + b" made anew: slow1500") and 1.2 < took < 4, "delivery waits for it", (image, took))
+    verdict(until(lambda: any(m.get("text", {}).get("body") == "na de foto" for m in delivered()), 3), "what follows comes")
+    order = [m["id"].split(".")[1][0] for m in delivered() if m["from"] == "31687654321"]
+    verdict(order == ["7", "t"], "after it", order)
+    begin = time.time()
+    customer("7021", JPEG + b"slow5600", caption="traag")
+    m = wait("7021", seconds=12)
+    took = time.time() - begin
+    image = m.get("image", {})
+    verdict(4.5 < took < 5.6 and image.get("caption") == "[foto: wordt gecontroleerd] traag", "at most five seconds", (took, m))
+    verdict("sha256" not in image and "url" not in image and image.get("id") == "7021", "without address and hash", image)
+    answer = call("GET", "/sluis/media/7021")
+    verdict(answer.status == 200 and answer.body == JPEG + b" made anew: slow5600", "the tool's download waits for the verdict",
+            (answer.status, answer.body[:80]))
+    m = wait("7012")
+    verdict(call("GET", "/v24.0/7012").code == 900052 and "sha256" not in json.dumps(m), "bytes that are not what was announced: withheld", m)
+    for k in range(24):
+        customer(f"71{k:02}", JPEG + b"clean %d" % k, phone="31611111111")
+    last = wait("7123", seconds=20)
+    verdict(last.get("text", {}).get("body") == "[foto: niet doorgegeven]", "more than twenty in a minute of one contact: withheld", last)
+    verdict(wait("7100").get("type") == "image", "the first of them is there", got("7100"))
+
+
+def serve():
+    print("served")
+    covered = JPEG + b" covered"
+    answer = call("GET", "/v24.0/7002")
+    verdict(answer.status == 200 and answer.json["sha256"] == hashlib.sha256(covered).hexdigest() and
+            answer.json["file_size"] == str(len(covered)) and answer.json["mime_type"] == "image/jpeg" and
+            answer.json["url"] == f"https://localhost:{env['PORT_TOOLS']}/sluis/media/7002", "metadata of what is served", answer.body)
+    before = len(leaves())
+    bits = call("GET", "/sluis/media/7002")
+    verdict(bits.status == 200 and bits.body == covered and bits.head["Content-Type"] == "image/jpeg", "the covered picture, never the original", bits.body)
+    new = [l for l in leaves()[before:] if l["action"] == "media"]
+    verdict([l["outcome"] for l in new] == ["intent", "passed"] and all(l["actor"] == "webcare" for l in new), "on record before and after", new)
+    verdict(call("HEAD", "/sluis/media/7002").status == 200, "HEAD")
+    for text_, head, status, body, content_range in [
+        ("a range", {"Range": "bytes=3-7"}, 206, covered[3:8], f"bytes 3-7/{len(covered)}"),
+        ("the last bytes", {"Range": "bytes=-4"}, 206, covered[-4:], f"bytes {len(covered) - 4}-{len(covered) - 1}/{len(covered)}"),
+        ("past the end", {"Range": "bytes=900-"}, 416, b"", f"bytes */{len(covered)}"),
+        ("two ranges: the whole", {"Range": "bytes=0-1,3-4"}, 200, covered, None),
+        ("If-Range that holds", {"Range": "bytes=0-1", "If-Range": bits.head["ETag"]}, 206, covered[:2], f"bytes 0-1/{len(covered)}"),
+        ("If-Range that does not", {"Range": "bytes=0-1", "If-Range": '"other"'}, 200, covered, None),
+    ]:
+        answer = call("GET", "/sluis/media/7002", head=head)
+        verdict(answer.status == status and answer.body == body and answer.head["Content-Range"] == content_range, text_,
+                (answer.status, answer.body, answer.head["Content-Range"]))
+    answer = call("GET", "/sluis/media/7099123")
+    verdict(answer.status == 404 and answer.code == 900050, "an unknown id: 404", answer.body)
+    verdict(call("GET", "/sluis/media/7002", token=None).status == 401, "no token: nothing")
+    verdict(call("GET", "/sluis/media/7002", token="sluis_" + "x" * 43).status == 401, "a wrong token: nothing")
+    answer = call("GET", "/sluis/media/7002", token=env["TOKEN_BOT"])
+    verdict(answer.code == 900052 and answer.status == 403, "a tool whose route withholds", answer.body)
+    verdict(call("GET", "/sluis/media/7004").code == 900052, "what is withheld")
+    answers = []
+    customer("7030", JPEG + b"slow800", phone="31622222222")
+    tools = [threading.Thread(target=lambda: answers.append(call("GET", "/sluis/media/7030"))) for _ in range(8)]
+    [t.start() for t in tools]
+    [t.join() for t in tools]
+    verdict(all(a.status == 200 and a.body == JPEG + b" made anew: slow800" for a in answers), "eight tools at once are all served",
+            [(a.status, a.body[:60]) for a in answers])
+    verdict(len(asked("7030")) == 2, "by one fetch", asked("7030"))
+
+
+def upload(content, mime, name=b"foto.jpg"):
+    mark = b"grens"
+    body = b"".join(b"--grens\r\nContent-Disposition: form-data; name=\"%s\"%s\r\n\r\n%s\r\n" % part for part in [
+        (b"messaging_product", b"", b"whatsapp"), (b"type", b"", mime.encode()),
+        (b"file", b'; filename="%s"\r\nContent-Type: %s' % (name, mime.encode()), content)]) + b"--grens--\r\n"
+    return call("POST", f"/v24.0/{PHONE}/media", body, head={"Content-Type": "multipart/form-data; boundary=" + mark.decode()})
+
+
+class Files(http.server.BaseHTTPRequestHandler):
+    asked = []
+
+    def do_GET(self):
+        Files.asked.append(self.path)
+        if self.path == "/redirect.jpg":
+            self.send_response(302)
+            self.send_header("Location", "https://evil.example/x.jpg")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        word = {"/card.jpg": b"card", "/clean.jpg": b"clean link", "/two.jpg": b"clean two"}.get(self.path)
+        content = JPEG + word if word else b"%PDF-1.7 link"
+        self.send_response(200)
+        self.send_header("Content-Type", "image/jpeg" if word else "application/pdf")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args):
+        pass
+
+
+def files_server():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(env["PORT_FILES"])), Files)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(f"{DIR}/certs/graph.pem", f"{DIR}/certs/graph-key.pem")
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def graph_posts(edge):
+    return [l for l in lines("graph.jsonl") if l["method"] == "POST" and l["target"].split("?")[0].endswith("/" + edge)]
+
+
+def raw(body):
+    return body.encode() if isinstance(body, str) else base64.b64decode(body["base64"])
+
+
+def send():
+    print("uploads")
+    text("mag ik iets vragen?", phone="31633333333")
+    until(lambda: any(m["from"] == "31633333333" for m in delivered()))
+    before = len(graph_posts("media"))
+    answer = upload(JPEG + b"clean upload", "image/jpeg")
+    now = graph_posts("media")[before:]
+    verdict(answer.status == 200 and len(now) == 1 and b"made anew: clean upload" in raw(now[0]["body"]),
+            "a clean picture goes as the worker made it", (answer.status, answer.body, now))
+    ident = answer.json["id"] if answer.status == 200 else "0"
+    before = len(graph_posts("media"))
+    answer = upload(JPEG + b"card", "image/jpeg")
+    verdict(answer.status == 403 and answer.code == 900053 and b"card" in answer.body, "a photo of a card is refused, with the reason", answer.body)
+    verdict(upload(JPEG + b"damaged", "image/jpeg").code == 900054, "one that cannot be inspected is refused")
+    verdict(upload(JPEG + b"card", "application/pdf").code == 900055, "a picture called a document is refused")
+    verdict(upload(b"%PDF-1.7", "image/jpeg").code == 900055, "and the other way round")
+    verdict(len(graph_posts("media")) == before, "none of it reached Meta")
+    message = {"messaging_product": "whatsapp", "to": "31633333333"}
+    answer = call("POST", f"/v24.0/{PHONE}/messages", {**message, "type": "image", "image": {"id": ident}})
+    verdict(answer.status == 200, "sent by its id", answer.body)
+    print("attachments by link")
+    files_server()
+    base = f"https://localhost:{env['PORT_FILES']}"
+    image = lambda path: {"type": "image", "image": {"link": base + path}}
+    before = len(graph_posts("messages"))
+    answer = call("POST", f"/v24.0/{PHONE}/messages", {**message, "type": "image", "image": {"link": base + "/clean.jpg", "caption": "De balie"}})
+    now = graph_posts("messages")[before:]
+    body = now[0]["body"] if now else "{}"
+    reached = json.loads(body) if isinstance(body, str) else body
+    verdict(answer.status == 200 and reached.get("image", {}).get("id", "").isdigit() and "link" not in reached["image"] and
+            reached["image"]["caption"] == "De balie", "fetched, inspected, uploaded, sent by id", (answer.body, now))
+    carousel = {**message, "type": "interactive", "interactive": {"type": "carousel", "body": {"text": "x"}, "action": {"cards": [
+        {"card_index": 0, "type": "cta_url", "header": image("/clean.jpg")}, {"card_index": 1, "type": "cta_url", "header": image("/two.jpg")}]}}}
+    for name, body in [
+        ("template header", {**message, "type": "template", "template": {"name": "x", "language": {"code": "nl"}, "components": [
+            {"type": "header", "parameters": [image("/clean.jpg")]}]}}),
+        ("interactive header", {**message, "type": "interactive", "interactive": {
+            "type": "button", "header": image("/clean.jpg"), "body": {"text": "x"}, "action": {"buttons": []}}}),
+        ("carousel", carousel),
+        ("document", {**message, "type": "document", "document": {"link": base + "/x.pdf", "filename": "x.pdf"}}),
+    ]:
+        before = len(graph_posts("messages"))
+        answer = call("POST", f"/v24.0/{PHONE}/messages", body)
+        now = graph_posts("messages")[before:]
+        verdict(answer.status == 200 and len(now) == 1 and "link" not in json.dumps(now[0]["body"]).replace("\\", ""), name,
+                (answer.status, answer.body, now))
+    before = len(graph_posts("messages")), len(graph_posts("media"))
+    for name, link, code in [
+        ("a card behind a link is refused", base + "/card.jpg", 900053),
+        ("a redirect is not followed", base + "/redirect.jpg", 900057),
+        ("a host that is not listed", "https://evil.example/a.jpg", 900056),
+        ("a private address that is not listed", "https://127.0.0.1:%s/clean.jpg" % env["PORT_FILES"], 900056),
+        ("another port", "https://localhost/clean.jpg", 900056),
+        ("not https", f"http://localhost:{env['PORT_FILES']}/clean.jpg", 900056),
+        ("a document sent as a picture", base + "/x.pdf", 900055),
+    ]:
+        answer = call("POST", f"/v24.0/{PHONE}/messages", {**message, "type": "image", "image": {"link": link}})
+        verdict(answer.code == code, name, answer.body)
+    verdict((len(graph_posts("messages")), len(graph_posts("media"))) == before, "nothing of it reached Meta")
+
+
+def worker_pids():
+    out = subprocess.run(["pgrep", "-P", env["PID"]], capture_output=True, text=True).stdout.split()
+    return [int(p) for p in out]
+
+
+def killed():
+    stop = threading.Event()
+
+    def kill():
+        while not stop.is_set():
+            for pid in worker_pids():
+                try:
+                    os.kill(pid, 9)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    for k in range(12):
+        customer(f"73{k:02}", JPEG + b"clean %d" % k, phone=f"3164444{k:04}")
+        customer(f"74{k:02}", JPEG + b"die", phone=f"3164444{k:04}")
+        text(f"tekst {k}", phone=f"3164444{k:04}")
+    time.sleep(0.8)
+    stop.set()
+    killer.join()
+    verdict(until(lambda: all(got(f"7{s}{k:02}") for k in range(12) for s in (3, 4)), 30) and
+            until(lambda: all(any(m.get("text", {}).get("body") == f"tekst {k}" for m in delivered()) for k in range(12)), 10),
+            "every message is delivered, its picture or not")
+    customer("7450", JPEG + b"clean after")
+    verdict(wait("7450").get("type") == "image", "and pictures are inspected again", got("7450"))
+
+
+def before():
+    for k in range(6):
+        customer(f"75{k:02}", JPEG + b"slow300", phone=f"3165555{k:04}")
+
+
+def after():
+    verdict(until(lambda: all(got(f"75{k:02}") for k in range(6)), 20), "all are delivered", [got(f"75{k:02}") for k in range(6)])
+    answers = [call("GET", f"/sluis/media/75{k:02}") for k in range(6)]
+    verdict(all(a.status == 200 and a.body == JPEG + b" made anew: slow300" for a in answers), "and their pictures are served",
+            [(a.status, a.body[:60]) for a in answers])
+    verdict(call("GET", "/sluis/media/7002").body == JPEG + b" covered", "what had a verdict has the same")
+
+
+def none():
+    customer("7600", JPEG + b"clean")
+    verdict(wait("7600").get("text", {}).get("body") == "[foto: niet doorgegeven]", "pictures are withheld", got("7600"))
+    verdict(call("GET", "/sluis/media/7600").code == 900052, "and not served")
+    verdict(call("GET", "/sluis/media/7002").status == 200, "what was inspected before is")
+    verdict(upload(JPEG + b"clean", "image/jpeg").code == 900054, "uploads of pictures are refused")
+    verdict(upload(b"%PDF-1.7", "application/pdf").status == 200, "documents go")
+
+
+globals()[sys.argv[1]]()
