@@ -17,6 +17,7 @@
 #include "sluis/net/server.h"
 #include "sluis/purge.h"
 #include "sluis/stats.h"
+#include "sluis/media.h"
 #include "sluis/store.h"
 
 struct admin;
@@ -28,6 +29,7 @@ struct admin_deps {
     struct config_cell *config;
     struct access *access;
     struct deliver *deliver;
+    struct media *media; /* NULL: none */
     struct purge *purge;
     struct history *history; /* NULL: none */
     struct stats *stats;     /* NULL: none */

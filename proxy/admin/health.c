@@ -85,13 +85,14 @@ static void route_gauges(struct admin_request *r, struct buffer *out)
         return;
     int n = deliver_status(r->admin->deps.deliver, rows, ROUTES_SHOWN_MAX);
     struct config *config = config_acquire(r->admin->deps.config);
-    static const char *const names[] = {"waiting", "parked", "expired", "in_flight", "paused"};
+    static const char *const names[] = {"waiting",   "parked", "expired",
+                                        "in_flight", "paused", "awaiting_verdict"};
     for (unsigned g = 0; g < sizeof(names) / sizeof(names[0]); g++) {
         buffer_addf(out, "# HELP sluis_route_%s Deliveries of a route: %s\n", names[g], names[g]);
         buffer_addf(out, "# TYPE sluis_route_%s gauge\n", names[g]);
         for (int i = 0; i < n; i++) {
-            const uint64_t values[] = {rows[i].waiting, rows[i].parked, rows[i].expired,
-                                       rows[i].in_flight, rows[i].paused};
+            const uint64_t values[] = {rows[i].waiting,   rows[i].parked, rows[i].expired,
+                                       rows[i].in_flight, rows[i].paused, rows[i].awaiting};
             char name[2 * CONFIG_NAME_MAX + 2];
             admin_route_name(config, rows[i].route, name);
             buffer_addf(out, "sluis_route_%s{route=\"%s\"} %llu\n", names[g], name,
@@ -146,6 +147,19 @@ static void add_channels(struct buffer *out, const struct config *config)
     buffer_add_char(out, ']');
 }
 
+/* Without a worker or its models pictures are withheld, and this is where it is said. */
+static void add_media(struct admin_request *r, struct buffer *out)
+{
+    struct media_status m = {.words = "withheld"};
+    if (r->admin->deps.media)
+        media_status(r->admin->deps.media, &m);
+    buffer_add(out, SPAN(",\"pictures\":"));
+    json_quote(out, span_str(m.words));
+    buffer_addf(out, ",\"media\":{\"inspected\":%s,\"waiting\":%llu,\"bytes\":%llu}",
+                m.inspector ? "true" : "false", (unsigned long long)m.waiting,
+                (unsigned long long)m.bytes);
+}
+
 void admin_status(struct admin_request *r)
 {
     struct buffer out;
@@ -164,7 +178,7 @@ void admin_status(struct admin_request *r)
     buffer_addf(&out, ",\"log\":{\"leaves\":%llu,\"refuses\":%s,\"owed\":%llu}",
                 (unsigned long long)s.log_size, audit_closed(gate) ? "true" : "false",
                 gate ? (unsigned long long)atomic_load(&gate->owed) : 0ull);
-    buffer_add(&out, SPAN(",\"pictures\":\"withheld: no picture worker in this version\""));
+    add_media(r, &out);
     add_channels(&out, config);
     struct deliver_route_status *rows =
         arena_try(r->arena, ROUTES_SHOWN_MAX * sizeof(struct deliver_route_status));
@@ -179,11 +193,12 @@ void admin_status(struct admin_request *r)
         if (d->paused_by)
             buffer_addf(&out, ",\"paused_by\":\"%s\"", d->paused_by);
         buffer_addf(&out,
-                    ",\"waiting\":%llu,\"in_flight\":%llu,\"parked\":%llu,\"expired\":%llu,"
+                    ",\"waiting\":%llu,\"awaiting_verdict\":%llu,\"in_flight\":%llu,\"parked\":%"
+                    "llu,\"expired\":%llu,"
                     "\"delivered\":%llu}",
-                    (unsigned long long)d->waiting, (unsigned long long)d->in_flight,
-                    (unsigned long long)d->parked, (unsigned long long)d->expired,
-                    (unsigned long long)d->delivered);
+                    (unsigned long long)d->waiting, (unsigned long long)d->awaiting,
+                    (unsigned long long)d->in_flight, (unsigned long long)d->parked,
+                    (unsigned long long)d->expired, (unsigned long long)d->delivered);
     }
     buffer_add(&out, SPAN("]}"));
     config_unref(config);

@@ -57,6 +57,23 @@ static int ask_meta(const struct cli_call *call)
     return worst;
 }
 
+/* What becomes of pictures is said, whatever it is: without the worker they are withheld. */
+static int ask_pictures(const struct cli_call *call, bool json)
+{
+    struct control_answer a;
+    char words[512];
+    if (control_call(call, HTTP_GET, "/sluis/v1/status", SPAN_EMPTY, &a) != 0)
+        return CLI_FAILED;
+    uint32_t node = json_get(&a.json, 0, SPAN("pictures"));
+    struct span raw = json_raw(&a.json, node);
+    if (json)
+        printf(",\"pictures\":%.*s}\n", (int)raw.n, raw.p);
+    else
+        printf("pictures: %s\n", print_member(&a, 0, "pictures", words, sizeof(words)));
+    control_free(&a);
+    return CLI_DONE;
+}
+
 static int ask_health(const struct cli_call *call)
 {
     static const char *const names[] = {"meta", "tools"};
@@ -72,15 +89,15 @@ static int ask_health(const struct cli_call *call)
         struct span text = buffer_span(&a.text);
         text = span_sub(text, 0, span_find(text, '\n'));
         if (json)
-            printf("%s\"%s\":{\"ready\":%s,\"text\":\"%.*s\"}%s", i ? "," : "{", names[i],
-                   ready ? "true" : "false", (int)text.n, text.p, i ? "}\n" : "");
+            printf("%s\"%s\":{\"ready\":%s,\"text\":\"%.*s\"}", i ? "," : "{", names[i],
+                   ready ? "true" : "false", (int)text.n, text.p);
         else
             printf("readyz/%s: %.*s\n", names[i], (int)text.n, text.p);
         if (!ready)
             worst = CLI_FAILED;
         control_free(&a);
     }
-    return worst;
+    return ask_pictures(call, json) == CLI_DONE ? worst : CLI_FAILED;
 }
 
 int cmd_doctor(const struct cli_call *call)

@@ -238,6 +238,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .keyring = gw->keyring,
                                      .config = gw->cell,
                                      .access = gw->access,
+                                     .media = gw->media,
                                      .deliver = gw->deliver,
                                      .purge = gw->purge,
                                      .history = gw->history,

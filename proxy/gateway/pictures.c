@@ -132,6 +132,18 @@ static void words(void *ctx, char *out, size_t size)
                  s.problem[0] ? s.problem : "the worker has not started");
 }
 
+/* The rooms do not know each other: what was seen in a contact's picture may lead to a notice. */
+static void on_found(void *ctx, const struct media_found *found)
+{
+    struct gateway *gw = ctx;
+    const struct graph_notice notice = {.channel = found->channel,
+                                        .subject = found->subject,
+                                        .serial = found->serial,
+                                        .pictures = found->classes};
+    if (gw->graph)
+        graph_notice(gw->graph, &notice);
+}
+
 int media_open(struct gateway *gw, const struct config *config)
 {
     char path[MEDIA_PATH_MAX];
@@ -147,6 +159,8 @@ int media_open(struct gateway *gw, const struct config *config)
         .loop = gw->media_loop,
         .path = path,
         .memory_max = config->memory_max / 2,
+        .on_found = on_found,
+        .on_found_ctx = gw,
         .inspector = {.inspect = inspect, .present = present, .words = words, .ctx = gw}};
     if (r == 0)
         r = media_new(&deps, &gw->media);

@@ -115,7 +115,7 @@ static void on_row(struct mail *mail)
     }
     if (j->row_job.result == 0) {
         count_verdict(m, &j->item);
-        if (m->deps.on_found && j->item.classes) {
+        if (m->deps.on_found && j->item.classes & ~(1u << POLICY_PICTURE_CLEAN)) {
             const struct media_found found = {be16_get(j->key), j->item.keys.subject,
                                               j->item.keys.serial, j->item.classes};
             m->deps.on_found(m->deps.on_found_ctx, &found);

@@ -164,6 +164,8 @@ def deliver():
     image = wait("7002").get("image", {})
     verdict(image.get("caption") == "[foto: bankpas afgeschermd] dit is hem", "a card, covered: the line", image)
     verdict(image.get("sha256") == hash64(JPEG + b" covered"), "and the hash of the covered picture", image)
+    verdict(until(lambda: any("U stuurde een foto van een bankpas" in json.dumps(raw(l["body"]).decode("latin-1")) for l in graph_posts("messages")), 5),
+            "the customer hears of it", graph_posts("messages"))
     customer("7003", JPEG + b"card")
     verdict(wait("7003").get("image", {}).get("caption") == "[foto: bankpas afgeschermd]", "also without a caption", got("7003"))
     customer("7004", JPEG + b"id", caption="paspoort")
