@@ -367,10 +367,12 @@ static void add_checkpoint(struct view *v, struct buffer *out)
 {
     struct buffer note;
     struct checkpoint c;
+    struct note_key key;
+    audit_log_key(v->r->admin->deps.log, &key);
     buffer_init(&note, NOTE_MAX);
     int r = audit_log_checkpoint(v->r->admin->deps.log, &note);
     if (r == 0)
-        r = checkpoint_open(buffer_span(&note), audit_log_key(v->r->admin->deps.log), &c);
+        r = checkpoint_open(buffer_span(&note), &key, &c);
     if (r == 0) {
         buffer_addf(out, "<p>%s <b>%llu</b> <small>(", v->t[T_VERIFIED],
                     (unsigned long long)c.size);
