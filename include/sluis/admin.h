@@ -11,6 +11,7 @@
 #include "sluis/access.h"
 #include "sluis/audit.h"
 #include "sluis/config.h"
+#include "sluis/contact.h"
 #include "sluis/deliver.h"
 #include "sluis/history.h"
 #include "sluis/keyring.h"
@@ -19,6 +20,7 @@
 #include "sluis/stats.h"
 #include "sluis/media.h"
 #include "sluis/store.h"
+#include "sluis/subject.h"
 
 struct admin;
 struct admin_deps {
@@ -28,6 +30,8 @@ struct admin_deps {
     struct keyring *keyring;
     struct config_cell *config;
     struct access *access;
+    struct contacts *contacts;
+    struct subject_resolver *subjects;
     struct deliver *deliver;
     struct media *media; /* NULL: none */
     struct purge *purge;

@@ -44,6 +44,7 @@
 
 #include "sluis/audit.h"
 #include "sluis/base/buffer.h"
+#include "sluis/base/json.h"
 #include "sluis/keyring.h"
 #include "sluis/store.h"
 
@@ -119,6 +120,9 @@ const struct contact_consent *contact_basis_for(const struct contact_state *stat
  * listings. */
 void contact_write(const struct contact_state *state, struct buffer *out);
 
+/* The subject's pseudonym in the access log; SLUIS_EEXPIRED. */
+SLUIS_MUST_CHECK int contact_pseudonym(struct contacts *contacts, uint64_t subject, uint64_t *out);
+
 /* ---- changes: prepared on any thread, run in a job ---- */
 struct contact_change;
 /* Each prepares the rows and one leaf (`event`: actor, role, claimed, channel, activity,
@@ -149,6 +153,37 @@ void contact_change_run(struct store_txn *txn, const struct contact_change *chan
 void contact_change_free(struct contact_change *change); /* NULL is fine */
 /* A job with this change alone; waits: not on event threads. */
 SLUIS_MUST_CHECK int contact_apply(struct contacts *contacts, const struct contact_change *change);
+
+/* A phone number as people write it, in digits with the country code, as Meta's webhooks have it;
+ * "06..." is Dutch. Into the arena. SLUIS_EINVAL, SLUIS_ENOMEM. */
+SLUIS_MUST_CHECK int contact_number(struct span given, struct arena *arena, struct span *out);
+
+/* ---- entries of the registry, as JSON ---- */
+/*
+ *   {"contact":"+31612345678","user_id":"NL.x","channel":"burgerzaken","basis":"consent",
+ *    "purpose":"nieuwsbrief","source":"webformulier","time":"2026-11-22T10:00:00Z",
+ *    "withdraw":true,"stop":false,"reference":"KL-10042"}
+ * A contact is a phone number as people write it or a user_id; one of basis, stop and reference is
+ * there. `time`: when it was given, withdrawn or said; a day or a moment. Other members are refused.
+ */
+#define CONTACT_CHANGES_MAX 3
+struct contact_entry {
+    struct span channel, contact, user_id; /* contact: digits as Meta's webhooks have them */
+    int64_t at_ms;                         /* `time`, or now */
+    bool timed;                            /* `time` was there */
+    bool has_consent, has_stop, has_reference;
+    struct contact_consent consent;
+    enum contact_stop stop;
+    struct span reference;
+};
+/* NULL, or what is wrong (a constant). Spans live as long as the arena and the document. */
+const char *contact_entry_read(const struct json_doc *doc, uint32_t node, struct arena *arena,
+                               int64_t now_ms, struct contact_entry *out);
+/* Its changes, all or none: NULL past the last. Errors as of contact_consent and the others. */
+SLUIS_MUST_CHECK int contact_entry_changes(struct contacts *contacts, struct contact_id id,
+                                           const struct contact_entry *entry,
+                                           const struct audit_event *event,
+                                           struct contact_change *out[CONTACT_CHANGES_MAX]);
 
 /* ---- the organisation's reference ---- */
 /* Subjects with this reference, on one channel or (0) on any; at most `max`, the rest is left out.

@@ -144,6 +144,8 @@ void admin_subject_certificate(struct admin_request *r);
 void admin_subject_restrict(struct admin_request *r);
 void admin_subject_hold(struct admin_request *r);
 void admin_subject_release(struct admin_request *r);
+void admin_consent(struct admin_request *r);
+void admin_consent_list(struct admin_request *r);
 void admin_purge_report(struct admin_request *r);
 void admin_clock_accept(struct admin_request *r);
 /* stats.c, incident.c, page_log.c, openapi.c */

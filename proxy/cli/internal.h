@@ -147,6 +147,10 @@ int cmd_subject_certificate(const struct cli_call *call);
 int cmd_subject_restrict(const struct cli_call *call);
 int cmd_subject_hold(const struct cli_call *call);
 int cmd_subject_release(const struct cli_call *call);
+int cmd_consent_add(const struct cli_call *call);
+int cmd_consent_list(const struct cli_call *call);
+int cmd_consent_withdraw(const struct cli_call *call);
+int cmd_consent_import(const struct cli_call *call);
 
 /* cmd_scan.c */
 int cmd_scan(int argc, char **argv);

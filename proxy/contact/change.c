@@ -89,6 +89,14 @@ static int add_sealed(struct contacts *c, struct contact_change *change, struct 
     return contact_row_seal(c, key, buffer_span(plain), &row->value);
 }
 
+int contact_pseudonym(struct contacts *c, uint64_t subject, uint64_t *out)
+{
+    pthread_mutex_lock(&c->lock);
+    int r = keyring_pseudonym(c->cache, subject, out);
+    pthread_mutex_unlock(&c->lock);
+    return r;
+}
+
 static int add_leaf(struct contacts *c, struct contact_change *change, struct contact_id id,
                     const struct audit_event *given, const char *purpose, const char *outcome)
 {
@@ -97,9 +105,7 @@ static int add_leaf(struct contacts *c, struct contact_change *change, struct co
     event.at_ms = clock_wall_ms();
     event.purpose = purpose;
     event.outcome = outcome;
-    pthread_mutex_lock(&c->lock);
-    int r = keyring_pseudonym(c->cache, id.subject, &event.subject);
-    pthread_mutex_unlock(&c->lock);
+    int r = contact_pseudonym(c, id.subject, &event.subject);
     return r ? r : audit_leaf(&event, &change->leaf, change->leaf_hash);
 }
 

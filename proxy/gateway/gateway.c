@@ -232,7 +232,9 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .history = gw->history};
     if (r == 0)
         r = graph_new(&graph, &gw->graph);
-    const struct admin_deps admin = {.store = gw->store,
+    const struct admin_deps admin = {.contacts = gw->contacts,
+                                     .subjects = gw->subjects[0],
+                                     .store = gw->store,
                                      .log = gw->log,
                                      .gate = &gw->gate,
                                      .keyring = gw->keyring,

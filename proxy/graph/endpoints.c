@@ -103,6 +103,8 @@ static const struct endpoint endpoints[] = {
     {HTTP_POST, OBJECT_HISTORY, "messages", none, HISTORY_BODY_MAX, false, handle_history, NULL},
     {HTTP_POST, OBJECT_HISTORY, "tag", none, HISTORY_BODY_MAX, false, handle_history, NULL},
     {HTTP_POST, OBJECT_HISTORY, "note", none, HISTORY_BODY_MAX, false, handle_history, NULL},
+    {HTTP_POST, OBJECT_CONTACT, "consent", none, CONSENT_BODY_MAX, false, handle_consent, NULL},
+    {HTTP_POST, OBJECT_CONTACT, "list", none, CONSENT_BODY_MAX, false, handle_consent_list, NULL},
 };
 
 _Static_assert(sizeof(endpoints) / sizeof(endpoints[0]) == PERMISSION_TOOL_COUNT,
@@ -173,6 +175,10 @@ const struct endpoint *endpoint_find(const struct config *config, const struct p
     if (path->count == 4 && span_is(path->segments[0], "sluis") &&
         span_is(path->segments[1], "v1") && span_is(path->segments[2], "history"))
         return find_row(OBJECT_HISTORY, path->segments[3], method, error);
+    if ((path->count == 3 || (path->count == 4 && span_is(path->segments[3], "list"))) &&
+        span_is(path->segments[0], "sluis") && span_is(path->segments[1], "v1") &&
+        span_is(path->segments[2], "consent"))
+        return find_row(OBJECT_CONTACT, path->segments[path->count - 1], method, error);
     unsigned at = 0;
     struct span version = SPAN(GRAPH_VERSION_DEFAULT), edge = SPAN_EMPTY;
     if (path->count && is_version(path->segments[0]))

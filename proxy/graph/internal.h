@@ -25,6 +25,7 @@
 #include <stddef.h>
 
 #define GRAPH_JSON_MAX (1u * 1024 * 1024)    /* body of a JSON call */
+#define CONSENT_BODY_MAX 8192u               /* body of one entry of the registry */
 #define GRAPH_UPLOAD_MAX (16u * 1024 * 1024) /* body of an upload, in memory in this version */
 #define GRAPH_REPLY_MAX (4u * 1024 * 1024)   /* Meta's JSON answers */
 #define GRAPH_MEDIA_MAX (100u * 1024 * 1024) /* media bytes: Meta's own limit */
@@ -134,7 +135,14 @@ static inline void graph_count(struct graph *g, enum graph_counter c)
 }
 
 /* What an object in a path is. */
-enum object { OBJECT_NONE, OBJECT_PHONE, OBJECT_WABA, OBJECT_MEDIA, OBJECT_HISTORY };
+enum object {
+    OBJECT_NONE,
+    OBJECT_PHONE,
+    OBJECT_WABA,
+    OBJECT_MEDIA,
+    OBJECT_HISTORY,
+    OBJECT_CONTACT
+};
 
 struct call;
 struct endpoint {
@@ -279,6 +287,8 @@ void handle_media_get(struct call *call);
 void handle_media_bytes(struct call *call);
 void handle_media_delete(struct call *call);
 void handle_media_upload(struct call *call);
+void handle_consent(struct call *call);
+void handle_consent_list(struct call *call);
 void handle_setup(struct call *call);
 void handle_subscribed_get(struct call *call);
 void handle_phone_post(struct call *call);

@@ -170,6 +170,95 @@ def outbound():
     verdict(len(sent()) - before == 9, "what was refused did not reach WhatsApp", len(sent()) - before)
 
 
+def roles():
+    print("roles")
+    if not env["TOKEN_BELLER"]:
+        return
+    who = "31687650040"
+    writes(who, "Hallo")
+    mail = {"type": "text", "text": {"body": "Mail naar piet@elders.example"}}
+    goes("a mail address: masked for one role", to(who, **mail))
+    message = {"messaging_product": "whatsapp", "to": who, **mail}
+    goes("and not for another", call("POST", f"/v24.0/{PHONE}/messages", message, env["TOKEN_BELLER"]))
+    got = [m["text"]["body"] for m in sent() if m.get("to") == who]
+    verdict("piet@" not in got[0] and "piet@elders.example" in got[1], "as WhatsApp got them", got)
+    place = {"messaging_product": "whatsapp", "to": who, "type": "location",
+             "location": {"latitude": 52.1, "longitude": 5.1}}
+    refused("a kind of attachment that the role may not send",
+            call("POST", f"/v24.0/{PHONE}/messages", place, env["TOKEN_BELLER"]), 900034, "attachment")
+    verdict(call("POST", f"/v24.0/{PHONE}/messages", place).status == 200, "and another role may")
+
+
+def consent_of_tools():
+    print("the registry: tools")
+    who, crm = "31687650050", env["TOKEN_CRM"]
+    entry = {"contact": "06 8765 0050", "basis": "task", "purpose": "afspraken", "source": "zaak 12", "time": "2026-01-02"}
+    verdict(call("POST", "/sluis/v1/consent", entry).status == 403, "a tool without the right")
+    refused("no ground on record", template(who, "afspraak"), 900032, "basis")
+    a = call("POST", "/sluis/v1/consent", entry, crm)
+    verdict(a.status == 200, "recorded", a.text)
+    goes("now it goes", template(who, "afspraak"))
+    refused("for that purpose only", template(who, "aanbieding"), 900032, "basis")
+    a = call("POST", "/sluis/v1/consent/list", {"contact": "+31687650050"}, crm)
+    verdict(a.status == 200 and a.json["consents"][0]["source"] == "zaak 12", "listed", a.text)
+    for what, bad in [("another channel", {**entry, "channel": "zorg"}), ("no time", {k: entry[k] for k in entry if k != "time"}),
+                      ("a time to come", {**entry, "time": "2090-01-01"}), ("no basis", {**entry, "basis": "zomaar"}),
+                      ("no number", {**entry, "contact": "piet"}), ("another member", {**entry, "x": 1}),
+                      ("no source", {k: entry[k] for k in entry if k != "source"}), ("too long", {**entry, "purpose": "x" * 97})]:
+        a = call("POST", "/sluis/v1/consent", bad, crm)
+        verdict(a.status in (400, 403) and a.code, "refused: " + what, a.text)
+    writes(who, "stop")
+    time.sleep(0.2)
+    a = call("POST", "/sluis/v1/consent", {**entry, "basis": "consent", "purpose": "aanbiedingen"}, crm)
+    verdict(a.code == 900037, "an older consent does not undo STOP", a.text)
+
+
+def consent():
+    if env["TOKEN_CRM"]:
+        consent_of_tools()
+    print("the registry: commands")
+    who = "31687650051"
+    r = sluis("consent", "add", who, "--basis", "consent", "--purpose", "aanbiedingen", "--source", "balie", "--reference", "KL-51")
+    verdict(r.returncode == 0 and "recorded" in r.stdout, "add", r.stderr)
+    goes("marketing goes", template(who, "aanbieding"))
+    r = sluis("consent", "list", "--reference", "KL-51")
+    verdict(r.returncode == 0 and json.loads(r.stdout)["consents"][0]["purpose"] == "aanbiedingen", "list by reference", r.stdout)
+    verdict(sluis("consent", "withdraw", who, "--basis", "consent", "--purpose", "aanbiedingen").returncode == 0, "withdraw")
+    refused("and it goes no more", template(who, "aanbieding"), 900032, "basis")
+    r = sluis("consent", "add", who, "--basis", "consent", "--purpose", "aanbiedingen", "--source", "x", "--time", "2026-01-01")
+    verdict(r.returncode == 1 and "unchanged" in r.stdout, "an older one changes nothing", r.stdout + r.stderr)
+    verdict(sluis("consent", "withdraw", who, "--all").returncode == 0, "withdraw all")
+    refused("nothing begun by us", template(who, "code"), 900031, "opted_out")
+    verdict(sluis("consent", "list", "31699999999").returncode == 1, "nobody")
+    verdict(sluis("consent", "add", who, "--basis", "zomaar", "--source", "x").returncode == 1, "no such basis")
+    verdict(sluis("consent", "add").returncode == 2, "usage")
+
+    print("the registry: import")
+    lines = "contact;basis;purpose;source;time;reference\n" + "".join(
+        f"+3168766{i:04};contract;afspraken;\"lijst \"\"A\"\"\";2026-02-01;KL-{i}\n" for i in range(450))
+    open(f"{DIR}/lijst.csv", "w").write(lines)
+    before = len(leaves("consent"))
+    r = sluis("consent", "import", "lijst.csv", "--dry-run", "--json")
+    verdict(r.returncode == 0 and json.loads(r.stdout)["recorded"] == 450 and len(leaves("consent")) == before,
+            "dry: every line looked at, nothing recorded", r.stdout + r.stderr)
+    r = sluis("consent", "import", "lijst.csv", "--json")
+    verdict(r.returncode == 0 and json.loads(r.stdout)["recorded"] == 450, "imported", r.stdout + r.stderr)
+    goes("of the last line", template("31687660449", "afspraak"))
+    r = sluis("consent", "list", "--reference", "KL-7")
+    verdict(r.returncode == 0 and json.loads(r.stdout)["consents"][0]["source"] == 'lijst "A"', "quotes are read", r.stdout)
+    open(f"{DIR}/fout.jsonl", "w").write('{"contact":"31687670001","basis":"task","source":"x","time":"2026-01-01"}\n'
+                                        '{"contact":"31687670002","basis":"taak","source":"x","time":"2026-01-01"}\n\n'
+                                        '{"contact":"31687670003","basis":"task","source":"x"}\n{"contact":\n')
+    r = sluis("consent", "import", "fout.jsonl")
+    verdict(r.returncode == 1 and all(f"fout.jsonl:{n}: " in r.stderr for n in (2, 4, 5)) and "fout.jsonl:1:" not in r.stderr,
+            "wrong lines are told by number", r.stderr)
+    verdict(sluis("consent", "list", "31687670001").returncode == 1, "and nothing of that file is recorded")
+    done = leaves("consent")
+    verdict({"added", "withdrawn", "stopped", "reference_set", "listed"} <= {x["outcome"] for x in done}
+            and not any("aanbiedingen" in json.dumps(x) or "KL-" in json.dumps(x) for x in done),
+            "every change on record, without what was written", [x["outcome"] for x in done][:20])
+
+
 def pace():
     writes("31687650010", "Hallo")
     for i in range(3):
@@ -235,4 +324,4 @@ def closed():
 
 
 if __name__ == "__main__":
-    {"outbound": outbound, "pace": pace, "notices": notices_part, "again": again, "closed": closed}[sys.argv[1]]()
+    {"outbound": outbound, "roles": roles, "consent": consent, "pace": pace, "notices": notices_part, "again": again, "closed": closed}[sys.argv[1]]()

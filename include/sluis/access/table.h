@@ -158,6 +158,10 @@ enum {
       POLICY_MAY_HOLD, WHOLE, LOG, PERMISSION_CHANGES)                                             \
     X(SUBJECT_RELEASE, POST, "sluis/v1/subjects/release", admin_subject_release, DOOR_BOTH, YES,   \
       POLICY_MAY_HOLD, WHOLE, LOG, PERMISSION_CHANGES)                                             \
+    X(CONSENT, POST, "sluis/v1/consent", admin_consent, DOOR_BOTH, YES, POLICY_MAY_CONSENT,        \
+      CHANNEL, NONE, PERMISSION_CHANGES)                                                           \
+    X(CONSENT_LIST, POST, "sluis/v1/consent/list", admin_consent_list, DOOR_BOTH, YES,             \
+      POLICY_MAY_CONSENT, CHANNEL, LOG, PERMISSION_CHANGES)                                        \
     X(CLOCK_ACCEPT, POST, "sluis/v1/keys/clock-accept", admin_clock_accept, DOOR_CONTROL, YES,     \
       POLICY_MAY_OPERATE, WHOLE, COUNTS, PERMISSION_CHANGES)                                       \
     X(BACKUP, GET, "sluis/v1/backup", admin_backup_state, DOOR_CONTROL, YES, POLICY_MAY_OPERATE,   \
@@ -238,7 +242,9 @@ const struct permission_row *permission_row(enum permission permission);
     X(POST, "history", "conversations", POLICY_MAY_HISTORY, MASKED)                                \
     X(POST, "history", "messages", POLICY_MAY_HISTORY, MASKED)                                     \
     X(POST, "history", "tag", POLICY_MAY_HISTORY, NONE)                                            \
-    X(POST, "history", "note", POLICY_MAY_HISTORY, NONE)
+    X(POST, "history", "note", POLICY_MAY_HISTORY, NONE)                                           \
+    X(POST, "contact", "consent", POLICY_MAY_CONSENT, NONE)                                        \
+    X(POST, "contact", "list", POLICY_MAY_CONSENT, LOG)
 
 struct permission_tool {
     enum permission_method method;
@@ -296,6 +302,10 @@ const struct permission_tool *permission_tool(unsigned index);
     X("subject restrict", SUBJECT_RESTRICT)                                                        \
     X("subject hold", SUBJECT_HOLD)                                                                \
     X("subject release", SUBJECT_RELEASE)                                                          \
+    X("consent add", CONSENT)                                                                      \
+    X("consent list", CONSENT_LIST)                                                                \
+    X("consent withdraw", CONSENT)                                                                 \
+    X("consent import", CONSENT)                                                                   \
     X("keys status", KEYS)                                                                         \
     X("keys rotate", KEYS_ROTATE)                                                                  \
     X("keys unseal", LOCAL)                                                                        \
