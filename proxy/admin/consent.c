@@ -115,7 +115,7 @@ static void refuse_entry(struct admin_request *r, unsigned index, const char *wr
     buffer_addf(&out,
                 "{\"error\":{\"code\":\"%s\",\"message\":", result ? error_word(result) : "entry");
     json_quote(&out, span_str(wrong));
-    buffer_addf(&out, ",\"entry\":%u}}", index);
+    buffer_addf(&out, "},\"entry\":%u}", index);
     admin_json(r, result ? 503 : 400, &out);
     buffer_free(&out);
 }
