@@ -147,7 +147,7 @@ int media_file_read(int folder, struct keyring_cache *keys, const uint8_t key[ME
         free(sealed);
         return !sealed ? SLUIS_ENOMEM : errno == ENOENT ? SLUIS_ENOENT : SLUIS_EIO;
     }
-    buffer_init(&plain, CHUNK_BYTES + CHUNK_HEAD);
+    buffer_init(&plain, CHUNK_SEALED_MAX); /* record_open wants room for the tag */
     crypto_hash_sha256_init(&state);
     int r = 0;
     for (uint32_t number = 0; r == 0; number++) {

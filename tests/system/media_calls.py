@@ -183,7 +183,7 @@ def deliver():
     customer("7008", JPEG + b"card", kind="document", mime="image/jpeg", filename="scan.jpg")
     document = wait("7008").get("document", {})
     verdict(document.get("caption") == "[foto: bankpas afgeschermd]", "a picture sent as a document is a picture", got("7008"))
-    sound = b"OggS audio-of-a-customer"
+    sound = b"OggS audio-of-a-customer" * 20000 # several chunks of its file
     customer("7009", sound, kind="audio", mime="audio/ogg; codecs=opus", voice=True)
     audio = wait("7009").get("audio", {})
     verdict(audio.get("sha256") == hash64(sound) and audio.get("mime_type") == "audio/ogg; codecs=opus", "audio passes", got("7009"))
@@ -259,6 +259,11 @@ def serve():
     answer = call("GET", "/sluis/media/7002", token=env["TOKEN_BOT"])
     verdict(answer.code == 900052 and answer.status == 403, "a tool whose route withholds", answer.body)
     verdict(call("GET", "/sluis/media/7004").code == 900052, "what is withheld")
+    sound = b"OggS audio-of-a-customer" * 20000
+    bits = call("GET", "/sluis/media/7009")
+    verdict(bits.status == 200 and bits.body == sound and bits.head["Content-Type"] == "audio/ogg; codecs=opus", "half a megabyte", (bits.status, len(bits.body)))
+    bits = call("GET", "/sluis/media/7009", head={"Range": "bytes=65000-140000"})
+    verdict(bits.status == 206 and bits.body == sound[65000:140001], "a range over its chunks", (bits.status, len(bits.body)))
     answers = []
     customer("7030", JPEG + b"slow800", phone="31622222222")
     tools = [threading.Thread(target=lambda: answers.append(call("GET", "/sluis/media/7030"))) for _ in range(8)]

@@ -1,0 +1,365 @@
+/* Rows, kinds, sealed files and the sweep of the media room, on the real store and keyring. */
+#include "../keyring/help.h"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../store/support.h"
+#include "internal.h"
+
+#define CLASS 3
+#define BUCKET 490000
+
+struct fixture {
+    struct place place;
+    char folder[256], media_folder[300];
+    struct store *store;
+    struct keyring *keyring;
+    struct keyring_cache *keys;
+    struct loop *loop;
+    struct media *media;
+};
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    memset(&f, 0, sizeof(f));
+    place_make(&f.place);
+    test_folder(f.folder);
+    assert_int_equal(place_open(&f.place, true, &f.keyring), 0);
+    f.store = test_store(f.folder);
+    assert_int_equal(keyring_cache_new(f.keyring, &f.keys), 0);
+    assert_int_equal(loop_new(&f.loop, 0), 0);
+    assert_int_equal(media_path(f.folder, f.media_folder, sizeof(f.media_folder)), 0);
+    const struct media_deps deps = {.store = f.store,
+                                    .keyring = f.keyring,
+                                    .loop = f.loop,
+                                    .path = f.media_folder,
+                                    .memory_max = 64u << 20};
+    assert_int_equal(media_new(&deps, &f.media), 0);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    media_free(f->media);
+    loop_free(f->loop);
+    keyring_cache_free(f->keys);
+    store_close(f->store);
+    keyring_close(f->keyring);
+    test_folder_remove(f->folder);
+    place_remove(&f->place);
+    return 0;
+}
+
+static struct media_item ready(uint64_t serial, struct span bytes)
+{
+    struct media_item item = {.state = MEDIA_READY,
+                              .kind = MEDIA_PICTURE,
+                              .classes = 1u << POLICY_PICTURE_CARD,
+                              .covered = true,
+                              .ordinal = 1,
+                              .keys = {CLASS, BUCKET, 7, serial, 'F'},
+                              .since_ms = clock_wall_ms(),
+                              .mime_type = "image/jpeg",
+                              .name = "image",
+                              .size = bytes.n};
+    snprintf(item.id, sizeof(item.id), "9000%llu", (unsigned long long)serial);
+    randombytes_buf(item.file, sizeof(item.file));
+    crypto_hash_sha256(item.sha256, (const uint8_t *)bytes.p, bytes.n);
+    return item;
+}
+
+static void rows(void **state)
+{
+    struct fixture *f = *state;
+    struct media_item item = ready(41, SPAN("abc")), back;
+    struct buffer row;
+    buffer_init(&row, MEDIA_ROW_MAX);
+    assert_int_equal(media_row_write(f->keys, &item, &row), 0);
+    assert_int_equal(media_row_read(f->keys, buffer_span(&row), &back), 0);
+    assert_memory_equal(&back.keys, &item.keys, sizeof(item.keys));
+    assert_int_equal(back.state, MEDIA_READY);
+    assert_int_equal(back.classes, item.classes);
+    assert_true(back.covered);
+    assert_int_equal(back.size, 3);
+    assert_string_equal(back.id, item.id);
+    assert_string_equal(back.mime_type, "image/jpeg");
+    assert_memory_equal(back.sha256, item.sha256, 32);
+    /* neither the id nor the type nor the hash stands in it in clear */
+    assert_null(memmem(row.p, row.n, item.id, strlen(item.id)));
+    assert_null(memmem(row.p, row.n, "image", 5));
+    assert_null(memmem(row.p, row.n, item.sha256, 32));
+    for (size_t i = 0; i < row.n; i++) { /* every byte counts, or is one of the numbers in clear */
+        row.p[i] ^= 1;
+        int r = media_row_read(f->keys, buffer_span(&row), &back);
+        assert_true(r != 0 || (i >= 1 && i < 11) || (i >= 33 && i < 49));
+        row.p[i] ^= 1;
+    }
+    for (size_t n = 0; n < row.n; n++)
+        assert_int_not_equal(media_row_read(f->keys, span_of(row.p, n), &back), 0);
+    /* rows of version 1 say nothing of what they stand for */
+    assert_int_equal(media_row_read(f->keys, SPAN("12345678"), &back), SLUIS_EINVAL);
+    const struct keyring_leaf leaf = {.tree = KEYRING_MESSAGE, .leaf = 41};
+    assert_int_equal(keyring_puncture(f->keyring, &leaf, 1), 0);
+    assert_int_equal(media_row_read(f->keys, buffer_span(&row), &back), SLUIS_EEXPIRED);
+    assert_int_equal(back.keys.serial, 41);
+    buffer_free(&row);
+}
+
+static void kinds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t n;
+        enum media_kind kind;
+        const char *type;
+    } rows_of[] = {
+        {"\xff\xd8\xff\xe0 jfif", 9, MEDIA_PICTURE, "image/jpeg"},
+        {"\x89PNG\r\n\x1a\n....", 12, MEDIA_PICTURE, "image/png"},
+        {"RIFF....WEBPVP8 ", 16, MEDIA_PICTURE, "image/webp"},
+        {"RIFF....WAVEfmt ", 16, MEDIA_DOCUMENT, "application/octet-stream"},
+        {"GIF89a..", 8, MEDIA_PICTURE, "image/gif"},
+        {"\0\0\0\x18"
+         "ftypheic....",
+         16, MEDIA_PICTURE, "image/heic"},
+        {"OggS....", 8, MEDIA_AUDIO, "audio/ogg"},
+        {"\0\0\0\x18"
+         "ftypmp42................",
+         28, MEDIA_AUDIO, "audio/mp4"},
+        {"\0\0\0\x18"
+         "ftypmp42....hdlr\0\0\0\0\0\0\0\0vide",
+         36, MEDIA_VIDEO, "video/mp4"},
+        {"\0\0\0\x18"
+         "ftyp3gp4....hdlr\0\0\0\0\0\0\0\0vide",
+         36, MEDIA_VIDEO, "video/3gpp"},
+        {"%PDF-1.7", 8, MEDIA_DOCUMENT, "application/pdf"},
+        {"<html>", 6, MEDIA_DOCUMENT, "application/octet-stream"},
+        {"", 0, MEDIA_DOCUMENT, "application/octet-stream"},
+    };
+    for (size_t i = 0; i < sizeof(rows_of) / sizeof(rows_of[0]); i++) {
+        const char *type = NULL;
+        assert_int_equal(media_kind_of(span_of(rows_of[i].bytes, rows_of[i].n), &type),
+                         rows_of[i].kind);
+        assert_string_equal(type, rows_of[i].type);
+    }
+}
+
+static size_t path_of(struct fixture *f, const uint8_t *key, const struct media_item *item,
+                      char *out, size_t size)
+{
+    char name[FILE_NAME_MAX];
+    struct stat s;
+    media_file_name(key, item->file, name);
+    snprintf(out, size, "%s/%s", f->media_folder, name);
+    return stat(out, &s) == 0 ? (size_t)s.st_size : 0;
+}
+
+static void flip(const char *path, size_t at)
+{
+    uint8_t byte;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= 0x40;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+    close(fd);
+}
+
+static void files(void **state)
+{
+    struct fixture *f = *state;
+    const size_t n = 3 * CHUNK_BYTES + 17;
+    char *bytes = malloc(n), path[700];
+    uint8_t key[MEDIA_KEY_BYTES];
+    struct buffer back;
+    assert_non_null(bytes);
+    test_bytes(5, bytes, n);
+    struct media_item item = ready(51, span_of(bytes, n));
+    media_key(f->keyring, 1, span_str(item.id), key);
+    buffer_init(&back, n);
+    assert_int_equal(media_file_write(f->media->folder, f->keys, key, &item, span_of(bytes, n)), 0);
+    assert_int_equal(media_file_read(f->media->folder, f->keys, key, &item, &back), 0);
+    assert_int_equal(back.n, n);
+    assert_memory_equal(back.p, bytes, n);
+    size_t size = path_of(f, key, &item, path, sizeof(path));
+    assert_true(size > n);
+    const size_t at[] = {0, 3, 4, 40, CHUNK_BYTES / 2, CHUNK_BYTES + 90, size - 1};
+    for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) { /* a changed byte, anywhere */
+        flip(path, at[i]);
+        buffer_clear(&back);
+        assert_int_not_equal(media_file_read(f->media->folder, f->keys, key, &item, &back), 0);
+        flip(path, at[i]);
+    }
+    assert_int_equal(truncate(path, (off_t)(size - CHUNK_BYTES)), 0); /* not even at a chunk */
+    buffer_clear(&back);
+    assert_int_equal(media_file_read(f->media->folder, f->keys, key, &item, &back), SLUIS_ECRYPTO);
+    assert_int_equal(
+        media_file_write(f->media->folder, f->keys, key, &item, span_of(bytes, CHUNK_BYTES)), 0);
+    buffer_clear(&back); /* a whole chunk fewer: every seal holds, the hash does not */
+    assert_int_equal(media_file_read(f->media->folder, f->keys, key, &item, &back), SLUIS_ECRYPTO);
+    assert_int_equal(media_file_write(f->media->folder, f->keys, key, &item, span_of(bytes, n)), 0);
+    const struct keyring_leaf leaf = {.tree = KEYRING_MESSAGE, .leaf = 51};
+    assert_int_equal(keyring_puncture(f->keyring, &leaf, 1), 0);
+    buffer_clear(&back);
+    assert_int_equal(media_file_read(f->media->folder, f->keys, key, &item, &back), SLUIS_EEXPIRED);
+    assert_int_equal(back.n, 0);
+    assert_int_equal(media_file_write(f->media->folder, f->keys, key, &item, span_of(bytes, n)),
+                     SLUIS_EEXPIRED);
+    assert_int_equal(path_of(f, key, &item, path, sizeof(path)), 0);
+    buffer_free(&back);
+    free(bytes);
+}
+
+struct put {
+    const uint8_t *key;
+    struct span value;
+};
+
+static int put_row(struct store_txn *txn, void *ctx)
+{
+    struct put *p = ctx;
+    store_put_row(txn, STORE_TABLE_MEDIA, span_of((const char *)p->key, MEDIA_KEY_BYTES), p->value);
+    return store_txn_error(txn);
+}
+
+static void put_item(struct fixture *f, const struct media_item *item, uint8_t *key)
+{
+    struct buffer row;
+    struct put put = {.key = key};
+    buffer_init(&row, MEDIA_ROW_MAX);
+    media_key(f->keyring, 1, span_str(item->id), key);
+    assert_int_equal(media_row_write(f->keys, item, &row), 0);
+    put.value = buffer_span(&row);
+    assert_int_equal(test_run(f->store, put_row, &put), 0);
+    if (item->state == MEDIA_READY)
+        assert_int_equal(media_file_write(f->media->folder, f->keys, key, item, SPAN("abc")), 0);
+    buffer_free(&row);
+}
+
+static struct media_swept sweep_all(struct fixture *f, unsigned most)
+{
+    struct media_swept all = {.rows = 0}, one = {.more = true};
+    for (unsigned i = 0; i < 100 && one.more; i++) {
+        assert_int_equal(media_sweep(f->media, most, &one), 0);
+        all.rows += one.rows;
+        all.files += one.files;
+    }
+    assert_false(one.more);
+    return all;
+}
+
+static void sweep(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t keys[10][MEDIA_KEY_BYTES];
+    struct media_item items[10], item;
+    char path[700];
+    struct buffer out;
+    for (unsigned i = 0; i < 10; i++) {
+        items[i] = ready(100 + i, SPAN("abc"));
+        put_item(f, &items[i], keys[i]);
+    }
+    struct media_item old = {.state = MEDIA_SENT, .since_ms = clock_wall_ms() - UPLOAD_KEPT_MS - 1};
+    struct media_item young = {.state = MEDIA_SENT, .since_ms = clock_wall_ms()};
+    uint8_t key[MEDIA_KEY_BYTES];
+    snprintf(old.id, sizeof(old.id), "555");
+    snprintf(young.id, sizeof(young.id), "556");
+    put_item(f, &old, key);
+    put_item(f, &young, key);
+    struct media_swept swept = sweep_all(f, 3);
+    assert_int_equal(swept.rows, 1); /* the upload that Meta has forgotten */
+    assert_int_equal(swept.files, 0);
+    const struct keyring_leaf gone[] = {{.tree = KEYRING_MESSAGE, .leaf = 102},
+                                        {.tree = KEYRING_MESSAGE, .leaf = 107}};
+    assert_int_equal(keyring_puncture(f->keyring, gone, 2), 0);
+    /* a file that nothing points to: a crash before its row, or a row that was replaced */
+    struct media_item orphan = ready(200, SPAN("abc"));
+    media_key(f->keyring, 1, span_str(orphan.id), key);
+    assert_int_equal(media_file_write(f->media->folder, f->keys, key, &orphan, SPAN("abc")), 0);
+    struct media_item replaced = items[4];
+    replaced.file[0] ^= 1;
+    assert_int_equal(media_file_write(f->media->folder, f->keys, keys[4], &replaced, SPAN("abc")),
+                     0);
+    swept = sweep_all(f, 3);
+    assert_int_equal(swept.rows, 2);
+    assert_int_equal(swept.files, 2);
+    assert_int_equal(path_of(f, keys[2], &items[2], path, sizeof(path)), 0);
+    assert_int_equal(path_of(f, key, &orphan, path, sizeof(path)), 0);
+    buffer_init(&out, 100);
+    for (unsigned i = 0; i < 10; i++) {
+        bool lives = i != 2 && i != 7;
+        buffer_clear(&out);
+        assert_int_equal(media_read(f->media, 1, span_str(items[i].id), &item, &out),
+                         lives ? 0 : SLUIS_ENOENT);
+        assert_int_equal(out.n, lives ? 3 : 0);
+    }
+    assert_int_equal(media_read(f->media, 2, span_str(items[0].id), &item, &out), SLUIS_ENOENT);
+    swept = sweep_all(f, 1000);
+    assert_int_equal(swept.rows + swept.files, 0);
+    buffer_free(&out);
+}
+
+static void readers(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "policy: 1\nname: p\nactivity: proef\nprofiles: {w: {default: redact}}\n"
+        "originals: [{keep: 24h, ground: x}]\nhistory: [{keep: 1y, ground: x}]\n"
+        "routes: {a: {profile: w}, b: {profile: w, media: withhold}}\n"
+        "media: {card: redact, id_document: withhold, iban: pass, audio: pass, unknown: "
+        "withhold}\n";
+    struct policy *policy;
+    struct diag diag = {.text = ""};
+    assert_int_equal(policy_load(span_str(text), "p.yaml", &policy, &diag), 0);
+    const struct policy_route *a = policy_route(policy, "a"), *b = policy_route(policy, "b");
+    struct media_item item = {.state = MEDIA_READY, .kind = MEDIA_PICTURE};
+    static const struct {
+        uint32_t classes;
+        bool covered;
+        enum mask_media_state state;
+    } pictures[] = {
+        {1u << POLICY_PICTURE_CLEAN, false, MASK_MEDIA_PASSED},
+        {1u << POLICY_PICTURE_CARD, true, MASK_MEDIA_COVERED},
+        {1u << POLICY_PICTURE_CARD, false, MASK_MEDIA_WITHHELD}, /* policy asks for it since */
+        {1u << POLICY_PICTURE_ID_DOCUMENT, true, MASK_MEDIA_WITHHELD},
+        {1u << POLICY_PICTURE_CARD | 1u << POLICY_PICTURE_ID_DOCUMENT, true, MASK_MEDIA_WITHHELD},
+        {1u << POLICY_PICTURE_IBAN, false, MASK_MEDIA_PASSED},
+        {1u << POLICY_PICTURE_BSN, true, MASK_MEDIA_WITHHELD}, /* not named */
+        {1u << 31, true, MASK_MEDIA_WITHHELD},                 /* of a later version */
+    };
+    for (size_t i = 0; i < sizeof(pictures) / sizeof(pictures[0]); i++) {
+        item.classes = pictures[i].classes;
+        item.covered = pictures[i].covered;
+        assert_int_equal(media_state_for(&item, policy, a), pictures[i].state);
+        assert_int_equal(media_state_for(&item, policy, b), MASK_MEDIA_WITHHELD);
+    }
+    item.kind = MEDIA_AUDIO;
+    assert_int_equal(media_state_for(&item, policy, a), MASK_MEDIA_PASSED);
+    assert_int_equal(media_state_for(&item, policy, b), MASK_MEDIA_WITHHELD);
+    item.kind = MEDIA_DOCUMENT;
+    assert_int_equal(media_state_for(&item, policy, a), MASK_MEDIA_WITHHELD);
+    item.kind = MEDIA_AUDIO;
+    item.state = MEDIA_HELD;
+    assert_int_equal(media_state_for(&item, policy, a), MASK_MEDIA_WITHHELD);
+    item.state = MEDIA_WAITING;
+    assert_int_equal(media_state_for(&item, policy, a), MASK_MEDIA_WAITING);
+    policy_unref(policy);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(rows, setup, teardown),
+        cmocka_unit_test(kinds),
+        cmocka_unit_test_setup_teardown(files, setup, teardown),
+        cmocka_unit_test_setup_teardown(sweep, setup, teardown),
+        cmocka_unit_test(readers),
+    };
+    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
