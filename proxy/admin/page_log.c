@@ -370,9 +370,7 @@ static void add_checkpoint(struct view *v, struct buffer *out)
     struct note_key key;
     audit_log_key(v->r->admin->deps.log, &key);
     buffer_init(&note, NOTE_MAX);
-    struct note_key key;
     int r = audit_log_checkpoint(v->r->admin->deps.log, &note);
-    audit_log_key(v->r->admin->deps.log, &key);
     if (r == 0)
         r = checkpoint_open(buffer_span(&note), &key, &c);
     if (r == 0) {

@@ -118,47 +118,6 @@ static void look_record(struct look *look, const struct store_value *v)
     look_opened(look, &v->id, v->bytes, v->known || v->id.part == 'Q');
 }
 
-/* Rows of the small tables that are sealed, by table and the beginning of their key: the number at
- * its end is the serial they were sealed under. */
-static const struct sealed_row {
-    enum store_table table;
-    const char *prefix;
-    unsigned number_bytes;
-    uint8_t part;
-    const char *name;
-    bool person;         /* under the keys of the subject that the number names */
-    unsigned more_bytes; /* of the key, behind the number */
-} sealed_rows[] = {
-    {STORE_TABLE_PRINCIPAL, "t", 8, 'P', "token", false, 0},
-    {STORE_TABLE_SETTING, "backup/", 4, 'B', "register of keyring backups", false, 0},
-    {STORE_TABLE_SETTING, "purge.clock", 0, 'C', "last minute", false, 0},
-    {STORE_TABLE_SETTING, "purge.c", 2, 'Z', "state of a class", false, 0},
-    {STORE_TABLE_SETTING, "purge.d", 16, PART_DESTRUCTION, "destruction record", false, 0},
-    {STORE_TABLE_SETTING, "purge.e", 8, 'Y', "certificate of erasure", false, 0},
-    {STORE_TABLE_SETTING, "purge.a", 0, 'A', "a policy being applied", false, 0},
-    {STORE_TABLE_SETTING, "audit.key", 4, 'K', "key of the access log", false, 0},
-    {STORE_TABLE_SETTING, "audit.owed", 8, 'W', "leaf that the log is owed", false, 0},
-    {STORE_TABLE_SUBJECT, "P", 8, 'P', "mark of a person", true, 0},
-    {STORE_TABLE_SUBJECT, "I", 8, 'I', "identifier of a person", true, STORE_HASH_BYTES},
-};
-
-/* The serial that such a row was sealed under, by the length of the number in its key. */
-static uint64_t row_serial(const uint8_t *at, unsigned bytes)
-{
-    switch (bytes) {
-    case 0:
-        return 1; /* there is one */
-    case 2:
-        return be16_get(at);
-    case 4:
-        return be32_get(at);
-    case 8:
-        return be64_get(at);
-    default: /* a time and a number: proxy/purge/record.c */
-        return be64_get(at) << 16 | (be64_get(at + 8) & 0xffff);
-    }
-}
-
 /* What stays of a message that was sealed anew stands under a serial of its own, which only this
  * row knows. */
 #define MOVED_ARENA (2 * STORE_RECORD_MAX)
@@ -209,33 +168,26 @@ static void look_destruction(struct look *look, struct span line)
 
 static void look_row(struct look *look, const struct store_value *v)
 {
-    for (size_t i = 0; i < sizeof(sealed_rows) / sizeof(sealed_rows[0]); i++) {
-        const struct sealed_row *row = &sealed_rows[i];
-        struct span prefix = span_str(row->prefix);
-        if (row->table != v->table || !span_starts(v->key, prefix) ||
-            v->key.n != prefix.n + row->number_bytes + row->more_bytes)
-            continue;
-        const uint8_t *at = (const uint8_t *)v->key.p + prefix.n;
-        const uint64_t serial = row_serial(at, row->number_bytes);
-        const struct record_id id = {
-            .subject = row->person ? serial : 0, .serial = serial, .part = row->part};
-        struct backup_finding finding = {.what = "row", .serial = id.serial};
-        buffer_clear(&look->plain);
-        finding.error = record_open(look->keys, (uint8_t)v->table, &id, v->bytes, &look->plain);
-        look->check->counts.rows++;
-        if (finding.error == SLUIS_EEXPIRED && row->person)
-            return; /* erased: the row goes with the next sweep */
-        if (finding.error) {
-            snprintf(finding.name, sizeof(finding.name), "%s", row->name);
-            tell(look, &finding);
-        } else if (row->part == PART_DESTRUCTION) {
-            look_destruction(look, buffer_span(&look->plain));
-        }
+    struct sealed_place place;
+    if (!row_place(look->read, v, &place)) {
+        look->check->counts.unsealed++;
+        if (v->table == STORE_TABLE_SUBJECT)
+            look_moved(look, v);
         return;
     }
-    look->check->counts.unsealed++;
-    if (v->table == STORE_TABLE_SUBJECT)
-        look_moved(look, v);
+    struct backup_finding finding = {.what = "row", .serial = place.id.serial};
+    buffer_clear(&look->plain);
+    finding.error =
+        record_open(look->keys, (uint8_t)v->table, &place.id, place.sealed, &look->plain);
+    look->check->counts.rows++;
+    if (finding.error == SLUIS_EEXPIRED && place.mortal)
+        return; /* its keys were destroyed: the row goes with the next sweep */
+    if (finding.error) {
+        snprintf(finding.name, sizeof(finding.name), "%s", place.name);
+        tell(look, &finding);
+    } else if (place.id.part == PART_DESTRUCTION && v->table == STORE_TABLE_SETTING) {
+        look_destruction(look, buffer_span(&look->plain));
+    }
 }
 
 static int look_at(void *ctx, const struct store_value *v)

@@ -42,4 +42,14 @@ int blocks_open(void *ctx, uint8_t table, uint64_t row, struct span sealed, stru
 /* All of it; `stop` may be NULL. */
 SLUIS_MUST_CHECK int check_all(struct backup_check *check, const atomic_bool *stop);
 
+/* rows.c */
+struct sealed_place {
+    struct record_id id;
+    struct span sealed;
+    const char *name;
+    bool mortal; /* its keys may have been destroyed before the row is swept */
+};
+/* Where a row of a small table is sealed; false: it is not. */
+bool row_place(struct store_read *read, const struct store_value *v, struct sealed_place *out);
+
 #endif
