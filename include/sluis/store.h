@@ -36,8 +36,10 @@
  * reading gets SLUIS_EIO meanwhile. A second failure within a minute, or a reopening that fails:
  * STORE_SEALED, SLUIS_ESEALED for everything until the process is started again. A job refused with
  * SLUIS_EIO may be found stored (its commit's last write may have reached the disk): the sender's
- * repetition is then recognised by dedupe. Every change of state is logged; so is a page that LMDB finds
- * broken, but by LMDB, which then ends the process.
+ * repetition is then recognised by dedupe. Every change of state is logged. A page whose head is damaged
+ * gives an error where LMDB sees it in time; where LMDB would abort, an alarm says so and the process ends
+ * with STORE_DAMAGED_EXIT; one that leads LMDB outside its map still ends it by a signal. The file then
+ * has to be restored from a backup. Damage inside a value is found by its tag (backup.h), and is local.
  *
  * On disk: data.mdb, LMDB's lock.mdb, and store.lock, held with flock while open; 0600 in a folder of
  * 0700 that must belong to the user. In the clear stand serials, buckets, small numbers, times, HTTP
@@ -64,6 +66,7 @@ struct store;
 struct store_txn;
 struct store_read;
 
+#define STORE_DAMAGED_EXIT 74      /* EX_IOERR: the process's exit status */
 #define STORE_VALUE_MAX 1990       /* bytes of one LMDB value: no overflow pages */
 #define STORE_COMMIT_JOBS 64       /* jobs per commit */
 #define STORE_COMMIT_MS 2          /* age of the oldest job at commit */

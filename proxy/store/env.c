@@ -323,6 +323,17 @@ static bool remove_unfinished(struct store *store)
     return unlinkat(store->folder_fd, DATA_FILE, 0) == 0;
 }
 
+/* LMDB found a page that contradicts itself and would abort. Nothing can be done with the
+ * environment any more, by any thread: said clearly, and over. What was acknowledged is on the disk
+ * as it was. `text` names a place in LMDB's source, nothing of ours. */
+static void on_broken_page(MDB_env *env, const char *text)
+{
+    (void)env;
+    LOG(LOG_ALARM, "store", "page_damaged", log_word("lmdb", text),
+        log_word("advice", "sluis restore: the file is damaged"));
+    _exit(STORE_DAMAGED_EXIT);
+}
+
 /* An LMDB code; no environment is left behind on failure. */
 static int open_environment(struct store *store)
 {
@@ -334,6 +345,7 @@ static int open_environment(struct store *store)
         store->env = NULL;
         return rc;
     }
+    (void)mdb_env_set_assert(store->env, on_broken_page);
     rc = mdb_env_set_maxdbs(store->env, DB_COUNT + STORE_CLASSES_MAX + 1);
     if (!rc)
         rc = mdb_env_set_maxreaders(store->env, READERS_MAX + 2);
@@ -426,6 +438,7 @@ int env_open_copy(struct store *store, struct diag *diag)
         store->env = NULL;
         return lmdb_diag(store, diag, "the copy cannot be opened", rc);
     }
+    (void)mdb_env_set_assert(store->env, on_broken_page);
     rc = mdb_env_set_maxdbs(store->env, DB_COUNT + STORE_CLASSES_MAX + 1);
     if (!rc)
         rc = mdb_env_set_mapsize(store->env, store->config.map_size);
