@@ -156,6 +156,26 @@ SLUIS_MUST_CHECK int purge_person_export(struct purge *purge, struct span identi
 SLUIS_MUST_CHECK int purge_person_erase(struct purge *purge, struct span identifier, bool dry_run,
                                         struct buffer *out);
 SLUIS_MUST_CHECK int purge_certificate(struct purge *purge, uint64_t number, struct buffer *out);
+/*
+ * By hand: what a message holds is hidden, in whole or where a text stands, or corrected (art. 16).
+ * Part O goes; part M is sealed anew without it, under another serial; the leaf that both stood under
+ * is destroyed, with a picture of the message. Routes that want it are told. SLUIS_ENOENT: no such
+ * message or person, or the text stands nowhere; SLUIS_EDENIED: the person is held.
+ */
+struct purge_redaction {
+    uint64_t message;       /* this one, by its serial (export and history give it); else 0, and */
+    struct span identifier; /* every message of this person in which the text stands */
+    struct span text;       /* as it was written; empty: all that the message says */
+    struct span instead;    /* the correction; empty: PURGE_HIDDEN_TEXT */
+    bool dry_run;
+};
+struct purge_redacted {
+    uint64_t messages, places; /* of which changed, in how many places */
+    uint64_t number;           /* of what routes are told, 0: none wants it */
+};
+#define PURGE_HIDDEN_TEXT "[verwijderd]"
+SLUIS_MUST_CHECK int purge_redact(struct purge *purge, const struct purge_redaction *redaction,
+                                  struct purge_redacted *out);
 /* Art. 18: no delivery and no reading until it is lifted. */
 SLUIS_MUST_CHECK int purge_person_restrict(struct purge *purge, struct span identifier, bool on);
 /* Legal hold: nothing of the person is destroyed until it is released. SLUIS_EEXIST. */

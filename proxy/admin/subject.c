@@ -115,6 +115,40 @@ static void answer(struct admin_request *r, int result, const char *word)
     buffer_free(&out);
 }
 
+void admin_subject_redact(struct admin_request *r)
+{
+    struct purge_redaction asked = {.identifier = admin_text(r, "identifier"),
+                                    .text = admin_text(r, "text"),
+                                    .instead = admin_text(r, "instead"),
+                                    .dry_run = member_true(r, "dry_run")};
+    struct purge_redacted done;
+    struct buffer out;
+    uint32_t at = r->body.count ? json_get(&r->body, 0, SPAN("message")) : JSON_NONE;
+    if (at != JSON_NONE && (json_u64(&r->body, at, &asked.message) != 0 || !asked.message)) {
+        admin_error(r, 400, "message", "the serial of a message, as export gives it, is needed");
+        return;
+    }
+    int result = purge_redact(r->admin->deps.purge, &asked, &done);
+    if (result == SLUIS_ENOENT) {
+        admin_error(r, 404, "not_found", "no such message or person, or the text stands nowhere");
+        return;
+    }
+    if (result == SLUIS_EINVAL) {
+        admin_error(r, 400, "redact", "a message, or a person and a text (1 to 200 bytes)");
+        return;
+    }
+    if (result != 0) {
+        refuse(r, result);
+        return;
+    }
+    buffer_init(&out, 512);
+    buffer_addf(&out, "{\"messages\":%llu,\"places\":%llu,\"told\":%llu,\"dry_run\":%s}",
+                (unsigned long long)done.messages, (unsigned long long)done.places,
+                (unsigned long long)done.number, asked.dry_run ? "true" : "false");
+    admin_json(r, 200, &out);
+    buffer_free(&out);
+}
+
 void admin_subject_restrict(struct admin_request *r)
 {
     bool lift = member_true(r, "lift");

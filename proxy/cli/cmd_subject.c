@@ -136,6 +136,74 @@ int cmd_subject_erase(const struct cli_call *call)
     return CLI_DONE;
 }
 
+/* A word, or with "-" the next line of standard input: it is what nobody should read. */
+static bool add_line(const struct cli_call *call, const char *option, const char *member,
+                     struct buffer *body)
+{
+    char line[512];
+    const char *value = cli_value(call, option, 0);
+    if (!value)
+        return true;
+    if (strcmp(value, "-") == 0) {
+        if (!fgets(line, sizeof(line), stdin))
+            return false;
+        line[strcspn(line, "\r\n")] = '\0';
+        value = line;
+    }
+    buffer_addf(body, ",\"%s\":", member);
+    json_quote(body, span_str(value));
+    sodium_memzero(line, sizeof(line));
+    return true;
+}
+
+static int redact(const struct cli_call *call, bool correct)
+{
+    char identifier[IDENTIFIER_MAX] = "";
+    const char *message = cli_value(call, "--message", 0);
+    struct control_answer a;
+    struct buffer body;
+    if (message && (strspn(message, "0123456789") != strlen(message) || strlen(message) > 18))
+        return cli_usage(call, "--message: a number, as `sluis subject export` gives it");
+    if (message ? call->word_count != 0 : !read_identifier(call, identifier))
+        return cli_usage(call, "either --message N, or one phone number or BSUID (- reads it)");
+    if ((!message || correct) && !cli_value(call, "--text", 0))
+        return cli_usage(call, "--text: what stands there now (- reads it)");
+    if (correct && !cli_value(call, "--instead", 0))
+        return cli_usage(call, "--instead: what is right (- reads it)");
+    buffer_init(&body, 8192);
+    buffer_addf(&body, "{\"dry_run\":%s", cli_has(call, "--dry-run") ? "true" : "false");
+    if (message)
+        buffer_addf(&body, ",\"message\":%s", message);
+    else
+        buffer_add(&body, SPAN(",\"identifier\":"));
+    if (!message)
+        json_quote(&body, span_str(identifier));
+    sodium_memzero(identifier, sizeof(identifier));
+    int r = add_line(call, "--text", "text", &body) && add_line(call, "--instead", "instead", &body)
+                ? CLI_DONE
+                : cli_usage(call, "standard input ended before the text");
+    buffer_add_char(&body, '}');
+    if (r == CLI_DONE)
+        r = control_call(call, HTTP_POST, "/sluis/v1/subjects/redact", buffer_span(&body), &a);
+    buffer_free(&body);
+    if (r != CLI_DONE)
+        return r;
+    if (!print_json(call, &a))
+        print_members(&a, 0, "");
+    control_free(&a);
+    return CLI_DONE;
+}
+
+int cmd_subject_redact(const struct cli_call *call)
+{
+    return redact(call, false);
+}
+
+int cmd_subject_correct(const struct cli_call *call)
+{
+    return redact(call, true);
+}
+
 int cmd_subject_certificate(const struct cli_call *call)
 {
     struct control_answer a;

@@ -71,7 +71,7 @@ static int first_policy(void *ctx, const struct policy *policy)
 }
 
 /* Every content string says that it could not be judged; that becomes "[ingetrokken]". */
-static void rename_hidden(struct span json, struct buffer *out)
+static void rename_hidden(struct span json, struct span text, struct buffer *out)
 {
     const struct span hidden = SPAN(MASK_UNJUDGED_TEXT);
     while (json.n) {
@@ -79,12 +79,13 @@ static void rename_hidden(struct span json, struct buffer *out)
         size_t before = at ? (size_t)(at - json.p) : json.n;
         buffer_add(out, span_sub(json, 0, before));
         if (at)
-            buffer_add(out, SPAN(GONE_TEXT));
+            buffer_add(out, text);
         json = span_from(json, before + (at ? hidden.n : 0));
     }
 }
 
-static int make_stub(struct purge *p, struct span packed, struct arena *arena, struct buffer *out)
+int make_stub(struct purge *p, struct span packed, struct span text, struct arena *arena,
+              struct buffer *out)
 {
     struct policy *policy = NULL;
     struct judged judged;
@@ -108,7 +109,7 @@ static int make_stub(struct purge *p, struct span packed, struct arena *arena, s
         r = mask_render(&doc, 0, MASK_TABLE_WEBHOOK, NULL, &reader, arena, &rendered);
     if (r == 0) {
         const struct judged nothing = {0};
-        rename_hidden(buffer_span(&rendered), &renamed);
+        rename_hidden(buffer_span(&rendered), text, &renamed);
         mask_pack(&nothing, buffer_span(&renamed), out);
         r = rendered.error ? rendered.error : renamed.error ? renamed.error : out->error;
     }
@@ -224,7 +225,7 @@ static int reseal(struct batch *b, struct revoked *v)
     if (r == 0)
         r = record_open(p->cache, 0, &old, sealed, &plain);
     if (r == 0)
-        r = v->keep_m ? 0 : make_stub(p, buffer_span(&plain), &b->arena, &stub);
+        r = v->keep_m ? 0 : make_stub(p, buffer_span(&plain), SPAN(GONE_TEXT), &b->arena, &stub);
     if (r == 0) {
         v->id = old;
         v->id.serial = store_next_serial(p->deps.store);

@@ -174,6 +174,9 @@ int mark_write(struct purge *p, const struct mark *m, const struct audit_event *
 /* revoke.c, under `lock` */
 void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m);
 int revoke_drain(struct purge *p);
+/* Part M as it would be with nothing left of what it says but `text`. */
+int make_stub(struct purge *p, struct span packed, struct span text, struct arena *arena,
+              struct buffer *out);
 
 /* words.c: message leaves to be destroyed, by serial */
 #define WORD_BYTES 12

@@ -152,6 +152,8 @@ enum {
       POLICY_MAY_SUBJECT, WHOLE, LOG, PERMISSION_CHANGES)                                          \
     X(SUBJECT_CERTIFICATE, POST, "sluis/v1/subjects/certificate", admin_subject_certificate,       \
       DOOR_BOTH, YES, POLICY_MAY_SUBJECT, WHOLE, LOG, 0)                                           \
+    X(SUBJECT_REDACT, POST, "sluis/v1/subjects/redact", admin_subject_redact, DOOR_BOTH, YES,      \
+      POLICY_MAY_SUBJECT, WHOLE, COUNTS, PERMISSION_CHANGES)                                       \
     X(SUBJECT_RESTRICT, POST, "sluis/v1/subjects/restrict", admin_subject_restrict, DOOR_BOTH,     \
       YES, POLICY_MAY_SUBJECT, WHOLE, LOG, PERMISSION_CHANGES)                                     \
     X(SUBJECT_HOLD, POST, "sluis/v1/subjects/hold", admin_subject_hold, DOOR_BOTH, YES,            \
@@ -299,6 +301,8 @@ const struct permission_tool *permission_tool(unsigned index);
     X("subject export", SUBJECT_EXPORT)                                                            \
     X("subject erase", SUBJECT_ERASE)                                                              \
     X("subject certificate", SUBJECT_CERTIFICATE)                                                  \
+    X("subject redact", SUBJECT_REDACT)                                                            \
+    X("subject correct", SUBJECT_REDACT)                                                           \
     X("subject restrict", SUBJECT_RESTRICT)                                                        \
     X("subject hold", SUBJECT_HOLD)                                                                \
     X("subject release", SUBJECT_RELEASE)                                                          \

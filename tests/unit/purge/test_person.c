@@ -368,6 +368,103 @@ static void test_leaf_only(void **state)
     assert_int_equal(message_open(w, &a.o), SLUIS_EEXPIRED);
 }
 
+/* Part M of a message as it is now. */
+static bool history_of(struct world *w, const struct message *m, char out[4096])
+{
+    struct store_read *read;
+    struct record_id id;
+    struct arena arena;
+    struct buffer plain;
+    struct span sealed;
+    arena_init(&arena, 1 << 20);
+    buffer_init(&plain, 1 << 20);
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    int r = retention_part(read, &m->item, 'M', &id);
+    if (r == 0)
+        r = store_get_record(read, &id, &arena, &sealed);
+    if (r == 0)
+        r = record_open(w->cache, 0, &id, sealed, &plain);
+    store_read_end(read);
+    assert_true(r == 0 || r == SLUIS_ENOENT);
+    size_t n = 0;
+    for (; n < plain.n && n < 4095; n++) /* packed: numbers stand before the text */
+        out[n] = plain.p[n] ? plain.p[n] : ' ';
+    out[n] = '\0';
+    buffer_free(&plain);
+    arena_free(&arena);
+    return r == 0;
+}
+
+static void test_redact(void **state)
+{
+    struct world *w = *state;
+    struct message a, b, c;
+    struct purge_redacted done;
+    struct arena arena;
+    struct span copy_o, copy_m;
+    char m[4096];
+    arena_init(&arena, 1 << 20);
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    message_put(w, 10, NULL, clock_wall_ms(), &b);
+    message_put(w, 11, BERT, clock_wall_ms(), &c);
+    copy_sealed(w, &a.o, &arena, &copy_o);
+    copy_sealed(w, &a.m, &arena, &copy_m);
+    struct purge_redaction asked = {.identifier = SPAN(ANNA), .text = SPAN("of message")};
+    /* nothing to be found, nobody, and what may not be asked */
+    asked.text = SPAN("nowhere");
+    assert_int_equal(purge_redact(w->purge, &asked, &done), SLUIS_ENOENT);
+    asked.text = SPAN_EMPTY;
+    assert_int_equal(purge_redact(w->purge, &asked, &done), SLUIS_EINVAL);
+    asked = (struct purge_redaction){.message = 999999};
+    assert_int_equal(purge_redact(w->purge, &asked, &done), SLUIS_ENOENT);
+    /* an identifier is structure, not what the message says: it stays */
+    asked = (struct purge_redaction){.identifier = SPAN(ANNA), .text = SPAN("wamid")};
+    assert_int_equal(purge_redact(w->purge, &asked, &done), SLUIS_ENOENT);
+
+    asked.text = span_str(a.text);
+    asked.dry_run = true;
+    assert_int_equal(purge_redact(w->purge, &asked, &done), 0);
+    assert_int_equal(done.messages, 1);
+    assert_int_equal(message_open(w, &a.o), 0);
+    asked.dry_run = false;
+    assert_int_equal(purge_redact(w->purge, &asked, &done), 0);
+    assert_int_equal(done.messages, 1);
+    assert_int_equal(done.places, 1);
+    assert_int_equal(message_open(w, &a.o), SLUIS_ENOENT);
+    assert_true(history_of(w, &a, m));
+    assert_null(strstr(m, a.text));
+    assert_non_null(strstr(m, PURGE_HIDDEN_TEXT));
+    /* not from an older copy of the data either */
+    assert_int_equal(open_sealed(w, &a.o, copy_o), SLUIS_EEXPIRED);
+    assert_int_equal(open_sealed(w, &a.m, copy_m), SLUIS_EEXPIRED);
+    assert_int_equal(message_open(w, &b.o), 0); /* neighbours */
+    assert_int_equal(message_open(w, &c.o), 0);
+    assert_int_equal(w->forgotten, 10); /* windows */
+
+    /* a correction, then the whole of it */
+    asked = (struct purge_redaction){
+        .message = b.item.serial, .text = SPAN("text of"), .instead = SPAN("\xc3\xa9\"n brief")};
+    assert_int_equal(purge_redact(w->purge, &asked, &done), 0);
+    assert_true(history_of(w, &b, m));
+    assert_non_null(strstr(m, "\\u00e9\\\"n brief message"));
+    asked = (struct purge_redaction){.message = b.item.serial};
+    assert_int_equal(purge_redact(w->purge, &asked, &done), 0);
+    assert_true(history_of(w, &b, m));
+    assert_null(strstr(m, "n brief"));
+    assert_non_null(strstr(m, PURGE_HIDDEN_TEXT));
+    struct text *t = export(w, ANNA);
+    assert_null(strstr(t->p, "n brief"));
+    assert_non_null(strstr(t->p, "\"outcome\":\"redacted\""));
+    assert_non_null(strstr(t->p, "\"outcome\":\"corrected\""));
+
+    /* not under a hold */
+    assert_int_equal(purge_person_hold(w->purge, SPAN(BERT), SPAN("x"), SPAN("fg"), 0), 0);
+    asked = (struct purge_redaction){.message = c.item.serial};
+    assert_int_equal(purge_redact(w->purge, &asked, &done), SLUIS_EDENIED);
+    assert_int_equal(message_open(w, &c.o), 0);
+    arena_free(&arena);
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -381,6 +478,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold_and_revoke, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leaf_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_redact, setup_free, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
