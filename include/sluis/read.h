@@ -35,4 +35,23 @@ struct read_judge {
 SLUIS_MUST_CHECK int read_rejudge(const struct read_judge *judge, struct arena *arena,
                                   struct judged *judged);
 
+/* What two policies would do with what is stored: `sluis policy diff --replay`. Each message of the
+ * period whose original still lives is judged by both (by its own text: the messages before it are
+ * not looked at), and every decision that differs is counted under the rules that made it. Counts and
+ * rule names come out, nothing of any message. */
+struct read_replay {
+    struct store *store;
+    struct keyring_cache *keys;
+    const struct policy *old, *next;
+    uint16_t channel; /* 0: all */
+    int64_t from_ms, to_ms;
+    uint64_t order;    /* where to begin: 0, or *next_order of the call before */
+    int64_t budget_ms; /* stops after about this time */
+};
+/* Appends {"messages":n,"judged":n,"masked_only":n,"unjudged":n,"next":order,"differences":[{"what":
+ * "route webcare: iban","from":"redact","from_rule":"...","to":"keep","to_rule":"...","change":
+ * "looser","messages":n}, ...]}; next 0: the end. SLUIS_ENOMEM, or the store's error. Not on event
+ * threads. */
+SLUIS_MUST_CHECK int read_replay(const struct read_replay *replay, struct buffer *out);
+
 #endif

@@ -136,6 +136,7 @@ void admin_log_checkpoint(struct admin_request *r);
 void admin_log_export(struct admin_request *r);
 void admin_doctor_route(struct admin_request *r);
 void admin_doctor_meta(struct admin_request *r);
+void admin_policy_replay(struct admin_request *r);
 void admin_purge(struct admin_request *r);
 void admin_subject_find(struct admin_request *r);
 void admin_subject_export(struct admin_request *r);

@@ -287,7 +287,12 @@ static const struct cli_command commands[] = {
      "what becomes looser and what stricter; exit 1 when anything becomes looser",
      "sluis policy diff policies/gemeente.yaml new.yaml",
      cmd_policy_diff,
-     {O_JSON}},
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--replay", 'R', "PERIOD", false,
+       "what would have changed over this time (7d), by the running gateway: counts and rules"},
+      {"--channel", 'C', "NAME", false, "with --replay: this channel only"}}},
     {"policy register",
      "FILE",
      "the entry in the register of processing activities (AVG art. 30), Markdown",
@@ -544,7 +549,8 @@ static void print_all(FILE *out)
         snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].usage);
         fprintf(out, "  %-28s %s\n", left, commands[i].help);
     }
-    fprintf(out, "\nexit codes: 0 done, 1 refused or failed, 2 usage, 3 restored with keys that open too much\n");
+    fprintf(out, "\nexit codes: 0 done, 1 refused or failed, 2 usage, 3 restored with keys that "
+                 "open too much\n");
 }
 
 /* For the test of the manual: a line per command and per option. Not in the help. */

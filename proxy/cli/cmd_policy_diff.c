@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include "policy_case.h"
+#include "policy_replay.h"
 
 #include <stdio.h>
 
@@ -34,6 +35,8 @@ int cmd_policy_diff(const struct cli_call *call)
     int result = CLI_FAILED;
     if (call->word_count != 2)
         return cli_usage(call, "two files are expected");
+    if (cli_value(call, "--replay", 0))
+        return policy_replay(call, call->words[0], call->words[1]);
     if (case_load(call->words[0], &old) == 0 && case_load(call->words[1], &next) == 0) {
         struct buffer line;
         buffer_init(&line, 64 * 1024);

@@ -156,6 +156,8 @@ enum {
       POLICY_MAY_SUBJECT, WHOLE, COUNTS, PERMISSION_CHANGES)                                       \
     X(SUBJECT_RESTRICT, POST, "sluis/v1/subjects/restrict", admin_subject_restrict, DOOR_BOTH,     \
       YES, POLICY_MAY_SUBJECT, WHOLE, LOG, PERMISSION_CHANGES)                                     \
+    X(POLICY_REPLAY, POST, "sluis/v1/policy/replay", admin_policy_replay, DOOR_BOTH, YES,         \
+      POLICY_MAY_POLICY, WHOLE, COUNTS, PERMISSION_CHANGES | PERMISSION_JOB)                       \
     X(SUBJECT_HOLD, POST, "sluis/v1/subjects/hold", admin_subject_hold, DOOR_BOTH, YES,            \
       POLICY_MAY_HOLD, WHOLE, LOG, PERMISSION_CHANGES)                                             \
     X(SUBJECT_RELEASE, POST, "sluis/v1/subjects/release", admin_subject_release, DOOR_BOTH, YES,   \
@@ -292,7 +294,7 @@ const struct permission_tool *permission_tool(unsigned index);
     X("policy check", LOCAL)                                                                       \
     X("policy explain", LOCAL)                                                                     \
     X("policy test", LOCAL)                                                                        \
-    X("policy diff", LOCAL)                                                                        \
+    X("policy diff", POLICY_REPLAY)                                                                        \
     X("policy register", LOCAL)                                                                    \
     X("keys init", LOCAL)                                                                          \
     X("keys clock-accept", CLOCK_ACCEPT)                                                           \
