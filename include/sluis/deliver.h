@@ -84,4 +84,28 @@ SLUIS_MUST_CHECK int deliver_retry(struct deliver *deliver, uint16_t route, uint
 /* SLUIS_EAGAIN: it is being tried just now. */
 SLUIS_MUST_CHECK int deliver_drop(struct deliver *deliver, uint16_t route, uint64_t serial);
 
+/* ---- what became of it, for whoever compares with the tool's own list ---- */
+#define DELIVER_ID_TEXT 33 /* X-Sluis-Delivery: 32 hex digits, NUL */
+enum deliver_state {
+    DELIVER_WAITING,
+    DELIVER_DELIVERED,
+    DELIVER_PARKED,
+    DELIVER_EXPIRED,
+    DELIVER_DROPPED
+};
+struct deliver_sent {
+    uint64_t serial;
+    uint64_t batch; /* serial of the first item of the same POST of Meta's */
+    int64_t taken_ms;
+    enum deliver_state state;
+    char id[DELIVER_ID_TEXT]; /* of an item delivered together with others: the first one's counts */
+};
+/* The items of a route in commit order, from order `from` on, `most` looked at; *next: where to go
+ * on, 0 at the end. Not on event threads. 0, the error of `each`, or the store's. */
+SLUIS_MUST_CHECK int deliver_each_sent(struct deliver *deliver, const char *channel,
+                                       const char *name, uint16_t route, uint64_t from,
+                                       unsigned most,
+                                       int (*each)(void *ctx, const struct deliver_sent *sent),
+                                       void *ctx, uint64_t *next);
+
 #endif

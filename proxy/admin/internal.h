@@ -134,6 +134,7 @@ void admin_log_list(struct admin_request *r);
 void admin_log_key(struct admin_request *r);
 void admin_log_checkpoint(struct admin_request *r);
 void admin_log_export(struct admin_request *r);
+void admin_log_deliveries(struct admin_request *r);
 void admin_doctor_route(struct admin_request *r);
 void admin_doctor_meta(struct admin_request *r);
 void admin_policy_replay(struct admin_request *r);

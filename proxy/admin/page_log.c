@@ -368,8 +368,8 @@ static void add_checkpoint(struct view *v, struct buffer *out)
     struct buffer note;
     struct checkpoint c;
     struct note_key key;
-    audit_log_key(v->r->admin->deps.log, &key);
     buffer_init(&note, NOTE_MAX);
+    audit_log_key(v->r->admin->deps.log, &key);
     int r = audit_log_checkpoint(v->r->admin->deps.log, &note);
     if (r == 0)
         r = checkpoint_open(buffer_span(&note), &key, &c);

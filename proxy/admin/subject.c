@@ -34,6 +34,18 @@ static void add_time(struct buffer *out, const char *name, int64_t ms)
     buffer_addf(out, ",\"%s\":%s%s%s", name, ms ? "\"" : "", ms ? text : "null", ms ? "\"" : "");
 }
 
+/* As the access log spells it: what `audit export --subject` takes. */
+static void add_pseudonym(struct admin_request *r, struct buffer *out, uint64_t subject)
+{
+    struct keyring_cache *keys;
+    uint64_t pseudonym = 0;
+    if (keyring_cache_new(r->admin->deps.keyring, &keys) != 0)
+        return;
+    if (keyring_pseudonym(keys, subject, &pseudonym) == 0)
+        buffer_addf(out, ",\"pseudonym\":\"%016llx\"", (unsigned long long)pseudonym);
+    keyring_cache_free(keys);
+}
+
 void admin_subject_find(struct admin_request *r)
 {
     struct purge_person person;
@@ -44,8 +56,9 @@ void admin_subject_find(struct admin_request *r)
         return;
     }
     buffer_init(&out, 8192);
-    buffer_addf(&out, "{\"subject\":%llu,\"messages\":%llu", (unsigned long long)person.subject,
-                (unsigned long long)person.messages);
+    buffer_addf(&out, "{\"subject\":%llu", (unsigned long long)person.subject);
+    add_pseudonym(r, &out, person.subject);
+    buffer_addf(&out, ",\"messages\":%llu", (unsigned long long)person.messages);
     add_time(&out, "first", person.first_ms);
     add_time(&out, "last", person.last_ms);
     buffer_addf(&out, ",\"restricted\":%s,\"held\":%s", person.restricted ? "true" : "false",

@@ -243,6 +243,34 @@ static const struct cli_command commands[] = {
       {"--checkpoint", 'k', "FILE", false,
        "earlier checkpoints (100 at most) that it is to be comparable with; without filters any "
        "are"}}},
+    {"audit bundle",
+     "FOLDER",
+     "evidence about a person or an incident, with how to check it (reading the log is logged)",
+     "sluis audit bundle incident-7 --since 2026-11-20 --until 2026-11-22",
+     cmd_audit_bundle,
+     {O_CONFIG,
+      O_SOCKET,
+      {"--since", 'f', "TIME", false, "from this time on: 2026-11-21T22:30:00Z or its beginning"},
+      {"--until", 't', "TIME", false, "before this time"},
+      {"--actor", 'a', "NAME", false, "only of this actor"},
+      {"--role", 'r', "NAME", false, "only of this role"},
+      {"--subject", 'u', "HEX", false, "only about this pseudonym (sluis subject find)"},
+      {"--action", 'n', "WORD", false, "only this action"},
+      {"--outcome", 'o', "WORD", false, "only with this outcome"},
+      {"--checkpoint", 'k', "FILE", false,
+       "earlier checkpoints (100 at most) that it is to be comparable with"}}},
+    {"audit reconcile",
+     "FILE",
+     "what was delivered to a route beside what its tool says it received; FILE: any text with an "
+     "X-Sluis-Delivery a line",
+     "sluis audit reconcile --route burgerzaken/webcare received.txt --since 2026-11-20",
+     cmd_audit_reconcile,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--route", 'r', "NAME", false, "channel/route"},
+      {"--since", 'f', "TIME", false, "accepted from this time on: 2026-11-21T22:30 or its beginning"},
+      {"--until", 't', "TIME", false, "accepted before this time"}}},
     {"audit checkpoint",
      "",
      "a signed checkpoint of the log as it stands, or the log's key",
@@ -521,7 +549,7 @@ _Static_assert(COMMANDS == PERMISSION_COMMAND_COUNT,
 /* Commands of the contract that come with later versions: named, so that nobody thinks of a typing
  * error. */
 static const char *const later[] = {
-    "image", "policy approve", "consent", "history", "audit reconcile",
+    "image", "policy approve", "consent", "history",
 };
 
 static void print_command(FILE *out, const struct cli_command *c)

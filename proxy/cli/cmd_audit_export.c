@@ -141,20 +141,20 @@ static int make_query(const struct cli_call *call, struct buffer *out)
     return CLI_DONE;
 }
 
-static void put_note(enum export_kind kind, struct span note)
+static void put_note(FILE *out, enum export_kind kind, struct span note)
 {
     struct buffer escaped, line;
     buffer_init(&escaped, 4 * NOTE_MAX);
     buffer_init(&line, 4 * NOTE_MAX);
     export_note_write(note, &escaped);
     export_line_write(&(struct export_line){.kind = kind, .text = buffer_span(&escaped)}, &line);
-    fwrite(line.p, 1, line.n, stdout);
+    fwrite(line.p, 1, line.n, out);
     buffer_free(&escaped);
     buffer_free(&line);
 }
 
 /* Before all else: by which keys the log was signed, one after another. */
-static int put_changes(const struct cli_call *call)
+static int put_changes(const struct cli_call *call, FILE *out)
 {
     struct control_answer a;
     struct arena arena;
@@ -170,7 +170,7 @@ static int put_changes(const struct cli_call *call)
              i = json_next(&doc, i)) {
             r = json_string(&doc, i, &arena, &note);
             if (r == 0)
-                put_note(EXPORT_KEY_CHANGE, note);
+                put_note(out, EXPORT_KEY_CHANGE, note);
         }
     }
     arena_free(&arena);
@@ -179,31 +179,29 @@ static int put_changes(const struct cli_call *call)
 }
 
 /* The checkpoint as the export's first line; *size: the leaves it covers. */
-static int put_checkpoint(const struct cli_call *call, uint64_t *size)
+static int put_checkpoint(const struct cli_call *call, FILE *out, uint64_t *size)
 {
     struct control_answer a;
     if (control_call(call, HTTP_POST, "/sluis/v1/log/checkpoint", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     struct span rest = span_from(buffer_span(&a.text), span_find(buffer_span(&a.text), '\n') + 1);
     int r = span_u64(span_sub(rest, 0, span_find(rest, '\n')), size);
-    put_note(EXPORT_CHECKPOINT, buffer_span(&a.text));
+    put_note(out, EXPORT_CHECKPOINT, buffer_span(&a.text));
     control_free(&a);
     return r == 0 ? CLI_DONE : CLI_FAILED;
 }
 
-int cmd_audit_export(const struct cli_call *call)
+int audit_export_write(const struct cli_call *call, FILE *out)
 {
     struct buffer query, target;
     uint64_t size = 0;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     buffer_init(&query, TARGET_MAX);
     buffer_init(&target, 2 * TARGET_MAX);
     int r = make_query(call, &query);
     if (r == CLI_DONE)
-        r = put_changes(call);
+        r = put_changes(call, out);
     if (r == CLI_DONE)
-        r = put_checkpoint(call, &size);
+        r = put_checkpoint(call, out, &size);
     for (uint64_t from = 0; r == CLI_DONE && from < size; from += AUDIT_PAGE_LEAVES) {
         struct control_answer a;
         buffer_clear(&target);
@@ -214,17 +212,24 @@ int cmd_audit_export(const struct cli_call *call)
         r = target.error ? CLI_FAILED : control_call(call, HTTP_GET, target.p, SPAN_EMPTY, &a);
         if (r != CLI_DONE)
             break;
-        fwrite(a.text.p, 1, a.text.n, stdout);
+        fwrite(a.text.p, 1, a.text.n, out);
         control_free(&a);
-        if (ferror(stdout))
+        if (ferror(out))
             r = CLI_FAILED;
     }
     buffer_free(&query);
     buffer_free(&target);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "sluis audit export: the export could not be written whole: %s\n",
-                strerror(errno));
+    if (fflush(out) != 0 || ferror(out)) {
+        fprintf(stderr, "sluis %s: the export could not be written whole: %s\n",
+                call->command->name, strerror(errno));
         return CLI_FAILED;
     }
     return r;
+}
+
+int cmd_audit_export(const struct cli_call *call)
+{
+    if (call->word_count)
+        return cli_usage(call, "no words are expected");
+    return audit_export_write(call, stdout);
 }

@@ -5,6 +5,8 @@
 #ifndef SLUIS_CLI_INTERNAL_H
 #define SLUIS_CLI_INTERNAL_H
 
+#include <stdio.h>
+
 #include "sluis/base/arena.h"
 #include "sluis/base/buffer.h"
 #include "sluis/base/json.h"
@@ -105,6 +107,10 @@ int cmd_queue_list(const struct cli_call *call);
 int cmd_queue_retry(const struct cli_call *call);
 int cmd_queue_drop(const struct cli_call *call);
 int cmd_audit_list(const struct cli_call *call);
+int cmd_audit_reconcile(const struct cli_call *call);
+int cmd_audit_bundle(const struct cli_call *call);
+/* The export that the call's filters ask for; an exit code. */
+int audit_export_write(const struct cli_call *call, FILE *out);
 int cmd_audit_checkpoint(const struct cli_call *call);
 int cmd_audit_export(const struct cli_call *call);
 int cmd_doctor(const struct cli_call *call);

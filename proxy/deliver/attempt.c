@@ -179,10 +179,7 @@ static int sign(struct span secret, struct span body, char out[72])
 /* The same on every attempt and after a restart: a keyed hash of route and serial. */
 void delivery_id(const struct route *r, uint64_t serial, char out[DELIVERY_ID])
 {
-    uint8_t text[8], hash[16];
-    be64_put(text, serial);
-    crypto_generichash(hash, sizeof(hash), text, sizeof(text), r->id_key, sizeof(r->id_key));
-    hex_encode(hash, sizeof(hash), out);
+    delivery_id_of(r->id_key, serial, out);
 }
 
 static int post(struct route *r, struct attempt *a, struct span body)

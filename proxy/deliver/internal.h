@@ -272,7 +272,7 @@ int refill_start(struct route *route); /* cursor, pending rows, then the journal
 void refill_more(struct route *route);
 
 /* ---- attempt.c, told.c ---- */
-#define DELIVERY_ID 33
+#define DELIVERY_ID DELIVER_ID_TEXT
 /* X-Sluis-Delivery: the same on every attempt and after a restart. */
 void delivery_id(const struct route *route, uint64_t serial, char out[DELIVERY_ID]);
 /* The body of what we tell the route of our own (STORE_ITEM_TOLD). */
@@ -300,5 +300,10 @@ int64_t retry_after_ms(const struct client_answer *answer);
 void flush_outcomes(struct route *route);
 /* Is something settled that a restart would not know? */
 bool flush_wanted(const struct route *route);
+
+/* ---- reconcile.c ---- */
+#define DELIVER_ID_LABEL "delivery-id" /* keyring_derive, with channel and route */
+void delivery_id_of(const uint8_t key[KEYRING_KEY_BYTES], uint64_t serial,
+                    char out[DELIVER_ID_TEXT]);
 
 #endif

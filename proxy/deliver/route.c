@@ -373,7 +373,7 @@ static int take_facts(struct route *r, struct config *config, const struct confi
     derive(r, "hash", channel, NULL, r->hash_key);
     derive(r, "token", channel, NULL, r->token_key);
     derive(r, "alias", channel, facts, r->alias_key);
-    derive(r, "delivery-id", channel, facts, r->id_key);
+    derive(r, DELIVER_ID_LABEL, channel, facts, r->id_key);
     if (!r->started) {
         r->one_per_post = facts->one_per_post;
         result = refill_start(r);

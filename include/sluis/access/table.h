@@ -133,6 +133,8 @@ enum {
       POLICY_MAY_LOG, WHOLE, COUNTS, PERMISSION_CHANGES)                                           \
     X(LOG_EXPORT, GET, "sluis/v1/log/export", admin_log_export, DOOR_BOTH, YES, POLICY_MAY_LOG,    \
       WHOLE, LOG, PERMISSION_JOB)                                                                  \
+    X(LOG_DELIVERIES, GET, "sluis/v1/log/deliveries", admin_log_deliveries, DOOR_BOTH, YES,        \
+      POLICY_MAY_LOG, WHOLE, LOG, PERMISSION_JOB)                                                  \
     X(DOCTOR_ROUTE, POST, "sluis/v1/doctor/route", admin_doctor_route, DOOR_CONTROL, YES,          \
       POLICY_MAY_OPERATE, WHOLE, COUNTS, PERMISSION_CHANGES)                                       \
     X(DOCTOR_META, POST, "sluis/v1/doctor/meta", admin_doctor_meta, DOOR_CONTROL, YES,             \
@@ -290,6 +292,8 @@ const struct permission_tool *permission_tool(unsigned index);
     X("queue drop", QUEUE_DROP)                                                                    \
     X("audit list", LOG)                                                                           \
     X("audit export", LOG_EXPORT)                                                                  \
+    X("audit bundle", LOG_EXPORT)                                                                  \
+    X("audit reconcile", LOG_DELIVERIES)                                                           \
     X("audit checkpoint", LOG_CHECKPOINT)                                                          \
     X("policy check", LOCAL)                                                                       \
     X("policy explain", LOCAL)                                                                     \
