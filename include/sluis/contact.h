@@ -116,6 +116,9 @@ bool contact_opted_out(const struct contact_state *state);
  * a purpose is for all of them, and `purpose` may be empty: any entry. NULL when there is none. */
 const struct contact_consent *contact_basis_for(const struct contact_state *state, unsigned bases,
                                                 struct span purpose);
+/* Opted in and not out: retention_facts.consent. Remembered, so cheap when asked again; false also when
+ * it cannot be told. */
+bool contact_consents(struct contacts *contacts, struct contact_id id);
 /* Appends {"consents":[...],"opted_out":...,"reference":...,"notices":[...]}: for art. 15 and for
  * listings. */
 void contact_write(const struct contact_state *state, struct buffer *out);

@@ -37,8 +37,10 @@ struct deliver_deps {
     /* May nothing of this person be delivered now? Asked before every attempt; such an item is
      * parked. May be NULL. */
     bool (*refused)(void *ctx, uint64_t subject);
+    /* Did the contact opt in? Asked when the policy has conditions on it. May be NULL: no. */
+    bool (*consents)(void *ctx, uint16_t channel, uint64_t subject);
     struct audit_gate *gate; /* closed: no attempts; or NULL */
-    void *refused_ctx;
+    void *refused_ctx;       /* of `refused` and `consents` */
 };
 /* Reads cursors and pending rows; delivery starts with deliver_start (loops running). */
 SLUIS_MUST_CHECK int deliver_new(const struct deliver_deps *deps, struct deliver **out);

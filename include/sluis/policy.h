@@ -79,6 +79,8 @@ struct mask_rule profile_rule_for(const struct profile *profile,
                                   const struct retention_facts *facts, unsigned type);
 /* The same without facts. */
 struct mask_rule profile_rule(const struct profile *profile, unsigned type);
+/* True when some condition asks whether the contact consented: retention_facts.consent matters. */
+bool policy_minds_consent(const struct policy *policy);
 /* True when the profile has rules with conditions: facts matter. */
 bool profile_has_conditions(const struct profile *profile);
 /* True when some type is shown as a token, under some condition at least. */

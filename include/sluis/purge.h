@@ -64,6 +64,8 @@ struct purge_deps {
     bool (*person_stays)(void *ctx, uint64_t subject, int64_t now_ms);
     /* The person is gone: what is kept of them goes too. */
     int (*person_drop)(void *ctx, uint64_t subject);
+    /* Appends it as JSON, for the person (art. 15). */
+    int (*person_export)(void *ctx, uint64_t subject, struct buffer *out);
     /* Persons of whom something is kept, rising from `from`: at most `max`; how many, or an error. */
     int (*persons)(void *ctx, uint64_t from, uint64_t *out, unsigned max);
     /* Everything hashed with the index key is hashed anew; before the old key is destroyed. */

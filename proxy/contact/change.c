@@ -7,6 +7,24 @@
 #include "sluis/base/clock.h"
 #include "sluis/base/utf8.h"
 
+/* ---- what stands, in one bit ---- */
+
+bool contact_consents(struct contacts *c, struct contact_id id)
+{
+    struct contact_state state;
+    int known = contact_memory_consents(c->memory, id);
+    if (known)
+        return known == CONSENTS_YES;
+    uint64_t changes = atomic_load(&c->changes);
+    int r = contact_read(c, id, &state);
+    bool yes = r == 0 && !contact_opted_out(&state) &&
+               contact_basis_for(&state, 1u << CONTACT_CONSENT, SPAN_EMPTY);
+    sodium_memzero(&state, sizeof(state));
+    if (r == 0 && atomic_load(&c->changes) == changes)
+        contact_memory_note_consents(c->memory, id, yes ? CONSENTS_YES : CONSENTS_NO);
+    return yes;
+}
+
 /* ---- what is said ---- */
 
 /* Texts of tools and persons: UTF-8, no control characters. */
@@ -39,11 +57,13 @@ static struct contact_consent *find_consent(struct contact_state *state,
 
 /* ---- making a change ---- */
 
-static struct contact_change *change_new(void)
+static struct contact_change *change_new(struct contacts *c, struct contact_id id)
 {
     struct contact_change *change = calloc(1, sizeof(*change));
     if (!change)
         return NULL;
+    change->contacts = c;
+    change->id = id;
     for (unsigned i = 0; i < CHANGE_ROWS; i++)
         buffer_init(&change->rows[i].value, ROW_VALUE_MAX);
     buffer_init(&change->leaf, AUDIT_LEAF_MAX);
@@ -54,6 +74,9 @@ void contact_change_free(struct contact_change *change)
 {
     if (!change)
         return;
+    /* It stands by now, or it does not: what was remembered, or is being read, says neither. */
+    atomic_fetch_add(&change->contacts->changes, 1);
+    contact_memory_note_consents(change->contacts->memory, change->id, CONSENTS_NOT_KNOWN);
     for (unsigned i = 0; i < CHANGE_ROWS; i++)
         buffer_free(&change->rows[i].value);
     buffer_free(&change->leaf);
@@ -159,7 +182,7 @@ int contact_consent(struct contacts *c, struct contact_id id, const struct conta
     sodium_memzero(&state, sizeof(state));
     if (r != 0)
         return r;
-    struct contact_change *change = change_new();
+    struct contact_change *change = change_new(c, id);
     if (!change)
         return SLUIS_ENOMEM;
     buffer_init(&plain, ROW_TEXT_MAX);
@@ -193,7 +216,7 @@ int contact_stop(struct contacts *c, struct contact_id id, enum contact_stop sto
     int r = contact_read(c, id, &state);
     bool older = r == 0 && state.stop_ms > at_ms;
     sodium_memzero(&state, sizeof(state));
-    struct contact_change *change = r == 0 && !older ? change_new() : NULL;
+    struct contact_change *change = r == 0 && !older ? change_new(c, id) : NULL;
     if (!change)
         return r ? r : older ? SLUIS_EEXIST : SLUIS_ENOMEM;
     buffer_init(&plain, ROW_TEXT_MAX);
@@ -214,7 +237,7 @@ int contact_noticed(struct contacts *c, struct contact_id id, struct span name, 
                     struct contact_change **out)
 {
     struct buffer plain;
-    struct contact_change *change = change_new();
+    struct contact_change *change = change_new(c, id);
     *out = NULL;
     if (!change)
         return SLUIS_ENOMEM;
@@ -278,7 +301,7 @@ int contact_reference(struct contacts *c, struct contact_id id, struct span refe
     int r = contact_read(c, id, &state);
     if (r != 0)
         return r;
-    struct contact_change *change = change_new();
+    struct contact_change *change = change_new(c, id);
     r = change ? put_reference(c, change, id, reference, state.reference) : SLUIS_ENOMEM;
     sodium_memzero(&state, sizeof(state));
     sodium_memzero(text, sizeof(text));

@@ -11,6 +11,7 @@ struct entry {
     uint32_t chain;        /* next in the bucket, 0 none */
     uint32_t older, newer; /* order of use; both 0 while something is under way */
     uint32_t under_way;
+    uint8_t consents; /* CONSENTS_... */
 };
 
 struct memory {
@@ -169,5 +170,23 @@ void contact_memory_forget(struct memory *m, uint64_t subject)
     for (uint32_t at = 1; at < m->used; at++) /* a freed entry has subject 0 */
         if (subject && m->entries[at].id.subject == subject)
             drop(m, at);
+    pthread_mutex_unlock(&m->lock);
+}
+
+int contact_memory_consents(struct memory *m, struct contact_id id)
+{
+    pthread_mutex_lock(&m->lock);
+    uint32_t at = find(m, id);
+    int consents = at ? m->entries[at].consents : CONSENTS_NOT_KNOWN;
+    pthread_mutex_unlock(&m->lock);
+    return consents;
+}
+
+void contact_memory_note_consents(struct memory *m, struct contact_id id, int consents)
+{
+    pthread_mutex_lock(&m->lock);
+    uint32_t at = consents ? find_or_add(m, id) : find(m, id);
+    if (at)
+        m->entries[at].consents = (uint8_t)consents;
     pthread_mutex_unlock(&m->lock);
 }

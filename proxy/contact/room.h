@@ -34,6 +34,7 @@ struct contacts {
     pthread_mutex_t lock;
     uint8_t hash_key[KEYRING_KEY_BYTES];
     struct memory *memory;
+    _Atomic uint64_t changes; /* so far: what was read before one is not remembered after it */
     _Atomic bool listens[LISTEN_CHANNELS]; /* for a day or longer */
 };
 
@@ -43,6 +44,8 @@ struct change_row {
     struct buffer value; /* empty: the row goes */
 };
 struct contact_change {
+    struct contacts *contacts;
+    struct contact_id id;
     struct change_row rows[CHANGE_ROWS];
     unsigned row_count;
     struct buffer leaf; /* empty: none */
@@ -79,5 +82,10 @@ void contact_memory_note_in(struct memory *memory, struct contact_id id, int64_t
 SLUIS_MUST_CHECK int contact_memory_take(struct memory *memory, struct contact_id id, unsigned most,
                                          bool *taken);
 void contact_memory_done(struct memory *memory, struct contact_id id);
+
+/* 0 not remembered, 1 no, 2 yes. */
+enum { CONSENTS_NOT_KNOWN, CONSENTS_NO, CONSENTS_YES };
+int contact_memory_consents(struct memory *memory, struct contact_id id);
+void contact_memory_note_consents(struct memory *memory, struct contact_id id, int consents);
 
 #endif

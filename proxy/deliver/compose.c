@@ -85,9 +85,13 @@ static int fetch(struct route *r, struct entry *e, struct form *form)
 
 static struct retention_facts facts_of(const struct route *r, const struct entry *e)
 {
+    const struct deliver_deps *deps = &r->deliver->deps;
+    bool consents = policy_minds_consent(r->channel->policy) && deps->consents &&
+                    deps->consents(deps->refused_ctx, r->channel->id, e->item.subject);
     return (struct retention_facts){.out = e->item.kind == STORE_KIND_ECHO,
                                     .channel = r->channel->name,
-                                    .at_ms = e->item.at_ms};
+                                    .at_ms = e->item.at_ms,
+                                    .consent = consents};
 }
 
 /* Judged by the policy of now; when that cannot be done the content goes behind the replacement

@@ -2,6 +2,9 @@
  * person. */
 #include "internal.h"
 
+#include <sodium.h>
+#include <stdlib.h>
+
 struct forget_errand {
     struct mail mail;
     struct gateway *gw;
@@ -110,6 +113,30 @@ static int person_drop(void *ctx, uint64_t subject)
     return contact_forget(gw->contacts, subject);
 }
 
+static int person_export(void *ctx, uint64_t subject, struct buffer *out)
+{
+    struct gateway *gw = ctx;
+    struct contact_state *state = malloc(sizeof(*state));
+    struct config *config = config_acquire(gw->cell);
+    int r = state ? 0 : SLUIS_ENOMEM;
+    unsigned n = 0;
+    for (size_t i = 0; r == 0 && i < config->channel_count; i++) {
+        const struct config_channel *channel = &config->channels[i];
+        r = contact_read(gw->contacts, (struct contact_id){channel->id, subject}, state);
+        if (r != 0 || (!state->consent_count && !state->stop_ms && !state->notice_count &&
+                       !state->reference[0]))
+            continue;
+        buffer_addf(out, "%s{\"channel\":\"%s\",\"kept\":", n++ ? "," : "", channel->name);
+        contact_write(state, out);
+        buffer_add_char(out, '}');
+    }
+    config_unref(config);
+    if (state)
+        sodium_memzero(state, sizeof(*state));
+    free(state);
+    return r ? r : out->error;
+}
+
 static int persons(void *ctx, uint64_t from, uint64_t *out, unsigned max)
 {
     struct gateway *gw = ctx;
@@ -167,6 +194,7 @@ int purge_open(struct gateway *gw)
                                     .sweep_media = sweep_media,
                                     .person_stays = person_stays,
                                     .person_drop = person_drop,
+                                    .person_export = person_export,
                                     .persons = persons,
                                     .reindex = reindex,
                                     .told = told,

@@ -152,6 +152,12 @@ static unsigned tags(void *ctx, uint16_t channel, uint64_t subject,
     return history_tags(gw->history, channel, subject, STATS_TAGS_MAX, STATS_TAG_SIZE, out[0]);
 }
 
+static bool consents(void *ctx, uint16_t channel, uint64_t subject)
+{
+    struct gateway *gw = ctx;
+    return contact_consents(gw->contacts, (struct contact_id){channel, subject});
+}
+
 static int open_services(struct gateway *gw, const struct config *config)
 {
     if (config->public_url && asprintf(&gw->media_base, "%s/sluis/media", config->public_url) < 0)
@@ -180,6 +186,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                          .media = gw->media,
                                          .gate = &gw->gate,
                                          .refused = refused,
+                                         .consents = consents,
                                          .refused_ctx = gw};
     if (r == 0)
         r = deliver_new(&deliver, &gw->deliver);

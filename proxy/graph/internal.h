@@ -248,6 +248,7 @@ struct outbound {
     bool paced; /* a place is taken */
 };
 SLUIS_MUST_CHECK int outbound_open(struct call *call, uint64_t subject, struct outbound *o);
+bool outbound_consents(const struct outbound *o); /* opted in, and not out */
 /* After judging. */
 enum outbound_action outbound_action(const struct call *call, const struct outbound *o,
                                      unsigned type);

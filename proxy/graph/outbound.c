@@ -61,6 +61,12 @@ int outbound_open(struct call *call, uint64_t subject, struct outbound *o)
     return r ? r : find_template(call, o);
 }
 
+bool outbound_consents(const struct outbound *o)
+{
+    return !contact_opted_out(o->state) &&
+           contact_basis_for(o->state, POLICY_BASIS_CONSENT, SPAN_EMPTY);
+}
+
 enum outbound_action outbound_action(const struct call *call, const struct outbound *o,
                                      unsigned type)
 {
@@ -70,8 +76,7 @@ enum outbound_action outbound_action(const struct call *call, const struct outbo
         .out = true,
         .channel = call->channel->name,
         .at_ms = clock_wall_ms(),
-        .consent = !contact_opted_out(o->state) &&
-                   contact_basis_for(o->state, POLICY_BASIS_CONSENT, SPAN_EMPTY)};
+        .consent = outbound_consents(o)};
     return policy_outbound_for(policy_of(call), o->role, &facts, type);
 }
 

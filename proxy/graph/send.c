@@ -297,7 +297,8 @@ static int seal_parts(struct send *s, int64_t now)
                                           .media = call->judged.has_media,
                                           .out = true,
                                           .channel = call->channel->name,
-                                          .at_ms = now};
+                                          .at_ms = now,
+                                          .consent = outbound_consents(&s->outbound)};
     struct retention_rule rule_o = policy_retention(policy, RETENTION_ORIGINAL, &facts);
     struct retention_rule rule_m = policy_retention(policy, RETENTION_HISTORY, &facts);
     struct retention_place o, m;

@@ -1,6 +1,8 @@
 /* One stored message in the form that this reader gets. */
 #include "room.h"
 
+#include "sluis/contact.h"
+
 #include <sodium.h>
 
 static bool gone(int r)
@@ -34,8 +36,13 @@ static int fetch(struct work *w, struct store_read *read, const struct store_ite
 /* Sent messages are stored as the tool's call was, the others as units of a webhook. */
 struct retention_facts form_facts(const struct work *w, const struct store_item *item)
 {
-    return (struct retention_facts){
-        .out = item->kind != STORE_KIND_MESSAGE, .channel = w->channel->name, .at_ms = item->at_ms};
+    struct contacts *contacts = w->h->deps.contacts;
+    const struct contact_id id = {item->channel, item->subject};
+    return (struct retention_facts){.out = item->kind != STORE_KIND_MESSAGE,
+                                    .channel = w->channel->name,
+                                    .at_ms = item->at_ms,
+                                    .consent = contacts && policy_minds_consent(w->policy) &&
+                                               contact_consents(contacts, id)};
 }
 
 static enum mask_table table_of(const struct store_item *item)

@@ -253,6 +253,11 @@ const char *policy_dpo(const struct policy *policy)
     return policy->dpo;
 }
 
+bool policy_minds_consent(const struct policy *policy)
+{
+    return policy->minds_consent;
+}
+
 const char *policy_hash(const struct policy *policy)
 {
     return policy->hash;

@@ -153,6 +153,7 @@ struct policy {
     bool window;
     struct policy_pace pace;
     bool consent_said;
+    bool minds_consent; /* some condition asks for it */
     uint8_t consent[POLICY_CATEGORIES]; /* bit sets of enum policy_basis */
     struct policy_reason consent_why[POLICY_CATEGORIES];
     const char *const *stop_words;

@@ -87,6 +87,7 @@ int policy_take_when(const struct loader *l, const struct yaml_node *map, struct
     out->kind = (enum rule_kind)kind;
     out->direction = (enum rule_direction)direction;
     out->consent = (enum rule_consent)consent;
+    l->policy->minds_consent |= out->consent != RULE_CONSENT_ANY;
     return error;
 }
 

@@ -151,6 +151,9 @@ int purge_person_export(struct purge *p, struct span identifier, struct buffer *
         }
         buffer_add(out, SPAN("],\"accesses\":["));
         r = out->error ? out->error : add_accesses(p, subject, &items, out);
+        buffer_add(out, SPAN("],\"contacts\":["));
+        if (r == 0 && p->deps.person_export)
+            r = p->deps.person_export(p->deps.ctx, subject, out);
         buffer_add(out, SPAN("]}"));
     }
     pthread_mutex_unlock(&p->lock);

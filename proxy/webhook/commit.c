@@ -89,7 +89,8 @@ int item_seal(struct item *item, const struct json_doc *doc, const struct judged
                                           .media = judged->has_media,
                                           .out = item->unit.kind == STORE_KIND_ECHO,
                                           .channel = item->channel->name,
-                                          .at_ms = item->row.at_ms};
+                                          .at_ms = item->row.at_ms,
+                                          .consent = item->consents};
     struct retention_rule rule_o =
         unjudged ? shortest_kept(policy) : policy_retention(policy, RETENTION_ORIGINAL, &facts);
     struct retention_rule rule_m = policy_retention(policy, RETENTION_HISTORY, &facts);
@@ -125,7 +126,8 @@ static uint64_t masked_for(const struct item *item, const struct profile *profil
                                           .media = judged->has_media,
                                           .out = item->unit.kind == STORE_KIND_ECHO,
                                           .channel = item->channel->name,
-                                          .at_ms = item->row.at_ms};
+                                          .at_ms = item->row.at_ms,
+                                          .consent = item->consents};
     uint64_t masked = 0;
     for (unsigned type = 0; type < DETECT_TYPES_MAX; type++)
         if (judged->found >> type & 1 &&

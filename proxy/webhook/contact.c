@@ -85,6 +85,8 @@ int item_look_at_contact(struct item *item, const struct json_doc *doc, const st
     enum contact_stop how;
     if (!item->owner->webhook->deps.contacts)
         return 0;
+    if (policy_minds_consent(item->channel->policy))
+        item->consents = contact_consents(item->owner->webhook->deps.contacts, id_of(item));
     int r = stop_of(item, doc, &how) ? change_stop(item, how) : 0;
     return r ? r : gather(item, doc, judged);
 }

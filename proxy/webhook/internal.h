@@ -184,6 +184,7 @@ struct item {
     struct contact_change *change; /* the contact opts out, or in again */
     int64_t before_ms;             /* when the contact wrote before; for notices */
     uint64_t found;
+    bool consents;                 /* opted in; only when the policy asks */
     bool notices, greets, english; /* may bring notices; what it is, and its language */
     struct span text;              /* by which it is in the window; while it is judged */
     struct { /* rows of the media room, one after the other in media_rows */

@@ -169,7 +169,8 @@ static bool may_keep(struct item *item, const struct earlier *e)
                                           .out = e->row.kind == STORE_KIND_SENT ||
                                                  e->row.kind == STORE_KIND_ECHO,
                                           .channel = item->channel->name,
-                                          .at_ms = e->row.at_ms};
+                                          .at_ms = e->row.at_ms,
+                                          .consent = item->consents};
     struct retention_rule rule =
         policy_retention(item->channel->policy, RETENTION_ORIGINAL, &facts);
     struct retention_place place;

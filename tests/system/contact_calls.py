@@ -221,6 +221,16 @@ def consent():
     r = sluis("consent", "add", who, "--basis", "consent", "--purpose", "aanbiedingen", "--source", "balie", "--reference", "KL-51")
     verdict(r.returncode == 0 and "recorded" in r.stdout, "add", r.stderr)
     goes("marketing goes", template(who, "aanbieding"))
+    writes("31687650052", "mijn mail is klant52@elders.example")
+    sluis("consent", "add", "31687650053", "--basis", "consent", "--source", "balie")
+    writes("31687650053", "mijn mail is klant53@elders.example")
+    time.sleep(1)
+    inbox = open(f"{DIR}/inbox.jsonl").read()
+    verdict("klant53@elders.example" in inbox and "klant52@" not in inbox and "[EMAIL]" in inbox,
+            "a profile's condition on consent: kept for who gave it, masked for who did not")
+    export = sluis("subject", "export", who)
+    verdict(export.returncode == 0 and json.loads(export.stdout)["contacts"][0]["kept"]["reference"] == "KL-51",
+            "what is kept of a contact is in their export", export.stdout[-400:] + export.stderr)
     r = sluis("consent", "list", "--reference", "KL-51")
     verdict(r.returncode == 0 and json.loads(r.stdout)["consents"][0]["purpose"] == "aanbiedingen", "list by reference", r.stdout)
     verdict(sluis("consent", "withdraw", who, "--basis", "consent", "--purpose", "aanbiedingen").returncode == 0, "withdraw")
