@@ -47,22 +47,6 @@ int cmd_audit_checkpoint(const struct cli_call *call)
 
 /* ---- export ---- */
 
-static void add_query(struct buffer *out, const char *name, struct span value)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    buffer_addf(out, "&%s=", name);
-    for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) {
-            buffer_add_char(out, (char)c);
-        } else {
-            buffer_add_char(out, '%');
-            buffer_add_char(out, digits[c >> 4]);
-            buffer_add_char(out, digits[c & 15]);
-        }
-    }
-}
-
 static int by_value(const void *a, const void *b)
 {
     const uint64_t *x = a, *y = b;
@@ -129,7 +113,7 @@ static int make_query(const struct cli_call *call, struct buffer *out)
         if (value && !value[0])
             return cli_usage(call, "%s: a value was expected", option);
         if (value)
-            add_query(out, filters[i], span_str(value));
+            control_add_query(out, filters[i], span_str(value));
     }
     if (file && read_cuts(file, cuts, &n) != 0)
         return CLI_FAILED;

@@ -220,3 +220,19 @@ int control_call(const struct cli_call *call, enum http_method method, const cha
     }
     return r;
 }
+
+void control_add_query(struct buffer *out, const char *name, struct span value)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    buffer_addf(out, "&%s=", name);
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) {
+            buffer_add_char(out, (char)c);
+        } else {
+            buffer_add_char(out, '%');
+            buffer_add_char(out, digits[c >> 4]);
+            buffer_add_char(out, digits[c & 15]);
+        }
+    }
+}

@@ -79,6 +79,8 @@ int control_call_as(const struct cli_call *call, enum http_method method, const 
 /* A line from the terminal (without echo unless said) or from standard input; wipe it. */
 bool cli_ask(const char *prompt, bool echo, char *out, size_t size);
 int control_sign_in(const struct cli_call *call, const char *name, char session[CLI_SESSION_SIZE]);
+/* Appends "&name=value" to a target. */
+void control_add_query(struct buffer *out, const char *name, struct span value);
 
 /* ---- print.c ---- */
 /* The decoded text of a member (numbers, true, null as spelled) into out; returns out. */
@@ -111,6 +113,12 @@ int cmd_audit_reconcile(const struct cli_call *call);
 int cmd_audit_bundle(const struct cli_call *call);
 /* The export that the call's filters ask for; an exit code. */
 int audit_export_write(const struct cli_call *call, FILE *out);
+int cmd_audit_incident(const struct cli_call *call);
+int cmd_history_list(const struct cli_call *call);
+int cmd_history_show(const struct cli_call *call);
+int cmd_history_search(const struct cli_call *call);
+int cmd_history_export(const struct cli_call *call);
+int cmd_history_expiring(const struct cli_call *call);
 int cmd_audit_checkpoint(const struct cli_call *call);
 int cmd_audit_export(const struct cli_call *call);
 int cmd_doctor(const struct cli_call *call);

@@ -295,6 +295,12 @@ const struct permission_tool *permission_tool(unsigned index);
     X("audit bundle", LOG_EXPORT)                                                                  \
     X("audit reconcile", LOG_DELIVERIES)                                                           \
     X("audit checkpoint", LOG_CHECKPOINT)                                                          \
+    X("audit incident", LOG_INCIDENT)                                                              \
+    X("history list", HISTORY_CONVERSATIONS)                                                       \
+    X("history show", HISTORY_MESSAGES)                                                            \
+    X("history search", HISTORY_SEARCH)                                                            \
+    X("history export", HISTORY_EXPORT)                                                            \
+    X("history expiring", HISTORY_EXPIRING)                                                        \
     X("policy check", LOCAL)                                                                       \
     X("policy explain", LOCAL)                                                                     \
     X("policy test", LOCAL)                                                                        \
