@@ -53,9 +53,7 @@ static const struct words dutch = {
     .signature = "Handtekening",
     .good = "geldig (Ed25519)",
     .bad = "NIET GELDIG",
-    .total =
-        "Samen: %llu verklaringen over %llu bewaarde berichten (origineel en gemaskeerd tellen "
-        "elk)",
+    .total = "Verklaringen; berichten (origineel en gemaskeerd tellen elk)",
     .reasons = {"bewaartermijn verstreken", "gewist op verzoek van de betrokkene (AVG art. 17)",
                 "ingetrokken door de afzender of verbeterd", "bewaarplicht opgeheven",
                 "bewaartermijn in het beleid verkort"},
@@ -184,7 +182,7 @@ static int print_statement(struct control_answer *a, const struct words *w, cons
     if (base64_decode(span_str(key_text), key, sizeof(key)) != sizeof(key))
         return CLI_FAILED;
     clock_rfc3339(clock_wall_ms(), now);
-    printf("%s\n\n%s: %s .. %s\n%s: %s\n\n", w->title, w->period, from, to, w->made, now);
+    printf("%s\n\n%s: %s .. %s (UTC)\n%s: %s\n\n", w->title, w->period, from, to, w->made, now);
     for (uint32_t l = json_first(&a->json, list); l != JSON_NONE; l = json_next(&a->json, l))
         good &= print_record(a, l, w, key, ++n, &messages);
     if (n)

@@ -42,6 +42,14 @@ struct rule_search {
     bool found;
 };
 
+/* "AVG 6.1.e; Wabb art. 10": what is not there yet and fits. */
+static void add_words(char *out, size_t size, const char *words)
+{
+    size_t n = strlen(out);
+    if (*words && !strstr(out, words) && n + strlen(words) + 3 <= size)
+        snprintf(out + n, size - n, "%s%s", n ? "; " : "", words);
+}
+
 static int search_policy(void *ctx, const struct policy *policy)
 {
     static const char *const parts[] = {"original", "history"};
@@ -56,11 +64,12 @@ static int search_policy(void *ctx, const struct policy *policy)
              i++) {
             if (rule.never || rule.keep_s != s->keep_s || rule.minimum != s->minimum)
                 continue;
-            snprintf(s->out->ground, sizeof(s->out->ground), "%s", rule.ground);
-            snprintf(s->out->category, sizeof(s->out->category), "%s", rule.selection);
-            snprintf(s->out->policy_hash, POLICY_HASH_HEX, "%s", policy_hash(policy));
+            /* rules that keep alike share a class: all their grounds are its grounds */
+            add_words(s->out->ground, sizeof(s->out->ground), rule.ground);
+            add_words(s->out->category, sizeof(s->out->category), rule.selection);
+            if (!s->found)
+                snprintf(s->out->policy_hash, POLICY_HASH_HEX, "%s", policy_hash(policy));
             s->found = true;
-            return 1;
         }
     }
     return 0;

@@ -29,7 +29,9 @@ struct world {
     unsigned forgets, media_passes;
     int64_t shift_ms; /* to be taken back */
     const char *from; /* who the messages are from, in their text; NULL: the same for all */
-    size_t map_size;  /* of the store; 0: the tests' */
+    size_t preallocate;
+    bool may_be_full, full;                   /* messages_put may find no room; it did */
+    size_t map_size;                          /* of the store; 0: the tests' */
     bool (*settled)(void *ctx, uint32_t key); /* for the purge, from its next opening on */
     unsigned told;                            /* what route 1 wants to be told (PURGE_TELL_*) */
     unsigned offers;                          /* items offered */

@@ -180,6 +180,46 @@ static void test_clock(void **state)
     assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
 }
 
+/* Full up to the mark at which intake stops: what has expired is destroyed, put on record and
+ * swept, journal too, and there is room again. */
+static void test_full(void **state)
+{
+    enum { BATCH = 200 };
+    struct world w;
+    static struct to_put list[BATCH];
+    static struct message messages[BATCH];
+    struct store_status before, after;
+    char out[4096];
+    unsigned taken = 0;
+    (void)state;
+    world_open_sized(&w, 16u << 20);
+    w.may_be_full = true;
+    for (unsigned i = 0; i < BATCH; i++)
+        list[i] = (struct to_put){10 + i % 50, "31612345678", false, clock_wall_ms()};
+    for (; !w.full; taken += !w.full ? BATCH : 0) {
+        messages_put(&w, list, BATCH, messages);
+        assert_true(taken < 200000);
+    }
+    store_status(w.store, &before);
+    assert_false(before.intake_allowed);
+    assert_true(taken >= 2000);
+    world_shift(&w, 5 * HOUR_MS);
+    assert_int_equal(run_purge(&w, false, out), 0);
+    assert_int_equal(records(&w).n, 2);
+    assert_int_equal(purge_sweep(w.purge), 0);
+    store_status(w.store, &after);
+    assert_true(after.bytes_used < before.bytes_used / 3);
+    for (unsigned i = 0; i < BATCH; i++)
+        list[i].at_ms = clock_wall_ms();
+    messages_put(&w, list, BATCH, messages);
+    assert_false(w.full);
+    assert_int_equal(message_open(&w, &messages[0].o), 0);
+    print_message("%u messages filled it: %llu kB, %llu kB after the sweep\n", taken,
+                  (unsigned long long)before.bytes_used / 1024,
+                  (unsigned long long)after.bytes_used / 1024);
+    world_close(&w);
+}
+
 /* Media are looked at after each change of the keys, to the end of a pass, and not without one. */
 static void test_media(void **state)
 {
@@ -446,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
+        cmocka_unit_test(test_full),
         cmocka_unit_test_setup_teardown(test_media, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock_witness, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tidy, setup, teardown),

@@ -109,9 +109,15 @@ static void rounding(void **state)
     static const struct {
         int64_t keep_s, width_ms;
         const char *width;
-    } rules[] = {{3600, HOUR_MS, "hour"},       {86400, HOUR_MS, "hour"},
-                 {31 * 86400, HOUR_MS, "hour"}, {90 * 86400, DAY_MS, "day"},
-                 {365 * 86400, DAY_MS, "day"},  {5 * 365 * 86400, 31 * DAY_MS, "month"}};
+    } rules[] = {{3600, HOUR_MS, "hour"},
+                 {86400, HOUR_MS, "hour"},
+                 {31 * 86400, HOUR_MS, "hour"},
+                 {31 * 86400 + 3600, DAY_MS, "day"},
+                 {90 * 86400, DAY_MS, "day"},
+                 {2 * 366 * 86400, DAY_MS, "day"},
+                 {2 * 366 * 86400 + 86400, 31 * DAY_MS, "month"},
+                 {365 * 86400, DAY_MS, "day"},
+                 {5 * 365 * 86400, 31 * DAY_MS, "month"}};
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         for (int minimum = 0; minimum < 2; minimum++) {
             char name[64];
