@@ -31,6 +31,8 @@ void policy_unref(struct policy *policy);
 
 const char *policy_name(const struct policy *policy);
 const char *policy_activity(const struct policy *policy);
+/* What it is for, for the register; "" when the policy does not say. */
+const char *policy_purpose(const struct policy *policy);
 /* "" when the policy does not say. */
 const char *policy_controller(const struct policy *policy);
 const char *policy_dpo(const struct policy *policy);
@@ -384,6 +386,12 @@ int policy_diff(const struct policy *old, const struct policy *next,
 /* Appends the entry as Markdown, Dutch or English; what the policy does not say is marked as to be
  * filled in. 0 or the buffer's error. */
 SLUIS_MUST_CHECK int policy_register(const struct policy *policy, bool dutch, struct buffer *out);
+/* The annex for an impact assessment (art. 35), to be appended: risks of the threat model, measures,
+ * what remains, what is not covered. */
+SLUIS_MUST_CHECK int policy_register_dpia(const struct policy *policy, bool dutch,
+                                          struct buffer *out);
+/* What the two have written, as a page of HTML without script. */
+SLUIS_MUST_CHECK int policy_register_html(struct span markdown, bool dutch, struct buffer *out);
 
 /* ---- access log ---- */
 /* How long leaves are kept in seconds; 0 when the policy does not say: for ever. */

@@ -16,8 +16,18 @@ int cmd_policy_register(const struct cli_call *call)
         return cli_usage(call, "--language is nl or en");
     if (case_load(call->words[0], &policy) != 0)
         return CLI_FAILED;
+    bool dutch = !language || strcmp(language, "nl") == 0;
     buffer_init(&out, CASE_OUT_MAX);
-    int result = policy_register(policy, !language || strcmp(language, "nl") == 0, &out);
+    int result = policy_register(policy, dutch, &out);
+    if (result == 0 && cli_has(call, "--dpia"))
+        result = policy_register_dpia(policy, dutch, &out);
+    if (result == 0 && cli_has(call, "--html")) {
+        struct buffer page;
+        buffer_init(&page, 4 * CASE_OUT_MAX);
+        result = policy_register_html(buffer_span(&out), dutch, &page);
+        buffer_free(&out);
+        out = page;
+    }
     if (result == 0)
         result = fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0 ? 0 : SLUIS_EIO;
     if (result)

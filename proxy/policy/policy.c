@@ -45,10 +45,13 @@ static int load_head(const struct loader *l, const struct yaml_node *root)
     const struct yaml_node *name = yaml_get(root, "name");
     error = policy_take_name(l, name, name->text, &policy->name);
     policy->activity = policy->name;
-    policy->controller = policy->dpo = "";
+    policy->controller = policy->dpo = policy->purpose = "";
     const struct yaml_node *activity = yaml_get(root, "activity");
     if (!error && activity)
         error = policy_take_text(l, activity, &policy->activity);
+    const struct yaml_node *purpose = yaml_get(root, "purpose");
+    if (!error && purpose)
+        error = policy_take_text(l, purpose, &policy->purpose);
     const struct yaml_node *controller = yaml_get(root, "controller");
     if (error || !controller)
         return error;
@@ -241,6 +244,11 @@ const char *policy_name(const struct policy *policy)
 const char *policy_activity(const struct policy *policy)
 {
     return policy->activity;
+}
+
+const char *policy_purpose(const struct policy *policy)
+{
+    return policy->purpose;
 }
 
 const char *policy_controller(const struct policy *policy)

@@ -478,6 +478,8 @@ static void diff_rest(struct diff *d)
                   next->on_revoke == ON_REVOKE_HIDE ? "hide" : "erase", "on_revoke");
     if (strcmp(old->activity, next->activity) != 0)
         diff_tell(d, POLICY_OTHER, old->activity, next->activity, "activity");
+    if (strcmp(old->purpose, next->purpose) != 0)
+        diff_tell(d, POLICY_OTHER, old->purpose, next->purpose, "purpose");
     if (strcmp(old->controller, next->controller) != 0)
         diff_tell(d, POLICY_OTHER, old->controller, next->controller, "controller");
     if (strcmp(old->dpo, next->dpo) != 0)

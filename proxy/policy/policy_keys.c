@@ -13,6 +13,7 @@ static const struct yaml_key top[] = {
     {"activity", WANT(TEXT),
      "entry in the register of processing activities (AVG art. 30), in every log line; the "
      "policy's name when left out"},
+    {"purpose", WANT(TEXT), "what the processing is for, for the register"},
     {"controller", WANT(MAP), "who is responsible"},
     {"processors", WANT(LIST), "who processes on the controller's behalf, for the register"},
     {"detect", WANT(MAP), "what is looked for, and how sure a finding must be"},

@@ -1,22 +1,18 @@
 /* The entry in the register of processing activities (AVG art. 30), made from the policy itself. */
-#include "policy_room.h"
+#include "policy_register.h"
 
 #include <stdio.h>
 
-enum language { NL, EN };
-struct writer {
-    const struct policy *p;
-    struct buffer *out;
-    enum language lang;
-};
+#define say register_say
+#define cell register_cell
+#define keep register_keep
 
-static void say(const struct writer *w, const char *nl, const char *en)
+void register_say(const struct writer *w, const char *nl, const char *en)
 {
     buffer_add_str(w->out, w->lang == NL ? nl : en);
 }
 
-/* A text of the officer's in a table's cell: nothing in it is taken for Markdown or HTML. */
-static void cell(const struct writer *w, const char *text)
+void register_cell(const struct writer *w, const char *text)
 {
     for (const char *c = text; *c; c++) {
         if (strchr("|\\`*_<>[]&#", *c))
@@ -135,6 +131,8 @@ static void recipients(const struct writer *w)
         seen_as(w, r->profile, MASK_TOKEN, "als token", "as a token");
         seen_as(w, r->profile, MASK_REDACT, "vervangen", "replaced");
         seen_as(w, r->profile, MASK_BLOCK, "het hele bericht verborgen", "whole message hidden");
+        if (profile_has_conditions(r->profile))
+            say(w, "onder voorwaarden anders; ", "otherwise under conditions; ");
         say(w,
             r->profile->hides_contact ? "nummer van de klant: alias; "
                                       : "nummer van de klant: ja; ",
@@ -177,7 +175,7 @@ static void processors(const struct writer *w)
     }
 }
 
-static void keep(const struct writer *w, const struct retention_rule *rule)
+void register_keep(const struct writer *w, const struct retention_rule *rule)
 {
     static const struct {
         int64_t seconds;
@@ -223,6 +221,26 @@ static void condition(const struct writer *w, const struct rule *rule)
         buffer_add_str(w->out, any ? ", " : "");
         say(w, rule->when.direction == RULE_IN ? "ontvangen" : "verstuurd",
             rule->when.direction == RULE_IN ? "received" : "sent");
+        any = true;
+    }
+    for (unsigned t = 0, first = 1; t < DETECT_TYPES_MAX; t++)
+        if (rule->when.not_found >> t & 1) {
+            buffer_add_str(w->out, any && first ? ", " : "");
+            say(w, first ? "zonder " : " of ", first ? "without " : " or ");
+            cell(w, policy_type_word(w->p, t));
+            any = true;
+            first = 0;
+        }
+    if (rule->when.consent != RULE_CONSENT_ANY) {
+        buffer_add_str(w->out, any ? ", " : "");
+        say(w, rule->when.consent == RULE_CONSENT_GIVEN ? "met toestemming" : "zonder toestemming",
+            rule->when.consent == RULE_CONSENT_GIVEN ? "with consent" : "without consent");
+        any = true;
+    }
+    if (rule->when.hours.said) {
+        const struct hours *h = &rule->when.hours;
+        buffer_addf(w->out, "%s%02u:%02u-%02u:%02u", any ? ", " : "", h->open / 60u, h->open % 60u,
+                    h->close / 60u, h->close % 60u);
         any = true;
     }
     for (size_t i = 0; i < rule->when.channel_count; i++) {
@@ -341,15 +359,13 @@ static void measures(const struct writer *w)
         say(w, "bewaard zonder termijn.\n", "kept without a term.\n");
     }
     say(w,
-        "- Herkenning is niet volledig: wat zij mist, is leesbaar voor de ontvanger. Beelden "
-        "worden in "
-        "deze versie niet onderzocht.\n"
+        "- Herkenning is niet volledig: wat zij mist, is leesbaar voor de ontvanger. Documenten, "
+        "geluid en video worden niet van binnen bekeken.\n"
         "- Meta verwerkt de berichten buiten deze voorziening om; daarover gaat de overeenkomst "
         "met "
         "Meta.\n",
-        "- Recognition is not complete: what it misses is readable for the recipient. Pictures are "
-        "not "
-        "inspected in this version.\n"
+        "- Recognition is not complete: what it misses is readable for the recipient. Documents, "
+        "sound and video are not looked into.\n"
         "- Meta handles the messages outside this gateway; the agreement with Meta is about "
         "that.\n");
 }
@@ -365,9 +381,10 @@ int policy_register(const struct policy *policy, bool dutch, struct buffer *out)
     row(w, "verwerkingsactiviteit", "processing activity", policy->activity);
     row(w, "verwerkingsverantwoordelijke", "controller", policy->controller);
     row(w, "functionaris gegevensbescherming", "data protection officer", policy->dpo);
-    row(w, "doel", "purpose", NULL);
+    row(w, "doel", "purpose", policy->purpose);
     categories(w);
     recipients(w);
+    register_people(w);
     processors(w);
     say(w, "\n## Bewaartermijnen\n\nDe eerste regel die past, geldt.\n",
         "\n## Retention\n\nThe first rule that fits holds.\n");
@@ -382,6 +399,8 @@ int policy_register(const struct policy *policy, bool dutch, struct buffer *out)
     outbound(w);
     listed(w, "links naar", "links to", policy->links_said, policy->links, policy->link_count);
     templates(w);
+    register_contact(w);
     measures(w);
+    register_controls(w);
     return out->error;
 }

@@ -129,7 +129,7 @@ struct policy {
     atomic_uint refs;
     struct arena arena;
     char hash[POLICY_HASH_HEX];
-    const char *name, *activity, *controller, *dpo;
+    const char *name, *activity, *purpose, *controller, *dpo;
     struct detect_settings settings;
     struct detect_own own[DETECT_OWN_MAX];
     struct detector *detector;
@@ -272,6 +272,8 @@ SLUIS_MUST_CHECK int policy_take_hours(const struct loader *l, const struct yaml
 SLUIS_MUST_CHECK int policy_take_date(const struct loader *l, const struct yaml_node *node,
                                       int32_t *day);
 bool policy_hours_hold(const struct hours *hours, int64_t at_ms);
+/* "2026-12-15": the day of this moment in Europe/Amsterdam. */
+void policy_day_text(int64_t at_ms, char out[16]);
 bool policy_hours_same(const struct hours *a, const struct hours *b);
 /* The first moment of that day in Europe/Amsterdam, ms since 1970. */
 int64_t policy_day_start_ms(int32_t day);

@@ -3,6 +3,8 @@
  * pure. */
 #include "policy_room.h"
 
+#include <stdio.h>
+
 #define DAY_S 86400
 #define MINUTES (24 * 60)
 #define WORKDAYS 0x1f
@@ -81,6 +83,16 @@ bool policy_hours_hold(const struct hours *hours, int64_t at_ms)
     else if (minute < hours->open || (!night && minute >= hours->close))
         return false;
     return hours->days >> weekday(day) & 1 && !is_holiday(hours, day);
+}
+
+void policy_day_text(int64_t at_ms, char out[16])
+{
+    int64_t day = (at_ms / 1000 + offset_s(at_ms / 1000)) / DAY_S;
+    int year = year_of(day), month = 1;
+    while (month < 12 && days_of(year, month + 1, 1) <= day)
+        month++;
+    snprintf(out, 16, "%04d-%02d-%02d", year % 10000, month,
+             (int)(day - days_of(year, month, 1)) % 100 + 1);
 }
 
 bool policy_hours_same(const struct hours *a, const struct hours *b)

@@ -365,11 +365,10 @@ static const struct {
     {"profile: {}", "3:1: unknown key \"profile\"; did you mean \"profiles\"?"},
     {"detekt: {}", "3:1: unknown key \"detekt\"; did you mean \"detect\"?"},
     {"Routes: {}", "3:1: unknown key \"Routes\"; did you mean \"routes\"?"},
-    {"xyzzy: 1",
-     "3:1: unknown key \"xyzzy\"; known here: policy, name, activity, controller, "
-     "processors, detect, "
-     "recognisers, profiles, originals, history, on_revoke, selection, roles, routes, media, "
-     "outbound, notices, hours, log, until, then"},
+    {"xyzzy: 1", "3:1: unknown key \"xyzzy\"; known here: policy, name, activity, purpose, "
+                 "controller, processors, detect, recognisers, profiles, originals, history, "
+                 "on_revoke, selection, roles, routes, media, "
+                 "outbound, notices, hours, log, until, then"},
     {"processors: {}", "3:13: \"processors\": expected a list, found a map"},
     {"processors: [{agreement: x}]", "3:14: missing key \"name\": the processor's name"},
     {"processors: [{name: x, keeps: lang}]",
@@ -545,7 +544,8 @@ static const struct {
     {"activity: !!str x", "3:11: tags (!) are not available: quote a text that starts so"},
     {"profiles:\n\ta: {}", "4:1: tab in the indentation: use spaces"},
     {"<<: {a: 1}",
-     "3:1: unknown key \"<<\"; known here: policy, name, activity, controller, processors, detect, "
+     "3:1: unknown key \"<<\"; known here: policy, name, activity, purpose, controller, "
+     "processors, detect, "
      "recognisers, profiles, originals, history, on_revoke, selection, roles, routes, media, "
      "outbound, notices, hours, log, until, then"},
 };
