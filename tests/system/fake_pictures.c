@@ -9,6 +9,7 @@
  *   damaged  cannot be decided
  *   die      is killed
  *   slowN    clean, after N milliseconds
+ *   burnN    clean, after N milliseconds of CPU time at nice 19: what reading a picture costs
  */
 #include <signal.h>
 #include <stdio.h>
@@ -35,6 +36,17 @@ static void wait_ms(const char *number)
     nanosleep(&t, NULL);
 }
 
+static void burn_ms(const char *number)
+{
+    long ms = strtol(number, NULL, 10);
+    struct timespec t;
+    if (nice(19) < 0)
+        _exit(4);
+    do
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    while (t.tv_sec * 1000 + t.tv_nsec / 1000000 < ms);
+}
+
 static void child(const struct wire_message *m, const int *fds)
 {
     char word[WORD_MAX] = {0}, out[WORD_MAX + 32];
@@ -58,6 +70,8 @@ static void child(const struct wire_message *m, const int *fds)
         raise(SIGKILL);
     if (strncmp(word, "slow", 4) == 0)
         wait_ms(word + 4);
+    if (strncmp(word, "burn", 4) == 0)
+        burn_ms(word + 4);
     if (strncmp(word, "damaged", 7) == 0) {
         r.outcome = PICTURE_WITHHELD;
         r.reason = PICTURE_BROKEN;

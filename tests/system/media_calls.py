@@ -99,11 +99,11 @@ def customer(ident, content, kind="image", mime="image/jpeg", caption=None, phon
                     "type": kind, kind: media})
 
 
-def webhook(message):
+def webhook(*messages):
     body = json.dumps({"object": "whatsapp_business_account", "entry": [{"id": WABA, "changes": [{
         "field": "messages", "value": {"messaging_product": "whatsapp",
                                        "metadata": {"display_phone_number": "31201234567", "phone_number_id": PHONE},
-                                       "messages": [message]}}]}]}).encode()
+                                       "messages": messages}}]}]}).encode()
     mac = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
     begin = time.time()
     status, _ = post(env["PORT_META"], "/webhook/gemeente", body,
@@ -435,6 +435,19 @@ def none():
     verdict(call("GET", "/sluis/media/7002").status == 200, "what was inspected before is")
     verdict(upload(JPEG + b"clean", "image/jpeg").code == 900054, "uploads of pictures are refused")
     verdict(upload(b"%PDF-1.7", "application/pdf").status == 200, "documents go")
+
+
+def flood():
+    """200 pictures in one POST, each of its own contact and 150 kB."""
+    messages = []
+    for k in range(200):
+        content = JPEG + b"burn300 " + os.urandom(150000)
+        with open(f"{DIR}/files/8{k:04}", "wb") as f:
+            f.write(content)
+        messages.append({"from": f"3168{k:07}", "id": f"wamid.8{k:04}.x", "timestamp": str(int(time.time())), "type": "image",
+                         "image": {"id": f"8{k:04}", "mime_type": "image/jpeg", "sha256": hash64(content)}})
+    status, took = webhook(*messages)
+    print(json.dumps({"status": status, "answered_ms": round(took * 1000)}))
 
 
 globals()[sys.argv[1]]()
