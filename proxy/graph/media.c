@@ -89,10 +89,10 @@ static enum graph_error find_known(struct call *call)
 static enum graph_error judge_item(const struct call *call, const struct media_item *item)
 {
     const struct policy_route *route = call->route ? call->route->policy : NULL;
-    if (item->state == MEDIA_SENT || item->state == MEDIA_WAITING)
+    if (item->state == MEDIA_SENT)
         return E_COUNT;
     enum mask_media_state state = media_state_for(item, call->channel->policy, route);
-    return state == MASK_MEDIA_PASSED || state == MASK_MEDIA_COVERED ? E_COUNT : E_MEDIA_WITHHELD;
+    return state == MASK_MEDIA_WITHHELD ? E_MEDIA_WITHHELD : E_COUNT;
 }
 
 static enum graph_error look_up(struct call *call)

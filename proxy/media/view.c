@@ -30,11 +30,23 @@ static enum mask_media_state picture_state(const struct media_item *item,
     return item->covered ? MASK_MEDIA_COVERED : MASK_MEDIA_PASSED;
 }
 
+/* Could any verdict let this reader have it? */
+static bool may_come(const struct policy *policy, const struct policy_route *route)
+{
+    for (unsigned c = POLICY_PICTURE_CLEAN; c < POLICY_PICTURES; c++)
+        if (policy_picture(policy, route, (enum policy_picture)c) != MEDIA_WITHHOLD)
+            return true;
+    for (unsigned k = 0; k < POLICY_MEDIA_KINDS; k++)
+        if (policy_route_media(policy, route, (enum policy_media_kind)k) == MEDIA_PASS)
+            return true;
+    return policy_observe(policy, clock_wall_ms());
+}
+
 enum mask_media_state media_state_for(const struct media_item *item, const struct policy *policy,
                                       const struct policy_route *route)
 {
     if (item->state == MEDIA_WAITING)
-        return MASK_MEDIA_WAITING;
+        return may_come(policy, route) ? MASK_MEDIA_WAITING : MASK_MEDIA_WITHHELD;
     if (item->state != MEDIA_READY)
         return MASK_MEDIA_WITHHELD;
     if (item->kind == MEDIA_PICTURE)
@@ -53,8 +65,8 @@ int media_view_of(void *ctx, struct span id, struct mask_media *out)
         media_find(view->read, view->keyring, view->cache, view->channel, id, view->arena, &item);
     if (r != 0) /* not known, erased, of an older version: nobody may have it */
         return 0;
-    view->waiting |= item.state == MEDIA_WAITING;
     out->state = media_state_for(&item, view->policy, view->route);
+    view->waiting |= out->state == MASK_MEDIA_WAITING;
     out->picture = item.kind == MEDIA_PICTURE;
     out->classes = item.classes;
     if (out->state != MASK_MEDIA_COVERED && out->state != MASK_MEDIA_PASSED)

@@ -422,6 +422,8 @@ def before():
 
 def after():
     verdict(until(lambda: all(got(f"75{k:02}") for k in range(6)), 20), "all are delivered", [got(f"75{k:02}") for k in range(6)])
+    verdict(all("sha256" in (got(f"75{k:02}") or {}).get("image", {}) for k in range(6)), "with their verdicts: they were taken up again",
+            [got(f"75{k:02}") for k in range(6)])
     answers = [call("GET", f"/sluis/media/75{k:02}") for k in range(6)]
     verdict(all(a.status == 200 and a.body == JPEG + b" made anew: slow300" for a in answers), "and their pictures are served",
             [(a.status, a.body[:60]) for a in answers])

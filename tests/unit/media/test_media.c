@@ -349,6 +349,7 @@ static void readers(void **state)
     assert_int_equal(media_state_for(&item, policy, a), MASK_MEDIA_WITHHELD);
     item.state = MEDIA_WAITING;
     assert_int_equal(media_state_for(&item, policy, a), MASK_MEDIA_WAITING);
+    assert_int_equal(media_state_for(&item, policy, b), MASK_MEDIA_WITHHELD); /* come what may */
     policy_unref(policy);
 }
 
