@@ -79,6 +79,10 @@ struct deliver_route_status {
     uint64_t waiting, parked, expired, delivered, in_flight;
 };
 int deliver_status(struct deliver *deliver, struct deliver_route_status *out, unsigned most);
+/* What waits for the route in order, in memory, and has no pending row in the store: at most `most`, by
+ * conversation. How many. */
+int deliver_waiting(struct deliver *deliver, uint16_t route, struct deliver_row *out,
+                    unsigned most);
 /* Of a delivery that waits in memory or is parked: SLUIS_ENOENT when it is neither. Serial 0: all
  * that waits for the route, which is resumed. A parked one goes behind what waits of its
  * conversation. */

@@ -1,8 +1,11 @@
 /* Deliveries that wait, are parked or expired, and quarantine. */
 #include "internal.h"
 
+#include <stdlib.h>
+
 #define QUEUE_ROWS_MAX 10000u /* rows of one listing */
 #define QUEUE_ROUTES_MAX 4096
+#define QUEUE_WAITING_MAX 2000u /* rows of one route that wait in order */
 
 struct listing {
     struct buffer out;
@@ -33,7 +36,25 @@ static int add_row(void *ctx, const struct store_pending *p)
     return 0;
 }
 
-/* What waits in order at the head of a route has no row of its own: counts tell of it. */
+/* What waits in order at the head of a route has no row in the store. */
+static void add_waiting(struct admin_request *r, struct listing *l, uint16_t route)
+{
+    struct deliver_row *rows = calloc(QUEUE_WAITING_MAX, sizeof(*rows));
+    int n = rows ? deliver_waiting(r->admin->deps.deliver, route, rows, QUEUE_WAITING_MAX) : 0;
+    for (int i = 0; i < n; i++) {
+        const struct store_pending p = {.route = rows[i].route,
+                                        .serial = rows[i].serial,
+                                        .state = rows[i].state,
+                                        .attempts = rows[i].attempts,
+                                        .last_status = rows[i].last_status,
+                                        .next_ms = rows[i].next_ms};
+        if (add_row(l, &p) != 0)
+            break;
+    }
+    l->more |= n == QUEUE_WAITING_MAX;
+    free(rows);
+}
+
 static void add_routes(struct admin_request *r, struct listing *l)
 {
     struct deliver_route_status *rows =
@@ -67,6 +88,9 @@ void admin_queue_list(struct admin_request *r)
                 result = store_each_pending(read, channel->routes[i].id, 0, add_row, &l);
         }
         store_read_end(read);
+        for (size_t c = 0; c < l.config->channel_count; c++)
+            for (size_t i = 0; i < l.config->channels[c].route_count && !l.more; i++)
+                add_waiting(r, &l, l.config->channels[c].routes[i].id);
     }
     buffer_addf(&l.out, "],\"more\":%s}", l.more ? "true" : "false");
     config_unref((struct config *)l.config);

@@ -99,6 +99,8 @@ struct ask {
     uint64_t serial;
     int result;
     struct deliver_route_status status;
+    struct deliver_row *rows; /* act_waiting */
+    unsigned most, n;
     pthread_mutex_t lock;
     pthread_cond_t ready;
     bool done;
@@ -302,6 +304,34 @@ int deliver_status(struct deliver *d, struct deliver_route_status *out, unsigned
         out[n] = a.status;
     }
     return (int)n;
+}
+
+static void take_waiting(struct entry *e, void *ctx)
+{
+    struct ask *a = ctx;
+    if (e->pended || a->n == a->most)
+        return; /* in the store's rows */
+    a->rows[a->n++] = (struct deliver_row){.route = a->route->id,
+                                           .serial = e->item.serial,
+                                           .state = STORE_PENDING_WAITING,
+                                           .attempts = e->attempts,
+                                           .last_status = e->last_status,
+                                           .next_ms = e->next_ms ? clock_wall_ms() + e->next_ms - clock_mono_ms()
+                                                                 : e->item.taken_ms};
+}
+
+static void act_waiting(struct route *r, struct ask *a)
+{
+    lane_each(r, take_waiting, a);
+}
+
+int deliver_waiting(struct deliver *d, uint16_t route, struct deliver_row *out, unsigned most)
+{
+    struct route *r = atomic_load(&d->by_id[route]);
+    struct ask a = {.rows = out, .most = most};
+    if (r)
+        ask_route(r, act_waiting, &a);
+    return (int)a.n;
 }
 
 static void now_ready(struct entry *e, void *ctx)
