@@ -389,6 +389,8 @@ static int destroy_parts(struct erasure *e)
     e->stay_count = count;
     if (r == 0)
         r = revoke_drain(e->p);
+    if (r == 0 && purge_stopping(e->p)) /* it may have stopped half-way */
+        r = SLUIS_ECLOSED;
     keyring_status(e->p->deps.keyring, &status);
     e->generation = status.generation;
     return r;
@@ -529,12 +531,11 @@ static void erasure_free(struct erasure *e)
     free(e);
 }
 
-int purge_person_erase(struct purge *p, struct span identifier, bool dry_run, struct buffer *out)
+/* Under `lock`: whom it is about, what there is, and when it is done as a whole the keys. */
+static int decide(struct erasure *e, struct span identifier, bool dry_run)
 {
-    struct erasure *e = erasure_new(p);
+    struct purge *p = e->p;
     struct mark mark;
-    if (!e)
-        return SLUIS_ENOMEM;
     pthread_mutex_lock(&p->lock);
     int r = person_find(p, identifier, &e->subject);
     if (r == 0 && mark_get(p, e->subject, &mark) && mark.bits & MARK_HELD)
@@ -544,28 +545,64 @@ int purge_person_erase(struct purge *p, struct span identifier, bool dry_run, st
     if (r == 0 && !dry_run) {
         e->number = store_next_serial(p->deps.store);
         r = e->stay_count ? begin(e) : whole(e);
-        if (r == 0 && e->stay_count)
-            r = destroy_parts(e);
-        if (r == 0)
-            r = tell(e, false);
-        if (r == 0)
-            r = write_record(e);
-    } else if (r == 0) {
-        r = tell(e, true);
-        if (r == 0)
-            r = certificate_facts(e, &e->head, &e->tail);
     }
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}
+
+int purge_person_erase(struct purge *p, struct span identifier, bool dry_run, struct buffer *out)
+{
+    struct erasure *e = erasure_new(p);
+    if (!e)
+        return SLUIS_ENOMEM;
+    pthread_mutex_lock(&p->erase_lock);
+    int r = decide(e, identifier, dry_run);
+    if (r == 0 && !dry_run && e->stay_count)
+        r = destroy_parts(e);
+    if (r == 0)
+        r = tell(e, dry_run);
+    if (r == 0)
+        r = dry_run ? certificate_facts(e, &e->head, &e->tail) : write_record(e);
     if (r == 0)
         r = certificate(e, !dry_run, out);
     if (r == 0 && !dry_run && !e->stay_count)
         r = remove_rows(e);
-    if (!dry_run && r != 0)
+    if (!dry_run && r != 0) {
+        pthread_mutex_lock(&p->lock);
         p->resumed = false; /* the service thread tries again */
+        pthread_mutex_unlock(&p->lock);
+    }
     if (!dry_run && r != SLUIS_ENOENT && r != SLUIS_EINVAL && r != SLUIS_EDENIED)
         LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "erasure_waits" : "erased",
             log_u64("messages", e->destroyed), log_error(r));
     erasure_free(e);
+    pthread_mutex_unlock(&p->erase_lock);
+    return r;
+}
+
+static int resume_one(struct purge *p, uint64_t subject)
+{
+    struct erasure *e = erasure_new(p);
+    if (!e)
+        return SLUIS_ENOMEM;
+    e->subject = subject;
+    e->number = store_next_serial(p->deps.store);
+    pthread_mutex_lock(&p->lock);
+    int r = look(e);
+    e->stay_count = 0; /* it was decided as a whole */
+    if (r == 0)
+        r = forget(e);
+    if (r == 0)
+        r = destroy_subject(e);
     pthread_mutex_unlock(&p->lock);
+    if (r == 0)
+        r = tell(e, false);
+    if (r == 0)
+        r = write_record(e);
+    if (r == 0)
+        r = remove_rows(e);
+    LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "erasure_waits" : "erasure_resumed", log_error(r));
+    erasure_free(e);
     return r;
 }
 
@@ -574,32 +611,17 @@ int erase_resume(struct purge *p)
 {
     int r = 0;
     pthread_mutex_lock(&p->lock);
-    uint64_t next = p->resumed ? 0 : mark_next(p, 0, MARK_ERASING);
-    for (; r == 0 && next; next = mark_next(p, next, MARK_ERASING)) {
-        struct erasure *e = erasure_new(p);
-        if (!e) {
-            r = SLUIS_ENOMEM;
-            break;
-        }
-        e->subject = next;
-        e->number = store_next_serial(p->deps.store);
-        r = look(e);
-        e->stay_count = 0; /* it was decided as a whole */
-        if (r == 0)
-            r = forget(e);
-        if (r == 0)
-            r = destroy_subject(e);
-        if (r == 0)
-            r = tell(e, false);
-        if (r == 0)
-            r = write_record(e);
-        if (r == 0)
-            r = remove_rows(e);
-        LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "erasure_waits" : "erasure_resumed",
-            log_error(r));
-        erasure_free(e);
-    }
+    bool resumed = p->resumed;
+    pthread_mutex_unlock(&p->lock);
+    if (resumed) /* and no erasure of now is waited for */
+        return 0;
+    pthread_mutex_lock(&p->erase_lock);
+    for (uint64_t next = mark_next(p, 0, MARK_ERASING); r == 0 && next;
+         next = mark_next(p, next, MARK_ERASING))
+        r = resume_one(p, next);
+    pthread_mutex_lock(&p->lock);
     p->resumed = r == 0;
     pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&p->erase_lock);
     return r;
 }

@@ -10,6 +10,7 @@
 #include "sluis/mask.h"
 
 #define ARENA_MAX (8u * 1024 * 1024)
+#define LEAVES_LOOKED 8192 /* in one read transaction */
 
 static void add_part(struct purge *p, const struct store_item *item, uint8_t part,
                      struct arena *arena, struct buffer *out)
@@ -56,6 +57,9 @@ static void add_message(struct purge *p, const struct store_item *item, struct a
 /* ---- accesses ---- */
 
 struct accesses {
+    uint64_t next; /* leaf to go on from */
+    unsigned looked;
+    bool more;
     struct buffer *out;
     const struct person_items *items;
     char subject[32]; /* "subject":"<pseudonym>" */
@@ -92,8 +96,12 @@ static bool is_about(const struct accesses *a, struct span leaf)
 static int take_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
 {
     struct accesses *a = ctx;
-    (void)index;
     (void)hash;
+    if (a->looked++ == LEAVES_LOOKED) {
+        a->next = index;
+        a->more = true;
+        return 1;
+    }
     if (!is_about(a, leaf))
         return 0;
     if (a->n++)
@@ -115,12 +123,17 @@ static int add_accesses(struct purge *p, uint64_t subject, const struct person_i
         be64_put(bytes, pseudonym);
         hex_encode(bytes, sizeof(bytes), hex);
         a.subject_n = (size_t)snprintf(a.subject, sizeof(a.subject), "\"subject\":\"%s\"", hex);
-        r = store_read_begin(p->deps.store, &read);
+        a.more = true;
     }
-    if (r != 0)
-        return r;
-    r = store_each_leaf(read, 0, take_leaf, &a);
-    store_read_end(read);
+    while (r == 0 && a.more) { /* no read transaction over the whole log */
+        a.more = false;
+        a.looked = 0;
+        r = store_read_begin(p->deps.store, &read);
+        if (r != 0)
+            break;
+        r = store_each_leaf(read, a.next, take_leaf, &a);
+        store_read_end(read);
+    }
     return r;
 }
 
@@ -138,6 +151,8 @@ int purge_person_export(struct purge *p, struct span identifier, struct buffer *
         r = person_event(p, subject, AUDIT_SUBJECT, "exported", &event);
     if (r == 0)
         r = person_record(p, &event); /* before the first byte */
+    /* From here on nothing is changed: what is destroyed meanwhile is null in the export. */
+    pthread_mutex_unlock(&p->lock);
     if (r == 0)
         r = person_items(p, subject, &items);
     if (r == 0) {
@@ -156,7 +171,6 @@ int purge_person_export(struct purge *p, struct span identifier, struct buffer *
             r = p->deps.person_export(p->deps.ctx, subject, out);
         buffer_add(out, SPAN("]}"));
     }
-    pthread_mutex_unlock(&p->lock);
     person_items_free(&items);
     arena_free(&arena);
     return r ? r : out->error;

@@ -128,6 +128,7 @@ int purge_person_hold(struct purge *p, struct span identifier, struct span reaso
     struct audit_event event;
     struct mark mark;
     uint64_t subject;
+    pthread_mutex_lock(&p->erase_lock); /* not in the middle of an erasure */
     pthread_mutex_lock(&p->lock);
     int r = person_find(p, identifier, &subject);
     if (r == 0)
@@ -152,6 +153,7 @@ int purge_person_hold(struct purge *p, struct span identifier, struct span reaso
     if (r == 0) /* before anything of it can be destroyed: `lock` is held */
         r = copy_all(p, subject, mark.hold);
     pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&p->erase_lock);
     return r;
 }
 

@@ -10,6 +10,7 @@
 #define WALK_ITEMS 20000 /* in one read transaction */
 #define ITEMS_MAX 2000000u
 #define IDENTIFIER_MAX 128
+#define CHANNELS_MAX 1024
 
 /* "+31 6 1234 5678", "0031612345678" and "0612345678" are 31612345678; what is no number stays. */
 static struct span normalise(struct span given, char out[IDENTIFIER_MAX])
@@ -53,24 +54,8 @@ int person_find(struct purge *p, struct span identifier, uint64_t *subject)
 
 /* ---- items ---- */
 
-struct collect {
-    struct person_items *out;
-    uint64_t subject, next;
-    unsigned walked;
-    bool more;
-};
-
-static int take_item(void *ctx, const struct store_item *item)
+static int add_item(struct person_items *out, const struct store_item *item)
 {
-    struct collect *c = ctx;
-    struct person_items *out = c->out;
-    if (c->walked++ == WALK_ITEMS) {
-        c->more = true;
-        return 1;
-    }
-    c->next = item->order + 1;
-    if (item->subject != c->subject)
-        return 0;
     if (out->n == ITEMS_MAX)
         return SLUIS_ELIMIT;
     if (out->n == out->room) {
@@ -85,23 +70,54 @@ static int take_item(void *ctx, const struct store_item *item)
     return 0;
 }
 
-int person_items(struct purge *p, uint64_t subject, struct person_items *out)
+/* One conversation, from its newest item back; what the journal has no more is past. */
+static int add_conversation(struct purge *p, uint16_t channel, uint64_t subject,
+                            struct person_items *out)
 {
-    struct collect c = {.out = out, .subject = subject, .next = 1, .more = true};
+    uint64_t serial = 0;
+    bool begun = false;
     int r = 0;
-    *out = (struct person_items){0};
-    while (r == 0 && c.more) {
+    while (r == 0 && (serial || !begun)) {
         struct store_read *read;
-        c.more = false;
-        c.walked = 0;
         r = store_read_begin(p->deps.store, &read);
         if (r != 0)
-            break;
-        r = store_each_item(read, c.next, take_item, &c);
+            return r;
+        if (!begun)
+            r = store_get_head(read, channel, subject, &serial);
+        begun = true;
+        for (unsigned walked = 0; r == 0 && serial && walked < WALK_ITEMS; walked++) {
+            struct store_item item;
+            r = store_get_item(read, serial, &item);
+            if (r == 0 && (item.subject != subject || item.channel != channel))
+                r = SLUIS_EIO;
+            if (r == 0)
+                r = add_item(out, &item);
+            serial = item.previous;
+        }
         store_read_end(read);
     }
+    return r == SLUIS_ENOENT ? 0 : r;
+}
+
+static int by_order(const void *a, const void *b)
+{
+    uint64_t x = ((const struct store_item *)a)->order, y = ((const struct store_item *)b)->order;
+    return x < y ? -1 : x > y;
+}
+
+int person_items(struct purge *p, uint64_t subject, struct person_items *out)
+{
+    char name[256];
+    int r = 0;
+    *out = (struct person_items){0};
+    for (uint16_t channel = 1; r == 0 && channel <= CHANNELS_MAX &&
+                               store_id_name(p->deps.store, STORE_NAME_CHANNEL, channel, name) == 0;
+         channel++)
+        r = add_conversation(p, channel, subject, out);
     if (r != 0)
         person_items_free(out);
+    else if (out->n)
+        qsort(out->at, out->n, sizeof(*out->at), by_order);
     return r;
 }
 

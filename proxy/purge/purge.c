@@ -26,6 +26,7 @@ int purge_new(const struct purge_deps *deps, struct purge **out)
     pthread_mutex_init(&p->wake_lock, NULL);
     pthread_mutex_init(&p->witness_lock, NULL);
     pthread_mutex_init(&p->lookup_lock, NULL);
+    pthread_mutex_init(&p->erase_lock, NULL);
     pthread_rwlock_init(&p->mark_lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -63,6 +64,7 @@ void purge_free(struct purge *p)
     pthread_mutex_destroy(&p->wake_lock);
     pthread_mutex_destroy(&p->witness_lock);
     pthread_mutex_destroy(&p->lookup_lock);
+    pthread_mutex_destroy(&p->erase_lock);
     pthread_rwlock_destroy(&p->mark_lock);
     free(p->marks);
     pthread_cond_destroy(&p->wake);

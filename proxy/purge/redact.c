@@ -338,8 +338,8 @@ int purge_redact(struct purge *p, const struct purge_redaction *asked, struct pu
         r = SLUIS_EDENIED;
     if (r == 0)
         r = redact_all(d, &items, t, out);
-    int drained = asked->dry_run ? 0 : revoke_drain(p); /* also what stands already */
     pthread_mutex_unlock(&p->lock);
+    int drained = asked->dry_run ? 0 : revoke_drain(p); /* also what stands already */
     if (out->messages && !asked->dry_run && p->deps.forget)
         p->deps.forget(p->deps.ctx, subject); /* the windows hold it as well */
     if (!asked->dry_run && r != SLUIS_ENOENT && r != SLUIS_EDENIED)

@@ -358,41 +358,46 @@ static int one_batch(struct batch *b)
     return r ? r : store_submit_wait(store, &b->job);
 }
 
+static int drain_some(struct purge *p, unsigned *n)
+{
+    struct batch *b = calloc(1, sizeof(*b));
+    if (!b)
+        return SLUIS_ENOMEM;
+    b->p = p;
+    b->now_ms = clock_wall_ms();
+    arena_init(&b->arena, ARENA_MAX);
+    buffer_init(&b->destruction, STORE_VALUE_MAX);
+    int r = collect(b);
+    if (r == 0 && b->n)
+        r = one_batch(b);
+    *n = b->n;
+    for (unsigned i = 0; i < b->n; i++) {
+        buffer_free(&b->at[i].sealed);
+        if (r == 0 && p->deps.drop)
+            p->deps.drop(p->deps.ctx, b->at[i].serial);
+    }
+    if (*n)
+        LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "revoke_waits" : "revoked",
+            log_u64("messages", *n), log_error(r));
+    buffer_free(&b->destruction);
+    arena_free(&b->arena);
+    free(b);
+    return r;
+}
+
 int revoke_drain(struct purge *p)
 {
     int r = 0;
     unsigned n = 1;
     while (r == 0 && n && !purge_stopping(p)) {
-        struct batch *b = calloc(1, sizeof(*b));
-        if (!b)
-            return SLUIS_ENOMEM;
-        b->p = p;
-        b->now_ms = clock_wall_ms();
-        arena_init(&b->arena, ARENA_MAX);
-        buffer_init(&b->destruction, STORE_VALUE_MAX);
-        r = collect(b);
-        if (r == 0 && b->n)
-            r = one_batch(b);
-        n = b->n;
-        for (unsigned i = 0; i < b->n; i++) {
-            buffer_free(&b->at[i].sealed);
-            if (r == 0 && p->deps.drop)
-                p->deps.drop(p->deps.ctx, b->at[i].serial);
-        }
-        if (n)
-            LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "revoke_waits" : "revoked",
-                log_u64("messages", n), log_error(r));
-        buffer_free(&b->destruction);
-        arena_free(&b->arena);
-        free(b);
+        pthread_mutex_lock(&p->lock);
+        r = drain_some(p, &n);
+        pthread_mutex_unlock(&p->lock);
     }
     return r;
 }
 
 int purge_revoke(struct purge *p)
 {
-    pthread_mutex_lock(&p->lock);
-    int r = revoke_drain(p);
-    pthread_mutex_unlock(&p->lock);
-    return r;
+    return revoke_drain(p);
 }

@@ -44,7 +44,10 @@ struct mark { /* of a person */
 
 struct purge {
     struct purge_deps deps;
-    pthread_mutex_t lock; /* one operation at a time: run, erase, revoke, hold */
+    pthread_mutex_t lock; /* keys are destroyed, and persons marked, by one operation at a time */
+    /* One erasure, hold or release at a time, from beginning to end; before `lock`, which is let go
+     * while rows are removed and routes told: other operations need not wait for those. */
+    pthread_mutex_t erase_lock;
     struct keyring_cache *cache;
     struct purge_keys *keys; /* in guarded memory */
     uint64_t destruction_number;
@@ -171,9 +174,9 @@ int mark_seal(struct purge *p, const struct mark *m, struct buffer *out);
 /* The row (none when no bit is left) with a leaf of the log in one commit, then memory. */
 int mark_write(struct purge *p, const struct mark *m, const struct audit_event *event);
 
-/* revoke.c, under `lock` */
+/* revoke.c */
 void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m);
-int revoke_drain(struct purge *p);
+int revoke_drain(struct purge *p); /* takes `lock` for a batch at a time */
 /* Part M as it would be with nothing left of what it says but `text`. */
 int make_stub(struct purge *p, struct span packed, struct span text, struct arena *arena,
               struct buffer *out);

@@ -21,7 +21,8 @@
 #define WALK_ITEMS 20000 /* in one read transaction */
 #define CHANNELS_MAX 1024
 #define PERSONS_PAGE 256
-/* When a contact last wrote is needed for WhatsApp's 24-hour window, however short a message is kept.
+/* When a contact last wrote is needed for WhatsApp's 24-hour window, however short a message is
+ * kept.
  */
 #define WINDOW_KEEP_MS (DAY_MS + 3600 * 1000)
 
