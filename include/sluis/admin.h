@@ -23,6 +23,19 @@
 #include "sluis/subject.h"
 
 struct admin;
+
+/* A second officer's word on a policy that is looser than the one in force. */
+struct policy_approval {
+    const char *name;  /* of the policy */
+    const char *actor; /* who approves */
+    struct span hash;  /* the beginning of the hash that was looked at, or empty */
+    bool dry_run;      /* only what would become looser */
+    bool alone;        /* an operator, as there are not two officers */
+    bool (*may)(void *ctx, uint16_t channel); /* the actor, on each channel that has the policy */
+    void *may_ctx;
+    struct buffer *out; /* "looser":[...],"hash":"..." is appended */
+};
+
 struct admin_deps {
     struct store *store;
     struct audit_log *log;
@@ -44,8 +57,11 @@ struct admin_deps {
     struct loop *loop;
     /* A new key for the access log. May block. */
     int (*replace_log_key)(void *ctx, const char *actor);
-    /* New configuration in force, or a diagnosis. May block. */
-    int (*reload)(void *ctx, struct diag *diag);
+    /* New configuration in force, or a diagnosis. May block. `author`: who asks. */
+    int (*reload)(void *ctx, const char *author, struct diag *diag);
+    int (*approve)(void *ctx, struct policy_approval *approval, struct diag *diag);
+    int (*versions)(void *ctx, struct buffer *out); /* a JSON object */
+    void (*settle)(void *ctx); /* roles were given: there may be two officers now */
     /* Asks Meta where each channel's callback points. 0: `done` follows on `loop` with a JSON array
      * of findings, or an error; else it does not. */
     int (*check_meta)(void *ctx, void (*done)(void *done_ctx, int error, struct span json),

@@ -90,9 +90,10 @@ struct config_channel {
     const char *phone_number_id;
     const char *waba_id;
     struct config_upstream upstream;
-    struct policy *policy; /* in force; of an observing policy whose last day has ended: its `then` */
-    struct policy *then;   /* while `policy` observes: what follows it; else NULL */
-    bool media_pass; /* channel says `media: pass` */
+    struct policy
+        *policy;         /* in force; of an observing policy whose last day has ended: its `then` */
+    struct policy *then; /* while `policy` observes: what follows it; else NULL */
+    bool media_pass;     /* channel says `media: pass` */
     struct config_fetch *fetch;
     size_t fetch_count;
     int64_t answer_within_s; /* target for answers, 0 none: alarms and statistics */
@@ -102,8 +103,8 @@ struct config_channel {
 
 /* Where checkpoints of the access log leave the machine, beside log_checkpoints_file. */
 struct config_log_push {
-    const char *https_url; /* POSTed to, or NULL */
-    const char *https_ca;  /* or NULL: system */
+    const char *https_url;   /* POSTed to, or NULL */
+    const char *https_ca;    /* or NULL: system */
     struct span https_token; /* Authorization: Bearer; may be empty */
     bool https_private;
     const char *mail_folder, *mail_from, *mail_to; /* a folder mail is dropped in, or NULL */
@@ -122,14 +123,16 @@ struct config {
     uint64_t store_size;
     bool store_preallocate;
     const char *keys_path;
-    const char *keys_root_file; /* NULL: a passphrase, given after the start (keys unseal) */
+    const char *keys_root_file;       /* NULL: a passphrase, given after the start (keys unseal) */
     const char *log_checkpoints_file; /* of the access log, or NULL */
-    struct config_log_push log_push; /* where else they go */
-    const char *control_path; /* Unix socket */
-    unsigned threads;         /* event threads; 0: one per core */
-    uint64_t memory_max;      /* for bodies, deliveries and windows */
-    const char *public_url;   /* base for Graph and media URLs given to tools, or NULL: from Host */
-    int64_t stop_s;           /* graceful stop within */
+    struct config_log_push log_push;  /* where else they go */
+    const char *control_path;         /* Unix socket */
+    unsigned threads;                 /* event threads; 0: one per core */
+    const char *policies;             /* their folder */
+    bool approval_officers; /* what loosens a policy always waits, also before there are officers */
+    uint64_t memory_max;    /* for bodies, deliveries and windows */
+    const char *public_url; /* base for Graph and media URLs given to tools, or NULL: from Host */
+    int64_t stop_s;         /* graceful stop within */
     enum log_level log_level;
     enum log_form log_form;
 };
@@ -141,6 +144,12 @@ struct config {
 SLUIS_MUST_CHECK int config_load(const char *file, struct config **out, struct diag *diag);
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* wipes secrets */
+
+/* Another policy for a channel of a snapshot that is not shared yet (one that stays in force though
+ * its file changed); takes a reference of its own. SLUIS_EINVAL with a diagnosis: a route of the
+ * channel is none of this policy's. */
+SLUIS_MUST_CHECK int config_use_policy(struct config *config, size_t channel, struct policy *policy,
+                                       struct diag *diag);
 
 /* The snapshot in force: a cell that reload swaps. Threads: any. */
 struct config_cell;

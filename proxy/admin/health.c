@@ -211,7 +211,7 @@ void admin_reload(struct admin_request *r)
     struct diag diag = {.text = ""};
     char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
     struct buffer out;
-    if (r->admin->deps.reload(r->admin->deps.ctx, &diag) != 0) {
+    if (r->admin->deps.reload(r->admin->deps.ctx, r->who.name, &diag) != 0) {
         admin_error(r, 422, "not_reloaded", diag_line(&diag, line, sizeof(line)));
         return;
     }

@@ -94,6 +94,10 @@ void admin_roles_list(struct admin_request *r);
 void admin_add_channels(struct buffer *out, const struct config *config, bool all,
                         const uint16_t *channels, unsigned count);
 
+/* ---- policies.c ---- */
+void admin_policies_list(struct admin_request *r);
+void admin_policies_approve(struct admin_request *r);
+
 /* ---- pages.c ---- */
 bool page_english(const struct admin_request *r); /* ?lang=, else Accept-Language */
 /* 403, or for a stranger the way to the sign-in page. */

@@ -192,6 +192,8 @@ void admin_roles_add(struct admin_request *r)
         refuse(r, result);
         return;
     }
+    if (r->admin->deps.settle)
+        r->admin->deps.settle(r->admin->deps.ctx);
     struct buffer out;
     buffer_init(&out, 256);
     buffer_addf(&out, "{\"id\":%llu}", (unsigned long long)id);

@@ -415,6 +415,24 @@ static const struct cli_command commands[] = {
       {"--replay", 'R', "PERIOD", false,
        "what would have changed over this time (7d), by the running gateway: counts and rules"},
       {"--channel", 'C', "NAME", false, "with --replay: this channel only"}}},
+    {"policy approve",
+     "NAME",
+     "agree, as the second officer, with a policy that is looser; it is then in force",
+     "sluis policy approve gemeente --as f.elamrani",
+     cmd_policy_approve,
+     {O_CONFIG,
+      O_SOCKET,
+      O_JSON,
+      {"--dry-run", 'd', NULL, false, "say what becomes looser, and the hash"},
+      {"--hash", 'H', "HEX", false, "only if the file has the hash that begins so"},
+      O_AS,
+      O_GLASS}},
+    {"policy versions",
+     "",
+     "policies that were put forward: hash, author, approver, when",
+     "sluis policy versions",
+     cmd_policy_versions,
+     {O_CONFIG, O_SOCKET, O_JSON, O_AS}},
     {"policy register",
      "FILE",
      "the entry in the register of processing activities (AVG art. 30), Markdown or HTML",
@@ -645,7 +663,7 @@ _Static_assert(COMMANDS == PERMISSION_COMMAND_COUNT,
 /* Commands of the contract that come with later versions: named, so that nobody thinks of a typing
  * error. */
 static const char *const later[] = {
-    "image", "policy approve", "consent",
+    "image", "consent",
 };
 
 static void print_command(FILE *out, const struct cli_command *c)

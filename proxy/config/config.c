@@ -190,6 +190,13 @@ static int load_rest(const struct loader *l, const struct yaml_node *root)
     if (!error)
         error = config_take_size(l, yaml_get(root, "memory"), 16 * MIB, 64 * 1024 * MIB,
                                  "16MiB to 64GiB", &config->memory_max);
+    static const char *const approvals[] = {"bootstrap", "officers"};
+    size_t approval = 0;
+    const struct yaml_node *approval_node = yaml_get(root, "policy_approval");
+    if (!error && approval_node)
+        error = yaml_word(l->doc, approval_node, approvals, 2, &approval, l->diag);
+    config->approval_officers = approval == 1;
+    config->policies = l->policies;
     const struct yaml_node *url = yaml_get(root, "public_url");
     if (!error && url)
         error = config_take_url(l, url, true, true, &config->public_url);
@@ -262,6 +269,32 @@ static int load_doc(const char *file, const struct yaml_doc *doc, struct snapsho
         config_protect_secrets(s);
     }
     return error;
+}
+
+int config_use_policy(struct config *config, size_t channel, struct policy *policy,
+                      struct diag *diag)
+{
+    struct snapshot *s = (struct snapshot *)config;
+    struct config_channel *c = &config->channels[channel];
+    if (s->policy_count == CONFIG_POLICIES_MAX)
+        return SLUIS_ELIMIT;
+    for (size_t i = 0; i < c->route_count; i++) {
+        if (!policy_route(policy, c->routes[i].name)) {
+            diag_set(
+                diag, NULL, 0, 0,
+                "channel \"%s\": policy \"%s\" stays in force until its change is approved, and "
+                "has no route \"%s\"",
+                c->name, policy_name(policy), c->routes[i].name);
+            return SLUIS_EINVAL;
+        }
+    }
+    for (size_t i = 0; i < c->route_count; i++)
+        c->routes[i].policy = policy_route(policy, c->routes[i].name);
+    s->policies[s->policy_count++] = policy_ref(policy);
+    c->policy = policy;
+    c->then = NULL;
+    hash_all(s, span_str(s->door.hash));
+    return 0;
 }
 
 int config_load(const char *file, struct config **out, struct diag *diag)

@@ -17,6 +17,9 @@ static const struct yaml_key top[] = {
      "memory for bodies, deliveries and windows, 16MiB to 64GiB; default 256MiB"},
     {"public_url", WANT(TEXT),
      "base of the URLs that tools are given (paging, media); default: the Host they asked"},
+    {"policy_approval", WANT(TEXT),
+     "bootstrap or officers: whether a policy may be loosened before there are two officers; default "
+     "bootstrap, with an alarm"},
     {"stop", WANT(DURATION), "time for a graceful stop, 1s to 5min; default 10s"},
     {"log", WANT(MAP), "the operators' log on standard error"},
     {"log_checkpoints", WANT(MAP), "where checkpoints of the access log go; default: nowhere"},

@@ -256,7 +256,10 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .refusals = &gw->refusals,
                                      .cut = listen_cut,
                                      .loop = gw->admin_loop,
-                                     .reload = gateway_reload,
+                                     .reload = gateway_reload_by,
+                                     .approve = versions_approve,
+                                     .versions = versions_list,
+                                     .settle = versions_settle,
                                      .replace_log_key = log_key_replace,
                                      .check_meta = meta_check_now,
                                      .ctx = gw};
@@ -308,6 +311,8 @@ static int start(struct gateway *gw, struct diag *diag)
     if (r == 0)
         r = reload_prepare(gw, config, diag);
     if (r == 0)
+        r = say(diag, "versions of policies", versions_start(gw, config, diag));
+    if (r == 0)
         r = say(diag, "configuration", config_cell_new(config, &gw->cell));
     if (r != 0) {
         config_unref(config);
@@ -322,6 +327,8 @@ static int start(struct gateway *gw, struct diag *diag)
         r = say(diag, "the access log",
                 record_in_force(gw, config, AUDIT_START,
                                 audit_log_accepted(gw->log) ? "log_accepted" : "started"));
+    if (r == 0)
+        r = say(diag, "versions of policies", versions_in_force(gw, config));
     if (r == 0 && gw->unsealed)
         r = say(diag, "the access log", record(gw, AUDIT_KEYS, "unsealed"));
     if (r == 0)
@@ -431,6 +438,8 @@ static void end(struct gateway *gw)
     if (gw->access)
         access_close(gw->access);
     contacts_close(gw->contacts);
+    if (gw->version_keys)
+        keyring_cache_free(gw->version_keys);
     block_seal_close(&gw->seal);
     if (gw->keyring)
         keyring_close(gw->keyring);
@@ -521,6 +530,7 @@ int gateway_run(const struct gateway_options *options)
     gw->options = options;
     gw->signals = &signals;
     pthread_mutex_init(&gw->reload_lock, NULL);
+    pthread_mutex_init(&gw->version_lock, NULL);
     int r = start(gw, &diag);
     if (r == 0) {
         LOG(LOG_INFO, "gateway", "ready", log_u64("threads", gw->loop_count),

@@ -74,6 +74,9 @@ struct gateway {
     const sigset_t *signals; /* blocked; the main thread takes them */
     bool unsealed;           /* a passphrase was given */
     bool loops_started;
+    struct keyring_cache *version_keys; /* versions.c, under version_lock */
+    pthread_mutex_t version_lock;
+    bool governed; /* there were two officers: operators loosen no policy alone */
 };
 
 /* seal.c */
@@ -142,7 +145,29 @@ void media_close(struct gateway *gw); /* its loop has stopped */
 /* reload.c */
 /* Numbers for channels, routes and classes; the snapshot is not yet shared. */
 int reload_prepare(struct gateway *gw, struct config *config, struct diag *diag);
-int gateway_reload(void *ctx, struct diag *diag);
+int gateway_reload(void *ctx, struct diag *diag); /* author "operator" */
+int gateway_reload_by(void *ctx, const char *author, struct diag *diag);
+
+/* versions.c */
+struct policy_version {
+    char hash[POLICY_HASH_HEX], name[POLICY_NAME_MAX + 1];
+    char author[ACCESS_NAME_SIZE], approver[ACCESS_NAME_SIZE]; /* approver "": it waits */
+    int64_t proposed_ms, approved_ms;
+    unsigned looser; /* decisions */
+};
+/* The store bound, the loops not yet running: policies that are looser than what was in force and not
+ * approved are replaced by that. */
+int versions_start(struct gateway *gw, struct config *config, struct diag *diag);
+/* Before `next` is in force: SLUIS_EDENIED when a policy in it has to be approved. */
+int versions_judge(struct gateway *gw, const struct config *now, const struct config *next,
+                   const char *author, struct diag *diag);
+int versions_in_force(struct gateway *gw, const struct config *config); /* after it */
+int version_get(struct gateway *gw, const char *hex, struct policy_version *out);
+bool versions_governed(struct gateway *gw);
+/* For struct admin_deps. */
+int versions_list(void *ctx, struct buffer *out);
+int versions_approve(void *ctx, struct policy_approval *approval, struct diag *diag);
+void versions_settle(void *ctx);
 
 /* forget.c: what the purge room asks of the others */
 int purge_open(struct gateway *gw);

@@ -54,6 +54,11 @@ static bool take_turn(struct gateway *gw)
 
 int gateway_reload(void *ctx, struct diag *diag)
 {
+    return gateway_reload_by(ctx, "operator", diag);
+}
+
+int gateway_reload_by(void *ctx, const char *author, struct diag *diag)
+{
     struct gateway *gw = ctx;
     struct config *next = NULL;
     struct tls_context *contexts[CONFIG_LISTENERS];
@@ -70,6 +75,8 @@ int gateway_reload(void *ctx, struct diag *diag)
     }
     if (r == 0)
         r = reload_prepare(gw, next, diag);
+    if (r == 0 && (r = versions_judge(gw, now, next, author, diag)) != 0 && !diag->text[0])
+        diag_set(diag, NULL, 0, 0, "the versions of policies cannot be kept: %s", error_word(r));
     if (r == 0 && (r = listen_contexts(next, contexts, diag)) == 0) {
         r = record_in_force(gw, next, AUDIT_RELOAD, "reloaded");
         if (r != 0) {
@@ -83,6 +90,8 @@ int gateway_reload(void *ctx, struct diag *diag)
         config_swap(gw->cell, next);
         listen_set_contexts(gw, contexts);
         deliver_reload(gw->deliver);
+        if (versions_in_force(gw, next) != 0)
+            LOG(LOG_ALARM, "gateway", "policy_in_force_not_written");
         LOG(LOG_INFO, "gateway", "reloaded", log_word("file", gw->config_file));
     } else {
         if (next)

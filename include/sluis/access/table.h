@@ -108,6 +108,10 @@ enum {
       POLICY_MAY_ROLES, WHOLE, COUNTS, PERMISSION_CHANGES)                                         \
     X(TOKENS_ROTATE, POST, "sluis/v1/tokens/{id}/rotate", admin_tokens_rotate, DOOR_BOTH, FIRST,   \
       POLICY_MAY_ROLES, WHOLE, CREDENTIAL, PERMISSION_CHANGES)                                     \
+    X(POLICIES, GET, "sluis/v1/policies", admin_policies_list, DOOR_BOTH, YES, POLICY_MAY_POLICY,  \
+      WHOLE, COUNTS, 0)                                                                            \
+    X(POLICIES_APPROVE, POST, "sluis/v1/policies/approve", admin_policies_approve, DOOR_BOTH,      \
+      FIRST, POLICY_MAY_APPROVE, CHANNEL, COUNTS, PERMISSION_CHANGES)                              \
     X(STATUS, GET, "sluis/v1/status", admin_status, DOOR_BOTH, YES, POLICY_MAY_OPERATE, WHOLE,     \
       COUNTS, 0)                                                                                   \
     X(RELOAD, POST, "sluis/v1/reload", admin_reload, DOOR_BOTH, YES, POLICY_MAY_OPERATE, WHOLE,    \
@@ -305,6 +309,8 @@ const struct permission_tool *permission_tool(unsigned index);
     X("policy explain", LOCAL)                                                                     \
     X("policy test", LOCAL)                                                                        \
     X("policy diff", POLICY_REPLAY)                                                                        \
+    X("policy approve", POLICIES_APPROVE)                                                          \
+    X("policy versions", POLICIES)                                                                 \
     X("policy register", LOCAL)                                                                    \
     X("keys init", LOCAL)                                                                          \
     X("keys clock-accept", CLOCK_ACCEPT)                                                           \
