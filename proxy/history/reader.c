@@ -149,8 +149,11 @@ int reader_decide(struct work *w)
         r = take_reason(w, w->query.purpose, "purpose", w->purpose);
     if (r == 0)
         r = take_reason(w, w->query.reference, "reference", w->reference);
-    if (w->q->operation == HISTORY_SEARCH)
+    /* What a role says about reasons is about revealing; who breaks the glass gives both. */
+    if (w->q->operation == HISTORY_SEARCH || w->query.break_glass)
         reason = reference = true;
+    else if (w->q->operation != HISTORY_REVEAL)
+        reason = reference = false;
     if (r == 0 && !w->query.grant.n &&
         ((reason && !w->purpose[0]) || (reference && !w->reference[0])))
         r = history_refuse(w, 400, "purpose", "a purpose, or a reference, is needed");

@@ -84,8 +84,6 @@ static int take_grant(struct work *w, struct grant *g)
                    ? history_refuse(w, 403, "right", "the role does not list this type any more")
                    : 0;
     }
-    if (!w->purpose[0] || !w->reference[0])
-        return history_refuse(w, 400, "purpose", "purpose and reference are needed");
     g->message = w->query.message;
     g->until_ms = (uint64_t)clock_wall_ms() + HISTORY_GRANT_MS;
     g->break_glass = w->break_glass = w->query.break_glass;

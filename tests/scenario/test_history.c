@@ -1,0 +1,489 @@
+/* Who sees what of a conversation: persons and tools by their roles, the policy of now, reveals
+ * that end, a log that refuses, keys that are gone; and the statistics that follow. */
+#include "world.h"
+
+#include "sluis/access.h"
+#include "sluis/access/person.h"
+#include "sluis/base/clock.h"
+#include "sluis/history.h"
+#include "sluis/stats.h"
+
+#include "../unit/store/support.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <cmocka.h>
+
+#define PHONE "31600000001"
+#define IBAN "NL91ABNA0417164300"
+#define ASK "\"channel\":\"burgerzaken\",\"contact\":\"" PHONE "\""
+#define HOUR_MS 3600000ll
+
+#define POLICY(profile)                                                                            \
+    "policy: 1\nname: p\nactivity: proef\n"                                                        \
+    "profiles: {w: {" profile "}, hidden: {default: redact, contact: alias}}\n"                    \
+    "originals: [{keep: 24h, ground: AVG 6.1.e}]\n"                                                \
+    "history: [{keep: 1y, ground: AVG 6.1.e}]\n"                                                   \
+    "roles:\n  agent: {profile: w, may: [history]}\n  dicht: {profile: hidden, may: [history]}\n"  \
+    "  behandelaar: {profile: w, may: [history, reveal], reveal: [bsn], reason: required}\n"       \
+    "  zoeker: {profile: w, may: [search, export]}\n"                                              \
+    "routes: {r0: {profile: w}}\n"
+
+struct fixture {
+    struct world w;
+    struct access *access;
+    struct history *history;
+    struct audit_gate gate;
+};
+
+static int role_of(void *ctx, uint16_t channel, const char *name, int64_t at_ms,
+                   struct access_role *out)
+{
+    struct fixture *f = ctx;
+    struct config *config = config_acquire(f->w.cell);
+    const struct policy_role *role = policy_role(config->channels[0].policy, name);
+    (void)channel;
+    if (role)
+        *out = (struct access_role){.may = role->may,
+                                    .reveal = role->reveal,
+                                    .open = policy_role_hours_open(role, at_ms),
+                                    .reason_required = role->reason_required,
+                                    .reference_required = role->reference_required};
+    config_unref(config);
+    return role ? 0 : SLUIS_ENOENT;
+}
+
+static void open_history(struct fixture *f)
+{
+    const struct history_deps deps = {.store = f->w.store,
+                                      .keyring = f->w.keyring,
+                                      .config = f->w.cell,
+                                      .access = f->access,
+                                      .gate = &f->gate};
+    assert_int_equal(history_new(&deps, &f->history), 0);
+}
+
+static void open_all(struct fixture *f, const char *policy)
+{
+    memset(f, 0, sizeof(*f));
+    f->w.routes = 1;
+    f->w.policy = policy;
+    world_make(&f->w);
+    world_up(&f->w);
+    assert_int_equal(access_open(f->w.store, f->w.keyring, &f->access), 0);
+    const struct access_roles roles = {role_of, f};
+    access_set_roles(f->access, &roles);
+    open_history(f);
+}
+
+static void close_all(struct fixture *f)
+{
+    history_free(f->history);
+    access_close(f->access);
+    world_down(&f->w, true);
+    world_remove(&f->w);
+}
+
+/* A person with a role on the channel. */
+static struct principal person(struct fixture *f, const char *name, const char *role)
+{
+    struct access_enrolment e;
+    struct person p;
+    struct access_grant g = {.channel_count = 1};
+    struct config *config = config_acquire(f->w.cell);
+    enum access_why why;
+    uint64_t id;
+    g.channels[0] = config->channels[0].id;
+    config_unref(config);
+    assert_int_equal(
+        access_person_add(f->access, name, "test", SPAN("een zin van vier woorden"), &e), 0);
+    assert_int_equal(access_person_find(f->access, name, &p), 0);
+    g.person = p.id;
+    snprintf(g.role, sizeof(g.role), "%s", role);
+    snprintf(g.granted_by, sizeof(g.granted_by), "test");
+    assert_int_equal(access_grant_add(f->access, &g, clock_wall_ms(), &id, &why), 0);
+    struct principal out = {.kind = PRINCIPAL_PERSON, .id = p.id};
+    snprintf(out.name, sizeof(out.name), "%s", name);
+    return out;
+}
+
+static struct principal tool(struct fixture *f, const char *name, const char *role, bool route)
+{
+    struct principal wanted = {.kind = PRINCIPAL_TOOL, .channel_count = 1}, out;
+    struct config *config = config_acquire(f->w.cell);
+    char text[ACCESS_TOKEN_TEXT];
+    uint64_t id;
+    wanted.channels[0] = config->channels[0].id;
+    wanted.route = route ? config->channels[0].routes[0].id : 0;
+    config_unref(config);
+    snprintf(wanted.name, sizeof(wanted.name), "%s", name);
+    snprintf(wanted.role, sizeof(wanted.role), "%s", role);
+    assert_int_equal(access_token_add(f->access, &wanted, text, &id), 0);
+    assert_int_equal(access_token(f->access, span_str(text), clock_wall_ms(), &out), 0);
+    return out;
+}
+
+/* The status; the answer, cut, in `out`. */
+static unsigned ask(struct fixture *f, const struct principal *who,
+                    enum history_operation operation, const char *body, char *out, size_t size)
+{
+    struct history_request q;
+    history_request_init(&q);
+    q.operation = operation;
+    q.principal = *who;
+    buffer_add_str(&q.body, body);
+    history_run(f->history, &q);
+    snprintf(out, size, "%.*s", (int)q.answer.n, q.answer.p);
+    unsigned status = q.status;
+    history_request_free(&q);
+    return status;
+}
+
+static void say(struct fixture *f, const char *id, const char *text)
+{
+    assert_int_equal(world_send(&f->w, PHONE, id, text), 200);
+}
+
+/* "id":N of the first message of an answer */
+static unsigned long long first_id(const char *answer)
+{
+    const char *at = strstr(answer, "\"messages\":[{\"id\":");
+    assert_non_null(at);
+    return strtoull(at + 18, NULL, 10);
+}
+
+static unsigned leaves_with(struct fixture *f, const char *text);
+
+/* ---- who sees what ---- */
+
+static void by_role(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    char a[16384];
+    open_all(&f, POLICY("default: redact, iban: keep"));
+    say(&f, "wamid.1", "Mijn rekening is " IBAN ", mijn BSN is 111222333.");
+    struct principal agent = person(&f, "anna", "agent"), hidden = person(&f, "dirk", "dicht");
+    struct principal seeker = person(&f, "zoe", "zoeker");
+    struct principal nobody = {.kind = PRINCIPAL_NOBODY}, other = agent;
+    other.id = 99;
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 200);
+    assert_non_null(strstr(a, IBAN)); /* his profile keeps it */
+    assert_null(strstr(a, "111222333"));
+    assert_non_null(strstr(a, PHONE)); /* in the message's object */
+    assert_int_equal(ask(&f, &hidden, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 200);
+    assert_null(strstr(a, IBAN));
+    assert_null(strstr(a, PHONE)); /* contacts are hidden from this role */
+    assert_int_equal(ask(&f, &nobody, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 401);
+    assert_int_equal(ask(&f, &other, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 403);
+    assert_int_equal(ask(&f, &seeker, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 403);
+    assert_int_equal(ask(&f, &agent, HISTORY_EXPORT, "{" ASK "}", a, sizeof(a)), 403);
+    assert_int_equal(ask(&f, &seeker, HISTORY_EXPORT, "{" ASK "}", a, sizeof(a)), 200);
+    struct principal with = tool(&f, "crm", "agent", true), without = tool(&f, "bot", "", true);
+    assert_int_equal(ask(&f, &with, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 200);
+    assert_null(strstr(a, "111222333"));
+    assert_int_equal(ask(&f, &without, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 403);
+    assert_int_equal(ask(&f, &with, HISTORY_SEARCH, "{}", a, sizeof(a)), 400);
+    /* One reader's cursor is not another's. */
+    say(&f, "wamid.2", "En nog iets.");
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK ",\"limit\":1}", a, sizeof(a)), 200);
+    char body[1024], *cursor = strstr(a, "\"cursor\":\"");
+    assert_non_null(cursor);
+    cursor[10 + strcspn(cursor + 10, "\"")] = '\0';
+    snprintf(body, sizeof(body), "{" ASK ",\"limit\":1,\"cursor\":\"%s\"}", cursor + 10);
+    char b[16384];
+    assert_int_equal(ask(&f, &hidden, HISTORY_MESSAGES, body, b, sizeof(b)), 400);
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, body, b, sizeof(b)), 200);
+    close_all(&f);
+}
+
+/* What was kept yesterday is masked when policy says so today; and the keys' end is the end. */
+static void policy_of_now(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    char a[16384];
+    open_all(&f, POLICY("default: redact, iban: keep"));
+    say(&f, "wamid.1", "Mijn rekening is " IBAN ".");
+    struct principal agent = person(&f, "anna", "agent");
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 200);
+    assert_non_null(strstr(a, IBAN));
+    assert_non_null(strstr(a, "\"form\":\"original\""));
+    f.w.policy = POLICY("default: redact");
+    world_reload(&f.w);
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 200);
+    assert_null(strstr(a, IBAN));
+    f.w.policy = POLICY("default: redact, iban: keep");
+    world_reload(&f.w);
+    /* The original's bucket ends: what stays was masked when it came, whatever policy says. */
+    struct config *config = config_acquire(f.w.cell);
+    struct retention_facts facts = {0};
+    struct retention_rule rule =
+        policy_retention(config->channels[0].policy, RETENTION_ORIGINAL, &facts);
+    struct retention_place place;
+    int64_t now = clock_wall_ms();
+    assert_int_equal(retention_place(f.w.store, &rule, RETENTION_ORIGINAL, now, now, &place), 0);
+    config_unref(config);
+    const struct keyring_leaf leaf = {
+        .tree = KEYRING_TIME, .through = true, .cls = place.cls, .leaf = place.bucket};
+    assert_int_equal(keyring_puncture(f.w.keyring, &leaf, 1), 0);
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 200);
+    assert_null(strstr(a, IBAN));
+    assert_non_null(strstr(a, "\"form\":\"stored\""));
+    assert_int_equal(ask(&f, &agent, HISTORY_NOTE,
+                         "{\"channel\":\"burgerzaken\",\"message\":1,"
+                         "\"text\":\"terugbellen\"}",
+                         a, sizeof(a)),
+                     200);
+    const struct keyring_leaf gone = {.tree = KEYRING_SUBJECT, .leaf = 1};
+    assert_int_equal(keyring_puncture(f.w.keyring, &gone, 1), 0);
+    unsigned status = ask(&f, &agent, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a));
+    assert_true(status == 404 || status == 503); /* nobody can be put on record any more */
+    assert_null(strstr(a, "terugbellen"));
+    close_all(&f);
+}
+
+/* ---- revealing ---- */
+
+static void reveal(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    char a[16384], body[2048], grant[600];
+    open_all(&f, POLICY("default: redact"));
+    say(&f, "wamid.1", "Mijn rekening is " IBAN ", mijn BSN is 111222333.");
+    struct principal agent = person(&f, "anna", "agent"), piet = person(&f, "piet", "behandelaar");
+    struct principal kees = person(&f, "kees", "behandelaar"),
+                     crm = tool(&f, "crm", "behandelaar", 1);
+    struct principal operator= {.kind = PRINCIPAL_OPERATOR, .name = "operator"};
+    assert_int_equal(ask(&f, &piet, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 200);
+    assert_null(strstr(a, "111222333"));
+    unsigned long long id = first_id(a);
+#define REVEAL "{\"channel\":\"burgerzaken\",\"message\":%llu%s}"
+#define WHY ",\"purpose\":\"identiteit vaststellen\",\"reference\":\"zaak 12\""
+    snprintf(body, sizeof(body), REVEAL, id, WHY);
+    assert_int_equal(ask(&f, &agent, HISTORY_REVEAL, body, a, sizeof(a)), 403);
+    assert_int_equal(ask(&f, &crm, HISTORY_REVEAL, body, a, sizeof(a)), 403);
+    assert_int_equal(ask(&f, &operator, HISTORY_REVEAL, body, a, sizeof(a)), 403);
+    assert_int_equal(leaves_with(&f, "\"action\":\"reveal\""), 0);
+    assert_int_equal(leaves_with(&f, "history_refused"), 3);
+    assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 200);
+    assert_non_null(strstr(a, "{\"type\":\"bsn\",\"value\":\"111222333\"}"));
+    assert_null(strstr(a, "0417164300")); /* the role does not list it */
+    assert_non_null(strstr(a, "\"hidden\":1"));
+    assert_int_equal(leaves_with(&f, "\"action\":\"reveal\",\"actor\":\"piet\""), 1);
+    assert_int_equal(leaves_with(&f, "\"reference\":\"zaak 12\""), 1);
+    char *at = strstr(a, "\"grant\":\"");
+    assert_non_null(at);
+    snprintf(grant, sizeof(grant), "%.*s", (int)strcspn(at + 9, "\""), at + 9);
+    snprintf(body, sizeof(body), REVEAL, id, "");
+    assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 400); /* no reason */
+    snprintf(body, sizeof(body), REVEAL, id, WHY ",\"types\":[\"iban\"]");
+    assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 403);
+    snprintf(body, sizeof(body), REVEAL, id, WHY ",\"types\":[\"iban\"],\"break_glass\":true");
+    assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 200);
+    assert_non_null(strstr(a, IBAN));
+    assert_int_equal(leaves_with(&f, "\"outcome\":\"break_glass\""), 1);
+    /* The grant: its person's, for minutes. */
+    snprintf(body, sizeof(body), "{\"channel\":\"burgerzaken\",\"grant\":\"%s\"}", grant);
+    assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 200);
+    assert_non_null(strstr(a, "111222333"));
+    assert_int_equal(ask(&f, &kees, HISTORY_REVEAL, body, a, sizeof(a)), 400);
+    clock_test_shift(HISTORY_GRANT_MS + 1000);
+    assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 410);
+    clock_test_shift(-HISTORY_GRANT_MS - 1000);
+    assert_int_equal(world_traces(&f.w, "111222333"), 0);
+    close_all(&f);
+}
+
+/* ---- no record, no content ---- */
+
+struct count {
+    const char *text;
+    unsigned n;
+};
+static int count_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
+{
+    struct count *c = ctx;
+    (void)index;
+    (void)hash;
+    c->n += memmem(leaf.p, leaf.n, c->text, strlen(c->text)) != NULL;
+    return 0;
+}
+static unsigned leaves_with(struct fixture *f, const char *text)
+{
+    struct count c = {text, 0};
+    struct store_read *read;
+    assert_int_equal(store_read_begin(f->w.store, &read), 0);
+    assert_true(store_each_leaf(read, 0, count_leaf, &c) >= 0);
+    store_read_end(read);
+    return c.n;
+}
+
+static void no_record_no_content(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static const char *const bodies[] = {"{" ASK "}", "{" ASK "}", "{\"channel\":\"burgerzaken\"}"};
+    static const enum history_operation operations[] = {HISTORY_MESSAGES, HISTORY_EXPORT,
+                                                        HISTORY_CONVERSATIONS};
+    char a[16384];
+    struct principal operator= {.kind = PRINCIPAL_OPERATOR, .name = "operator"};
+    open_all(&f, POLICY("default: redact"));
+    say(&f, "wamid.1", "Kanarie in de kooi.");
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(ask(&f, &operator, operations[i], bodies[i], a, sizeof(a)), 200);
+    unsigned before = leaves_with(&f, "\"actor\":\"operator\"");
+    assert_int_equal(before, 3);
+    atomic_store(&f.gate.closed, true);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(ask(&f, &operator, operations[i], bodies[i], a, sizeof(a)), 503);
+        assert_null(strstr(a, "Kanarie"));
+        assert_null(strstr(a, "conversation\":\""));
+    }
+    atomic_store(&f.gate.closed, false);
+    operator.name[0] = '\n'; /* a leaf that cannot be made: nothing is shown either */
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(ask(&f, &operator, operations[i], bodies[i], a, sizeof(a)), 503);
+        assert_null(strstr(a, "Kanarie"));
+    }
+    assert_int_equal(leaves_with(&f, "\"actor\":\"operator\""), before);
+    close_all(&f);
+}
+
+/* ---- statistics ---- */
+
+struct put_items {
+    struct store_item items[64];
+    unsigned n;
+};
+static int run_put(struct store_txn *txn, void *ctx)
+{
+    struct put_items *p = ctx;
+    for (unsigned i = 0; i < p->n; i++)
+        store_put_item(txn, &p->items[i]);
+    return store_txn_error(txn);
+}
+
+static void put(struct fixture *f, uint64_t subject, uint8_t kind, int64_t at_ms)
+{
+    struct config *config = config_acquire(f->w.cell);
+    struct put_items p = {.n = 1};
+    p.items[0] = (struct store_item){.serial = store_next_serial(f->w.store),
+                                     .subject = subject,
+                                     .channel = config->channels[0].id,
+                                     .kind = kind,
+                                     .at_ms = at_ms,
+                                     .taken_ms = at_ms};
+    config_unref(config);
+    assert_int_equal(test_run(f->w.store, run_put, &p), 0);
+}
+
+static unsigned tags_of(void *ctx, uint16_t channel, uint64_t subject,
+                        char out[STATS_TAGS_MAX][STATS_TAG_SIZE])
+{
+    (void)ctx;
+    (void)channel;
+    snprintf(out[0], STATS_TAG_SIZE, "klacht");
+    return subject >= 100 && subject < 106;
+}
+
+static struct stats *open_stats(struct fixture *f)
+{
+    const struct stats_deps deps = {
+        .store = f->w.store, .keyring = f->w.keyring, .config = f->w.cell, .tags = tags_of};
+    struct stats *s;
+    assert_int_equal(stats_new(&deps, &s), 0);
+    return s;
+}
+
+static void told(struct fixture *f, struct stats *s, int64_t from_ms, char *out, size_t size)
+{
+    struct buffer b;
+    struct config *config = config_acquire(f->w.cell);
+    buffer_init(&b, 1 << 20);
+    assert_int_equal(stats_write(s, from_ms, clock_wall_ms() + HOUR_MS, config->channels[0].id,
+                                 STATS_BY_ALL, &b),
+                     0);
+    config_unref(config);
+    snprintf(out, size, "%.*s", (int)b.n, b.p);
+    buffer_free(&b);
+}
+
+static void statistics(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    char a[16384], b[16384];
+    open_all(&f, POLICY("default: redact"));
+    int64_t t = clock_wall_ms() - 40 * HOUR_MS;
+    /* Ten conversations, answered after 100 s, then a follow-up answered after 1000 s. */
+    for (uint64_t i = 0; i < 10; i++) {
+        put(&f, 100 + i, STORE_KIND_MESSAGE, t);
+        put(&f, 100 + i, STORE_KIND_SENT, t + 100 * 1000);
+        put(&f, 100 + i, STORE_KIND_MESSAGE, t + 200 * 1000);
+        put(&f, 100 + i, STORE_KIND_ECHO, t + 1200 * 1000);
+    }
+    for (uint64_t i = 0; i < 3; i++) /* three that nobody answered: too few to tell */
+        put(&f, 200 + i, STORE_KIND_MESSAGE, t);
+    struct stats *s = open_stats(&f);
+    told(&f, s, t - HOUR_MS, a, sizeof(a));
+    assert_non_null(strstr(a, "\"in\":23,\"out\":20"));
+    assert_non_null(strstr(a, "\"conversations_begun\":13"));
+    assert_non_null(strstr(a, "\"conversations_answered\":10"));
+    assert_non_null(strstr(a, "\"tag\":\"klacht\",\"in\":12,\"out\":12"));
+    unsigned long long n, median, p90;
+    const char *at = strstr(a, "\"first_response\":");
+    assert_int_equal(sscanf(at,
+                            "\"first_response\":{\"count\":%llu,\"median_s\":%llu,\"p90_s\":%llu",
+                            &n, &median, &p90),
+                     3);
+    assert_int_equal(n, 10);
+    assert_in_range(median, 91, 109);
+    assert_in_range(p90, 91, 109);
+    at = strstr(a, "\"follow_up\":");
+    assert_int_equal(sscanf(at, "\"follow_up\":{\"count\":%llu,\"median_s\":%llu", &n, &median), 2);
+    assert_in_range(median, 910, 1090);
+    /* Over a crash nothing is counted twice, and nothing is lost. */
+    stats_free(s);
+    s = open_stats(&f);
+    told(&f, s, t - HOUR_MS, b, sizeof(b));
+    assert_string_equal(strstr(a, "\"counts\""), strstr(b, "\"counts\""));
+    stats_free(s);
+    for (uint64_t i = 0; i < 7; i++)
+        put(&f, 300 + i, STORE_KIND_MESSAGE, clock_wall_ms());
+    s = open_stats(&f);
+    told(&f, s, t - HOUR_MS, b, sizeof(b));
+    assert_non_null(strstr(b, "\"in\":30,\"out\":20"));
+    /* Small counts are not told. */
+    told(&f, s, clock_wall_ms() + 30 * 60000, b, sizeof(b));
+    stats_free(s);
+    put(&f, 400, STORE_KIND_MESSAGE, clock_wall_ms() - 30 * 24 * HOUR_MS);
+    s = open_stats(&f);
+    struct buffer small;
+    buffer_init(&small, 1 << 16);
+    assert_int_equal(stats_write(s, clock_wall_ms() - 31 * 24 * HOUR_MS,
+                                 clock_wall_ms() - 29 * 24 * HOUR_MS, 0, STATS_BY_ALL, &small),
+                     0);
+    snprintf(b, sizeof(b), "%.*s", (int)small.n, small.p);
+    assert_non_null(strstr(b, "\"in\":null"));
+    assert_null(strstr(b, "\"in\":1"));
+    assert_int_equal(stats_write(s, 5, 5, 0, STATS_BY_ALL, &small), SLUIS_EINVAL);
+    assert_int_equal(stats_write(s, 0, clock_wall_ms(), 0, STATS_BY_ALL, &small), SLUIS_EINVAL);
+    buffer_free(&small);
+    stats_free(s);
+    close_all(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_role),    cmocka_unit_test(policy_of_now),
+        cmocka_unit_test(reveal),     cmocka_unit_test(no_record_no_content),
+        cmocka_unit_test(statistics),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
