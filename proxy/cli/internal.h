@@ -154,6 +154,7 @@ int cmd_policy_diff(const struct cli_call *call);
 int cmd_policy_approve(const struct cli_call *call);
 int cmd_policy_versions(const struct cli_call *call);
 int cmd_policy_register(const struct cli_call *call);
+int cmd_policy_report(const struct cli_call *call);
 int cmd_keys_clock_accept(const struct cli_call *call);
 int cmd_purge(const struct cli_call *call);
 int cmd_subject_find(const struct cli_call *call);

@@ -312,6 +312,7 @@ const struct permission_tool *permission_tool(unsigned index);
     X("policy approve", POLICIES_APPROVE)                                                          \
     X("policy versions", POLICIES)                                                                 \
     X("policy register", LOCAL)                                                                    \
+    X("policy report", LOG)                                                                    \
     X("keys init", LOCAL)                                                                          \
     X("keys clock-accept", CLOCK_ACCEPT)                                                           \
     X("purge", PURGE)                                                                              \
