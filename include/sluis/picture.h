@@ -70,6 +70,8 @@ struct picture_policy {
     bool card_name;                  /* a card keeps its holder's name uncovered */
     bool card_cvc;                   /* a card keeps its CVC uncovered (never the number) */
     bool want_text;                  /* verdict.text: it is personal data, ask only to judge it */
+    bool sheet; /* no inspection: `in` holds pairs of pictures (picture_sheet), a contact sheet
+                   comes back */
 };
 /* Withhold unknown, pass clean, redact the rest; every type but name. */
 void picture_policy_default(struct picture_policy *policy);
@@ -201,6 +203,16 @@ SLUIS_MUST_CHECK int picture_submit(struct picture_pool *pool, struct picture_jo
 /* For commands: submits and waits. The descriptor is closed in any case. */
 void picture_inspect(struct picture_pool *pool, int in, const struct picture_policy *policy,
                      struct picture_verdict *out);
+
+/* For commands: a contact sheet (PNG, in out->fd) of pictures before and after, made by the worker.
+ * At most PICTURE_SHEET_MAX pairs; an empty `after` was withheld. Waits. SLUIS_ELIMIT, SLUIS_ESYS,
+ * SLUIS_EJUDGE (out->reason tells). */
+#define PICTURE_SHEET_MAX 12
+struct picture_pair {
+    struct span before, after;
+};
+SLUIS_MUST_CHECK int picture_sheet(struct picture_pool *pool, const struct picture_pair *pairs,
+                                   size_t n, struct picture_verdict *out);
 
 /* A sealed memfd with these bytes. SLUIS_ELIMIT past PICTURE_IN_MAX, SLUIS_ESYS. */
 SLUIS_MUST_CHECK int picture_memfd(struct span bytes, int *out);

@@ -276,7 +276,8 @@ static const struct cli_command commands[] = {
       O_SOCKET,
       O_JSON,
       {"--route", 'r', "NAME", false, "channel/route"},
-      {"--since", 'f', "TIME", false, "accepted from this time on: 2026-11-21T22:30 or its beginning"},
+      {"--since", 'f', "TIME", false,
+       "accepted from this time on: 2026-11-21T22:30 or its beginning"},
       {"--until", 't', "TIME", false, "accepted before this time"}}},
     {"audit checkpoint",
      "",
@@ -374,6 +375,17 @@ static const struct cli_command commands[] = {
       {"--before", 'b', "TIME", false, "ends before this time"},
       {"--purpose", 'p', "TEXT", false, "why, for the access log"},
       {"--reference", 'r', "TEXT", false, "case or ticket"}}},
+    {"image",
+     "FILE...",
+     "inspect pictures: what is seen, what is covered, the covered copy",
+     "sluis image pas.jpg -o afgeschermd.jpg --sheet vergelijk.png",
+     cmd_image,
+     {O_JSON,
+      {"--output", 'o', "OUT", false,
+       "write the covered picture there (a folder for several files)"},
+      {"--sheet", 's', "OUT.png", false, "before and after, side by side, of the first 12 files"},
+      {"--models", 'm', "FOLDER", false,
+       "models of the worker; else $SLUIS_MODELS or its own search"}}},
     {"policy check",
      "FILE...",
      "validate policies alone; file:line:column on error",
@@ -556,7 +568,8 @@ static const struct cli_command commands[] = {
       O_SOCKET,
       O_JSON,
       {"--basis", 'b', "BASIS", false, "consent, customer, contract or task"},
-      {"--purpose", 'p', "TEXT", false, "what for, as in the policy's templates; default: anything"},
+      {"--purpose", 'p', "TEXT", false,
+       "what for, as in the policy's templates; default: anything"},
       {"--source", 's', "TEXT", false, "where it was given"},
       {"--time", 't', "TIME", false, "when, a day or a moment in UTC; default now"},
       {"--channel", 'C', "NAME", false, "the channel, when there are more"},
@@ -673,7 +686,7 @@ _Static_assert(COMMANDS == PERMISSION_COMMAND_COUNT,
 /* Commands of the contract that come with later versions: named, so that nobody thinks of a typing
  * error. */
 static const char *const later[] = {
-    "image", "consent",
+    "consent",
 };
 
 static void print_command(FILE *out, const struct cli_command *c)

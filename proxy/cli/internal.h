@@ -171,6 +171,9 @@ int cmd_consent_list(const struct cli_call *call);
 int cmd_consent_withdraw(const struct cli_call *call);
 int cmd_consent_import(const struct cli_call *call);
 
+/* cmd_image.c */
+int cmd_image(const struct cli_call *call);
+
 /* cmd_scan.c */
 int cmd_scan(int argc, char **argv);
 

@@ -661,6 +661,31 @@ void picture_inspect(struct picture_pool *pool, int in, const struct picture_pol
     *out = job.verdict;
 }
 
+int picture_sheet(struct picture_pool *pool, const struct picture_pair *pairs, size_t n,
+                  struct picture_verdict *out)
+{
+    struct picture_policy policy = {.sheet = true};
+    struct buffer bytes;
+    int fd = -1;
+    memset(out, 0, sizeof *out);
+    out->fd = -1;
+    if (n == 0 || n > PICTURE_SHEET_MAX)
+        return SLUIS_ELIMIT;
+    buffer_init(&bytes, PICTURE_IN_MAX);
+    for (size_t i = 0; i < n; i++) {
+        buffer_add_be32(&bytes, (uint32_t)pairs[i].before.n);
+        buffer_add_be32(&bytes, (uint32_t)pairs[i].after.n);
+        buffer_add(&bytes, pairs[i].before);
+        buffer_add(&bytes, pairs[i].after);
+    }
+    int error = bytes.error ? bytes.error : picture_memfd(buffer_span(&bytes), &fd);
+    buffer_free(&bytes);
+    if (error)
+        return error;
+    picture_inspect(pool, fd, &policy, out);
+    return out->outcome == PICTURE_CLEAN ? 0 : SLUIS_EJUDGE;
+}
+
 void picture_pool_status(struct picture_pool *pool, struct picture_pool_status *out)
 {
     pthread_mutex_lock(&pool->lock);

@@ -305,6 +305,7 @@ const struct permission_tool *permission_tool(unsigned index);
     X("history search", HISTORY_SEARCH)                                                            \
     X("history export", HISTORY_EXPORT)                                                            \
     X("history expiring", HISTORY_EXPIRING)                                                        \
+    X("image", LOCAL)                                                                              \
     X("policy check", LOCAL)                                                                       \
     X("policy explain", LOCAL)                                                                     \
     X("policy test", LOCAL)                                                                        \

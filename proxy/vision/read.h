@@ -1,0 +1,85 @@
+/* Private to vision: reading. Engines give lines with a place for every character. */
+#ifndef SLUIS_VISION_READ_H
+#define SLUIS_VISION_READ_H
+
+#include "pixels.h"
+
+#define LINES_MAX 1500     /* text boxes of one picture; more: it is withheld */
+#define LINE_TEXT_MAX 1024 /* bytes of one line */
+
+struct line {
+    struct quad quad; /* in the picture that was read */
+    float score;      /* mean probability of its characters */
+    uint16_t n;       /* bytes of text */
+    uint16_t glyphs;
+    char *text;   /* UTF-8, n bytes and a NUL */
+    float *place; /* per byte: centre of its character along the line, 0..1 in reading order */
+};
+
+struct lines {
+    struct line *at;
+    size_t n;
+};
+void lines_free(struct lines *lines); /* wipes */
+/* Adds a line; text and places are copied. */
+SLUIS_MUST_CHECK int lines_add(struct lines *lines, const struct line *line);
+/* The part of a line's rectangle under bytes [start, end), `pad` character heights wider each side.
+ */
+struct quad line_part(const struct line *line, size_t start, size_t end);
+
+/* Only text near these rectangles is read: what was covered, read again. NULL: all of it. */
+struct near {
+    const struct quad *at;
+    size_t n;
+};
+
+struct engine; /* PP-OCRv4 or tesseract */
+/* Looks for the models in `folder` (NULL: tesseract only); checks every SHA-256. `problem` tells
+ * why it is not the best engine. Never fails but for memory: engine_kind may be NONE. */
+SLUIS_MUST_CHECK int engine_new(const char *folder, struct engine **out, char problem[160]);
+void engine_free(struct engine *engine);
+enum picture_engine engine_kind(const struct engine *engine);
+void engine_versions(const struct engine *engine, char *out, size_t size);
+/* Reads an opaque picture; the longer side is brought to at most `side` for finding text. Adds to
+ * `lines`. SLUIS_ELIMIT, SLUIS_ENOMEM, SLUIS_EINVAL (the engine failed). */
+SLUIS_MUST_CHECK int engine_read(struct engine *engine, const struct pixels *p, uint32_t side,
+                                 const struct near *near, struct lines *lines);
+
+/* ---- ppocr.c ---- */
+struct ppocr;
+SLUIS_MUST_CHECK int ppocr_new(const char *folder, struct ppocr **out, char problem[160]);
+void ppocr_free(struct ppocr *ocr);
+const char *ppocr_version(const struct ppocr *ocr);
+SLUIS_MUST_CHECK int ppocr_read(struct ppocr *ocr, const struct pixels *p, uint32_t side,
+                                const struct near *near, struct lines *lines);
+
+/* ---- find_text.c: probability map to rectangles ---- */
+/* Turned rectangles (map pixels) of connected regions above the threshold; at most `most`. Returns
+ * how many, or an error. */
+SLUIS_MUST_CHECK int find_text(const float *map, uint32_t w, uint32_t h, struct quad *out,
+                               size_t most);
+
+/* ---- tesseract.c ---- */
+struct tesseract;
+SLUIS_MUST_CHECK int tesseract_new(struct tesseract **out);
+void tesseract_free(struct tesseract *t);
+const char *tesseract_version(const struct tesseract *t);
+SLUIS_MUST_CHECK int tesseract_read(struct tesseract *t, const struct pixels *p,
+                                    struct lines *lines);
+
+/* ---- codes.c: zbar ---- */
+#define CODES_MAX 16
+struct code {
+    struct quad quad;
+    char *text;
+    size_t n;
+};
+struct codes {
+    struct code at[CODES_MAX];
+    size_t n;
+};
+SLUIS_MUST_CHECK int codes_read(const struct pixels *p, struct codes *out);
+void codes_free(struct codes *codes);
+void codes_warm(void); /* before the sandbox, once */
+
+#endif
