@@ -271,6 +271,8 @@ int certificate_write(struct purge *p, uint64_t number, struct span head, struct
 int sweep_classes(struct purge *p);
 int sweep_dedupe(struct purge *p, int64_t now_ms);
 int sweep_media(struct purge *p);
+/* After a slice that began at `began_us` (clock_mono_us): intake has its turn. */
+void sweep_pause(int64_t began_us);
 /* tidy.c: journal blocks that are past, index rows of persons whose last message is past */
 int tidy(struct purge *p, int64_t now_ms);
 int sweep_moved(struct purge *p);

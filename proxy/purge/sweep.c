@@ -6,8 +6,10 @@
 #include "sluis/base/clock.h"
 #include "sluis/base/encode.h"
 
-/* Between two slices: the writer is free for intake at least as long as a slice may take. */
-#define PAUSE_MS 3
+/* Between two slices the writer is free for intake, as long as the slice took and at least so long.
+ */
+#define PAUSE_LEAST_US 3000
+#define PAUSE_MOST_US 100000
 /* Dedupe hashes move from memory to their table with the commits that follow: not in one go. */
 #define DEDUPE_SLICES_MAX 1000
 
@@ -28,18 +30,26 @@ static int run_sweep(struct store_txn *txn, struct store_job *job)
     return store_txn_error(txn);
 }
 
+void sweep_pause(int64_t began_us)
+{
+    int64_t took = clock_mono_us() - began_us;
+    took = took < PAUSE_LEAST_US ? PAUSE_LEAST_US : took > PAUSE_MOST_US ? PAUSE_MOST_US : took;
+    const struct timespec pause = {.tv_nsec = took * 1000};
+    nanosleep(&pause, NULL);
+}
+
 static int slices(struct purge *p, uint16_t cls, uint32_t before, unsigned most)
 {
-    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
     struct sweep_job s = {
         .job = {.priority = STORE_PURGE, .run = run_sweep}, .cls = cls, .before = before};
     int r;
     do {
+        int64_t began = clock_mono_us();
         r = store_submit_wait(p->deps.store, &s.job);
         if (r == 0)
             atomic_fetch_add(&p->swept_rows, s.out.rows);
         if (r == 0 && s.out.more)
-            nanosleep(&pause, NULL);
+            sweep_pause(began);
     } while (r == 0 && s.out.more && --most > 0 && !purge_stopping(p));
     return r;
 }
@@ -174,7 +184,6 @@ int sweep_moved(struct purge *p)
 /* What hangs under keys that are gone: a pass over all of them after each change of the keyring. */
 int sweep_media(struct purge *p)
 {
-    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
     struct keyring_status status;
     bool more = true;
     int r = 0;
@@ -182,10 +191,11 @@ int sweep_media(struct purge *p)
     if (!p->deps.sweep_media || p->media_generation == status.generation)
         return 0;
     while (r == 0 && more && !purge_stopping(p)) {
+        int64_t began = clock_mono_us();
         more = false;
         r = p->deps.sweep_media(p->deps.ctx, &more);
         if (more)
-            nanosleep(&pause, NULL);
+            sweep_pause(began);
     }
     if (r == 0 && !more)
         p->media_generation = status.generation;

@@ -6,9 +6,9 @@
 #include "room.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "sluis/base/encode.h"
+#include "sluis/base/clock.h"
 #include "sluis/base/log.h"
 #include "sluis/subject.h"
 
@@ -179,16 +179,16 @@ static int run_journal(struct store_txn *txn, struct store_job *job)
 
 static int sweep_past(struct tidy *t)
 {
-    const struct timespec pause = {.tv_nsec = 3000000};
     struct tidy_job j = {.job = {.priority = STORE_PURGE, .run = run_journal}, .t = t};
     int r = 0;
     while (r == 0 && t->past_to && !purge_stopping(t->p)) {
+        int64_t began = clock_mono_us();
         r = store_submit_wait(t->p->deps.store, &j.job);
         if (r == 0)
             atomic_fetch_add(&t->p->swept_rows, j.out.rows);
         if (r != 0 || !j.out.more)
             break;
-        nanosleep(&pause, NULL);
+        sweep_pause(began);
     }
     return r;
 }
