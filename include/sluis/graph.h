@@ -45,6 +45,9 @@ struct graph_deps {
     void (*on_sent)(void *ctx, const struct graph_sent *sent);
     void *on_sent_ctx;
     struct history *history; /* NULL: no history for tools */
+    /* May nothing of this person be shown now (purge_refused)? Asked before media. May be NULL. */
+    bool (*refused)(void *ctx, uint64_t subject);
+    void *refused_ctx;
 };
 SLUIS_MUST_CHECK int graph_new(const struct graph_deps *deps, struct graph **out);
 void graph_free(struct graph *graph);

@@ -236,7 +236,9 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .gate = &gw->gate,
                                      .on_sent = on_sent,
                                      .on_sent_ctx = gw->webhook,
-                                     .history = gw->history};
+                                     .history = gw->history,
+                                     .refused = refused,
+                                     .refused_ctx = gw};
     if (r == 0)
         r = graph_new(&graph, &gw->graph);
     const struct admin_deps admin = {.contacts = gw->contacts,

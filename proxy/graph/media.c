@@ -89,8 +89,11 @@ static enum graph_error find_known(struct call *call)
 static enum graph_error judge_item(const struct call *call, const struct media_item *item)
 {
     const struct policy_route *route = call->route ? call->route->policy : NULL;
+    const struct graph_deps *deps = &call->thread->graph->deps;
     if (item->state == MEDIA_SENT)
         return E_COUNT;
+    if (deps->refused && deps->refused(deps->refused_ctx, item->keys.subject))
+        return E_MEDIA_WITHHELD;
     enum mask_media_state state = media_state_for(item, call->channel->policy, route);
     return state == MASK_MEDIA_WITHHELD ? E_MEDIA_WITHHELD : E_COUNT;
 }
