@@ -6,6 +6,8 @@
 #include "sluis/access/person.h"
 #include "sluis/base/clock.h"
 #include "sluis/history.h"
+#include "sluis/mask.h"
+#include "sluis/retention.h"
 #include "sluis/stats.h"
 
 #include "../unit/store/support.h"
@@ -218,6 +220,19 @@ static void policy_of_now(void **state)
     assert_null(strstr(a, IBAN));
     f.w.policy = POLICY("default: redact, iban: keep");
     world_reload(&f.w);
+    /* Detection of now finds what intake did not look for. */
+    f.w.policy = POLICY("default: redact") "detect: {iban: off}\n";
+    world_reload(&f.w);
+    say(&f, "wamid.2", "Of op " IBAN ".");
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK ",\"limit\":1}", a, sizeof(a)), 200);
+    assert_non_null(strstr(a, IBAN));
+    f.w.policy = POLICY("default: redact");
+    world_reload(&f.w);
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK ",\"limit\":1}", a, sizeof(a)), 200);
+    assert_null(strstr(a, IBAN));
+    assert_non_null(strstr(a, "Of op [IBAN]."));
+    f.w.policy = POLICY("default: redact, iban: keep");
+    world_reload(&f.w);
     /* The original's bucket ends: what stays was masked when it came, whatever policy says. */
     struct config *config = config_acquire(f.w.cell);
     struct retention_facts facts = {0};
@@ -231,7 +246,7 @@ static void policy_of_now(void **state)
         .tree = KEYRING_TIME, .through = true, .cls = place.cls, .leaf = place.bucket};
     assert_int_equal(keyring_puncture(f.w.keyring, &leaf, 1), 0);
     assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 200);
-    assert_null(strstr(a, IBAN));
+    assert_non_null(strstr(a, "Mijn rekening is [IBAN]."));
     assert_non_null(strstr(a, "\"form\":\"stored\""));
     assert_int_equal(ask(&f, &agent, HISTORY_NOTE,
                          "{\"channel\":\"burgerzaken\",\"message\":1,"
@@ -243,6 +258,79 @@ static void policy_of_now(void **state)
     unsigned status = ask(&f, &agent, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a));
     assert_true(status == 404 || status == 503); /* nobody can be put on record any more */
     assert_null(strstr(a, "terugbellen"));
+    close_all(&f);
+}
+
+/* ---- what tools sent: as they called, in a webhook's place ---- */
+
+struct sent {
+    struct store_item item;
+    struct record_id id;
+    struct buffer sealed;
+};
+static int run_sent(struct store_txn *txn, void *ctx)
+{
+    struct sent *s = ctx;
+    store_put_record(txn, &s->id, buffer_span(&s->sealed));
+    store_put_item(txn, &s->item);
+    return store_txn_error(txn);
+}
+
+static void put_sent(struct fixture *f, uint64_t subject, const char *unit)
+{
+    struct config *config = config_acquire(f->w.cell);
+    struct retention_facts facts = {.out = true};
+    struct retention_rule rule =
+        policy_retention(config->channels[0].policy, RETENTION_HISTORY, &facts);
+    struct retention_place place;
+    struct judged none = {0};
+    struct keyring_cache *cache;
+    struct buffer packed;
+    struct sent s = {.item = {.serial = store_next_serial(f->w.store),
+                              .subject = subject,
+                              .channel = config->channels[0].id,
+                              .kind = STORE_KIND_SENT,
+                              .at_ms = clock_wall_ms(),
+                              .taken_ms = clock_wall_ms()}};
+    assert_int_equal(
+        retention_place(f->w.store, &rule, RETENTION_HISTORY, s.item.at_ms, s.item.at_ms, &place),
+        0);
+    config_unref(config);
+    s.item.cls_m = place.cls;
+    s.item.bucket_m = place.bucket;
+    s.id = (struct record_id){place.cls, place.bucket, subject, s.item.serial, 'M'};
+    buffer_init(&packed, 4096);
+    buffer_init(&s.sealed, 8192);
+    mask_pack(&none, span_str(unit), &packed);
+    assert_int_equal(keyring_cache_new(f->w.keyring, &cache), 0);
+    assert_int_equal(record_seal(cache, 0, &s.id, 0, buffer_span(&packed), &s.sealed), 0);
+    keyring_cache_free(cache);
+    assert_int_equal(test_run(f->w.store, run_sent, &s), 0);
+    buffer_free(&packed);
+    buffer_free(&s.sealed);
+}
+
+static void sent_by_tools(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    char a[16384];
+    open_all(&f, POLICY("default: redact"));
+    say(&f, "wamid.1", "Goedemorgen.");
+    put_sent(&f, 1,
+             "{\"messaging_product\":\"whatsapp\",\"to\":\"" PHONE
+             "\",\"context\":{\"message_id\":\"wamid.SECRETID\"},\"type\":\"text\","
+             "\"text\":{\"body\":\"U spreekt met Sluis, " IBAN "\"}}");
+    struct principal agent = person(&f, "anna", "agent"), hidden = person(&f, "dirk", "dicht");
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK ",\"limit\":1}", a, sizeof(a)), 200);
+    assert_non_null(strstr(a, "\"direction\":\"out\""));
+    assert_non_null(strstr(a, "U spreekt met Sluis, [IBAN]"));
+    assert_non_null(strstr(a, "\"to\":\"" PHONE "\""));
+    assert_int_equal(ask(&f, &hidden, HISTORY_MESSAGES, "{" ASK ",\"limit\":1}", a, sizeof(a)),
+                     200);
+    assert_non_null(strstr(a, "U spreekt met Sluis"));
+    assert_null(strstr(a, PHONE)); /* an alias of this role's */
+    assert_null(strstr(a, "SECRETID"));
     close_all(&f);
 }
 
@@ -458,6 +546,11 @@ static void statistics(void **state)
     s = open_stats(&f);
     told(&f, s, t - HOUR_MS, b, sizeof(b));
     assert_non_null(strstr(b, "\"in\":30,\"out\":20"));
+    stats_free(s); /* these are of today: gone over again, to learn who waits */
+    s = open_stats(&f);
+    told(&f, s, t - HOUR_MS, b, sizeof(b));
+    assert_non_null(strstr(b, "\"in\":30,\"out\":20"));
+    assert_non_null(strstr(b, "\"conversations_begun\":20"));
     /* Small counts are not told. */
     told(&f, s, clock_wall_ms() + 30 * 60000, b, sizeof(b));
     stats_free(s);
@@ -481,8 +574,11 @@ static void statistics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_role),    cmocka_unit_test(policy_of_now),
-        cmocka_unit_test(reveal),     cmocka_unit_test(no_record_no_content),
+        cmocka_unit_test(by_role),
+        cmocka_unit_test(policy_of_now),
+        cmocka_unit_test(sent_by_tools),
+        cmocka_unit_test(reveal),
+        cmocka_unit_test(no_record_no_content),
         cmocka_unit_test(statistics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
