@@ -169,7 +169,7 @@ enum {
     X(SUBJECT_RELEASE, POST, "sluis/v1/subjects/release", admin_subject_release, DOOR_BOTH, YES,   \
       POLICY_MAY_HOLD, WHOLE, LOG, PERMISSION_CHANGES)                                             \
     X(CONSENT, POST, "sluis/v1/consent", admin_consent, DOOR_BOTH, YES, POLICY_MAY_CONSENT,        \
-      CHANNEL, NONE, PERMISSION_CHANGES)                                                           \
+      CHANNEL, COUNTS, PERMISSION_CHANGES)                                                         \
     X(CONSENT_LIST, POST, "sluis/v1/consent/list", admin_consent_list, DOOR_BOTH, YES,             \
       POLICY_MAY_CONSENT, CHANNEL, LOG, PERMISSION_CHANGES)                                        \
     X(CLOCK_ACCEPT, POST, "sluis/v1/keys/clock-accept", admin_clock_accept, DOOR_CONTROL, YES,     \
