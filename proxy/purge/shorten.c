@@ -12,119 +12,12 @@
  * A message that was done is not shorter any more: so a restart walks again from the beginning. It
  * first puts on record what stood in the numbers, so that no person is counted twice in one record.
  */
-#include "room.h"
+#include "shorten.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "sluis/base/clock.h"
-#include "sluis/base/encode.h"
-#include "sluis/base/log.h"
 #include "sluis/mask.h"
-
-#define SLICE 64 /* items looked at while `lock` is held */
-#define MOVES 16 /* of one commit */
-#define ARENA_MAX (8u * 1024 * 1024)
-#define CHANNELS_MAX 1024
-#define FATES_MAX 256 /* pairs of classes */
-#define STATE_BYTES (8 + STORE_CLASSES_MAX * 16)
-
-static const struct span state_key = {"purge.a", 7};
-
-struct state { /* what was destroyed since the last record */
-    int64_t since_ms;
-    uint64_t messages[STORE_CLASSES_MAX + 1], subjects[STORE_CLASSES_MAX + 1];
-};
-
-struct part {
-    struct record_id now;  /* class 0: nothing of it is stored */
-    struct record_id then; /* likewise */
-    bool shorter;
-};
-struct move {
-    uint64_t serial; /* the journal's */
-    struct part o, m;
-    struct word word;
-    struct buffer sealed_o, sealed_m;
-};
-struct fate {
-    uint16_t from, to; /* to 0: destroyed now */
-    uint64_t messages;
-};
-
-struct shorten {
-    struct store_job job;
-    struct purge *p;
-    bool dry;
-    int64_t now_ms;
-    struct state state;
-    struct subjects seen[STORE_CLASSES_MAX + 1];
-    struct policy *policies[CHANNELS_MAX + 1];
-    bool asked[CHANNELS_MAX + 1];
-    struct store_item items[SLICE];
-    unsigned item_count;
-    uint64_t next; /* order */
-    bool more;
-    struct move moves[MOVES];
-    unsigned move_count;
-    struct words words;
-    struct arena arena;
-    struct fate fates[FATES_MAX];
-    unsigned fate_count;
-    uint64_t messages, longer, held, unreadable, unknown, media;
-    struct buffer sealed; /* state */
-    struct buffer lines[STORE_CLASSES_MAX];
-    uint8_t line_keys[STORE_CLASSES_MAX][DESTRUCTION_KEY_BYTES];
-    struct audit_event events[STORE_CLASSES_MAX];
-    char names[STORE_CLASSES_MAX][256];
-    char hashes[STORE_CLASSES_MAX][POLICY_HASH_HEX];
-    unsigned line_count;
-};
-
-/* ---- the row of what is under way ---- */
-
-static int state_seal(struct shorten *s)
-{
-    uint8_t text[STATE_BYTES];
-    be64_put(text, (uint64_t)s->state.since_ms);
-    for (unsigned i = 0; i < STORE_CLASSES_MAX; i++) {
-        be64_put(text + 8 + i * 16, s->state.messages[i + 1]);
-        be64_put(text + 16 + i * 16, s->state.subjects[i + 1]);
-    }
-    buffer_clear(&s->sealed);
-    return row_seal(s->p, STORE_TABLE_SETTING, PART_APPLY, 1, span_of(text, sizeof(text)),
-                    &s->sealed);
-}
-
-static int state_read(struct purge *p, struct state *out)
-{
-    struct buffer plain;
-    memset(out, 0, sizeof(*out));
-    buffer_init(&plain, ROW_TEXT_MAX);
-    int r = row_read(p, STORE_TABLE_SETTING, state_key, PART_APPLY, 1, &plain);
-    if (r == 0 && plain.n != STATE_BYTES)
-        r = SLUIS_ECRYPTO;
-    if (r == 0) {
-        const uint8_t *text = (const uint8_t *)plain.p;
-        out->since_ms = (int64_t)be64_get(text);
-        for (unsigned i = 0; i < STORE_CLASSES_MAX; i++) {
-            out->messages[i + 1] = be64_get(text + 8 + i * 16);
-            out->subjects[i + 1] = be64_get(text + 16 + i * 16);
-        }
-    }
-    buffer_free(&plain);
-    return r;
-}
-
-int shorten_load(struct purge *p)
-{
-    struct state state;
-    int r = state_read(p, &state);
-    p->applying = r == 0;
-    return r == SLUIS_ENOENT ? 0 : r;
-}
-
-/* ---- what becomes of a message ---- */
 
 static struct policy *policy_of(struct shorten *s, uint16_t channel, char name[256])
 {
@@ -403,7 +296,7 @@ static int run_words(struct store_txn *txn, struct store_job *job)
     for (unsigned i = 0; i < s->words.n; i++)
         word_delete(txn, s->words.at[i].serial);
     if (s->p->applying)
-        store_put_row(txn, STORE_TABLE_SETTING, state_key, buffer_span(&s->sealed));
+        store_put_row(txn, STORE_TABLE_SETTING, shorten_state_key, buffer_span(&s->sealed));
     return store_txn_error(txn);
 }
 
@@ -421,8 +314,7 @@ static int count_word(struct shorten *s, const struct word *word)
     return r;
 }
 
-/* Everything there is word of, WORDS_MAX leaves in one change. */
-static int destroy_words(struct shorten *s)
+int shorten_destroy(struct shorten *s)
 {
     int r = 0;
     do {
@@ -433,7 +325,7 @@ static int destroy_words(struct shorten *s)
         for (unsigned i = 0; r == 0 && i < s->words.n; i++)
             r = count_word(s, &s->words.at[i]);
         if (r == 0)
-            r = state_seal(s);
+            r = shorten_state_seal(s);
         s->job = (struct store_job){.priority = STORE_PURGE, .run = run_words};
         if (r == 0)
             r = store_submit_wait(s->p->deps.store, &s->job);
@@ -441,84 +333,9 @@ static int destroy_words(struct shorten *s)
     return r;
 }
 
-/* ---- on record ---- */
-
-static int line_add(struct shorten *s, uint16_t cls)
-{
-    unsigned n = s->line_count;
-    struct keyring_status keys;
-    struct rule_facts facts;
-    if (store_id_name(s->p->deps.store, STORE_NAME_CLASS, cls, s->names[n]) != 0)
-        return SLUIS_EIO;
-    keyring_status(s->p->deps.keyring, &keys);
-    rule_find(s->p, "", &facts); /* the rule that made the class is not in force any more */
-    memcpy(s->hashes[n], facts.policy_hash, POLICY_HASH_HEX);
-    const struct retention_destruction d = {.cls = s->names[n],
-                                            .category = "",
-                                            .ground = "",
-                                            .reason = "shortened",
-                                            .from_ms = s->state.since_ms,
-                                            .to_ms = s->now_ms,
-                                            .messages = s->state.messages[cls],
-                                            .subjects = s->state.subjects[cls],
-                                            .generation = keys.generation,
-                                            .policy_hash = facts.policy_hash,
-                                            .at_ms = s->now_ms};
-    s->events[n] = (struct audit_event){.at_ms = s->now_ms,
-                                        .action = AUDIT_PURGE,
-                                        .actor = "gateway",
-                                        .object = cls,
-                                        .count = s->state.messages[cls],
-                                        .purpose = s->names[n],
-                                        .policy_hash = s->hashes[n],
-                                        .outcome = "shortened"};
-    buffer_init(&s->lines[n], STORE_VALUE_MAX);
-    s->line_count++;
-    return destruction_seal(s->p, &d, s->line_keys[n], &s->lines[n]);
-}
-
-static int run_lines(struct store_txn *txn, struct store_job *job)
-{
-    struct shorten *s = (struct shorten *)(void *)job;
-    for (unsigned i = 0; i < s->line_count; i++) {
-        store_put_row(txn, STORE_TABLE_SETTING, span_of(s->line_keys[i], DESTRUCTION_KEY_BYTES),
-                      buffer_span(&s->lines[i]));
-        audit_put(txn, &s->events[i]);
-    }
-    store_put_row(txn, STORE_TABLE_SETTING, state_key, buffer_span(&s->sealed));
-    return store_txn_error(txn);
-}
-
-/* `end`: nothing is under way any more. */
-static int write_lines(struct shorten *s, bool end)
-{
-    int r = 0;
-    for (uint16_t cls = 1; r == 0 && cls <= STORE_CLASSES_MAX; cls++)
-        if (s->state.messages[cls])
-            r = line_add(s, cls);
-    memset(&s->state, 0, sizeof(s->state));
-    s->state.since_ms = s->now_ms;
-    for (unsigned i = 0; i <= STORE_CLASSES_MAX; i++)
-        if (s->seen[i].bits)
-            memset(s->seen[i].bits, 0, s->seen[i].bytes);
-    if (r == 0)
-        r = state_seal(s);
-    if (end)
-        buffer_clear(&s->sealed); /* the row goes */
-    s->job = (struct store_job){.priority = STORE_PURGE, .run = run_lines};
-    if (r == 0)
-        r = store_submit_wait(s->p->deps.store, &s->job);
-    for (unsigned i = 0; i < s->line_count; i++)
-        buffer_free(&s->lines[i]);
-    s->line_count = 0;
-    if (r == 0 && end)
-        s->p->applying = false;
-    return r;
-}
-
 /* ---- all of it ---- */
 
-static struct shorten *shorten_new(struct purge *p, bool dry)
+struct shorten *shorten_new(struct purge *p, bool dry)
 {
     struct shorten *s = calloc(1, sizeof(*s));
     if (!s)
@@ -533,7 +350,7 @@ static struct shorten *shorten_new(struct purge *p, bool dry)
     return s;
 }
 
-static void shorten_free(struct shorten *s)
+void shorten_free(struct shorten *s)
 {
     for (unsigned i = 0; i <= CHANNELS_MAX; i++)
         if (s->policies[i])
@@ -545,8 +362,7 @@ static void shorten_free(struct shorten *s)
     free(s);
 }
 
-/* The lock is let go between slices: erasures and revokes need not wait for the whole walk. */
-static int walk(struct shorten *s)
+int shorten_walk(struct shorten *s)
 {
     struct purge *p = s->p;
     int r = 0;
@@ -554,124 +370,8 @@ static int walk(struct shorten *s)
         pthread_mutex_lock(&p->lock);
         r = slice(s);
         if (r == 0 && !s->dry && n % (WORDS_MAX / SLICE) == 0)
-            r = destroy_words(s);
+            r = shorten_destroy(s);
         pthread_mutex_unlock(&p->lock);
     }
     return r == 0 && s->more ? SLUIS_ECLOSED : r;
-}
-
-int shorten_drain(struct purge *p)
-{
-    pthread_mutex_lock(&p->lock);
-    struct shorten *s = shorten_new(p, false);
-    int r = s ? 0 : SLUIS_ENOMEM;
-    bool applying = p->applying;
-    if (r == 0 && applying)
-        r = clock_check(p, s->now_ms) ? state_read(p, &s->state) : SLUIS_EDENIED;
-    if (r == 0)
-        r = destroy_words(s); /* of a walk that was cut off, or of a message taken back */
-    if (r == 0 && applying)
-        r = write_lines(s, false);
-    pthread_mutex_unlock(&p->lock);
-    if (r == 0 && applying)
-        r = walk(s);
-    pthread_mutex_lock(&p->lock);
-    if (r == 0 && applying)
-        r = destroy_words(s);
-    if (r == 0 && applying)
-        r = write_lines(s, true);
-    pthread_mutex_unlock(&p->lock);
-    if (applying && r != SLUIS_ECLOSED)
-        LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "policy_waits" : "policy_applied",
-            log_u64("messages", s ? s->messages : 0), log_u64("held", s ? s->held : 0),
-            log_error(r));
-    if (s)
-        shorten_free(s);
-    return r == SLUIS_ECLOSED ? 0 : r;
-}
-
-int purge_apply_now(struct purge *p)
-{
-    return shorten_drain(p);
-}
-
-struct ask_job {
-    struct store_job job;
-    struct span sealed;
-    struct audit_event event;
-};
-
-static int run_ask(struct store_txn *txn, struct store_job *job)
-{
-    struct ask_job *a = (struct ask_job *)(void *)job;
-    store_put_row(txn, STORE_TABLE_SETTING, state_key, a->sealed);
-    audit_put(txn, &a->event);
-    return store_txn_error(txn);
-}
-
-/* On record that it was asked for, and by whom; the service thread does it. */
-static int ask(struct shorten *s)
-{
-    struct rule_facts facts;
-    int r = 0;
-    rule_find(s->p, "", &facts);
-    s->state.since_ms = s->now_ms;
-    struct ask_job a = {.job = {.priority = STORE_PURGE, .run = run_ask},
-                        .event = {.at_ms = s->now_ms,
-                                  .action = AUDIT_PURGE,
-                                  .actor = "operator",
-                                  .count = s->messages,
-                                  .policy_hash = facts.policy_hash,
-                                  .outcome = "policy_to_be_applied"}};
-    pthread_mutex_lock(&s->p->lock);
-    if (!s->p->applying) {
-        r = state_seal(s);
-        a.sealed = buffer_span(&s->sealed);
-        if (r == 0)
-            r = store_submit_wait(s->p->deps.store, &a.job);
-        s->p->applying = r == 0;
-    }
-    pthread_mutex_unlock(&s->p->lock);
-    return r;
-}
-
-static void describe(struct shorten *s, bool dry_run, struct buffer *out)
-{
-    buffer_addf(out, "{\"dry_run\":%s,\"messages\":%llu,\"classes\":[", dry_run ? "true" : "false",
-                (unsigned long long)s->messages);
-    for (unsigned i = 0; i < s->fate_count; i++) {
-        char from[256] = "", to[256] = "";
-        (void)store_id_name(s->p->deps.store, STORE_NAME_CLASS, s->fates[i].from, from);
-        if (s->fates[i].to)
-            (void)store_id_name(s->p->deps.store, STORE_NAME_CLASS, s->fates[i].to, to);
-        buffer_addf(out, "%s{\"from\":\"%s\",\"to\":\"%s\",\"messages\":%llu}", i ? "," : "", from,
-                    to, (unsigned long long)s->fates[i].messages);
-    }
-    buffer_addf(
-        out,
-        "],\"longer\":%llu,\"held\":%llu,\"unreadable\":%llu,\"no_channel\":%llu,\"media\":%llu,"
-        "\"applying\":%s}",
-        (unsigned long long)s->longer, (unsigned long long)s->held,
-        (unsigned long long)s->unreadable, (unsigned long long)s->unknown,
-        (unsigned long long)s->media, s->p->applying ? "true" : "false");
-}
-
-int purge_apply_policy(struct purge *p, bool dry_run, struct buffer *out)
-{
-    struct shorten *s = shorten_new(p, true); /* counts first, whatever is asked */
-    if (!s)
-        return SLUIS_ENOMEM;
-    pthread_mutex_lock(&p->lock);
-    int r = clock_check(p, s->now_ms) ? 0 : SLUIS_EDENIED;
-    pthread_mutex_unlock(&p->lock);
-    if (r == 0)
-        r = walk(s);
-    if (r == 0 && !dry_run && s->messages)
-        r = ask(s);
-    if (r == 0)
-        describe(s, dry_run, out);
-    shorten_free(s);
-    if (r == 0 && !dry_run)
-        wake_round(p);
-    return r ? r : out->error;
 }
