@@ -177,6 +177,7 @@ struct audit_log_config {
     /* Leaves that are owed go into the log; on the log's thread, the gate's cause gone. Or NULL. */
     int (*pay)(void *ctx);
     void *pay_ctx;
+    void (*turn)(void *ctx); /* on the log's thread, once a turn, with pay_ctx; or NULL */
     struct audit_refusals *refusals; /* written by the log's thread; or NULL */
     bool accept; /* go on with a log that is not the one of the last pushed checkpoint */
 };

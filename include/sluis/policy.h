@@ -60,7 +60,12 @@ struct profile;
 
 /* What conditions look at ("when": channel, direction, kind, hour, days, consent, found,
  * not_found). Originals and history, profiles and outbound rules all ask the same of a message. */
-enum retention_part { RETENTION_ORIGINAL, RETENTION_HISTORY, RETENTION_QUARANTINE };
+enum retention_part {
+    RETENTION_ORIGINAL,
+    RETENTION_HISTORY,
+    RETENTION_QUARANTINE,
+    RETENTION_LOG /* of the access log: no rules, policy_log_keep_s */
+};
 struct retention_facts {
     uint64_t found; /* bit set of detect types */
     bool media;

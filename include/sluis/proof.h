@@ -180,6 +180,8 @@ SLUIS_MUST_CHECK int key_chain_open(const struct key_chain *chain, struct span n
  *   {"index":I,"hash":"BASE64","leaf":LEAF}     a leaf, as it stands in the log
  *   {"skip":I,"level":K,"hash":"BASE64"}        2^K leaves from I on that the filter left out: the
  *                                               root of their subtree
+ *   {"pruned":I,"level":K,"hash":"BASE64"}      the same for leaves past the log's own retention: only
+ *                                               their hashes are left, filter or not
  *   {"signed":"NOTE"}                           ends the page; text of the note: "ORIGIN/export",
  * line end, base64 of the SHA-256 of the page's lines before this one (line ends included), line
  * end
@@ -198,7 +200,8 @@ enum export_kind {
     EXPORT_LEAF,
     EXPORT_SKIP,
     EXPORT_SIGNED,
-    EXPORT_KEY_CHANGE
+    EXPORT_KEY_CHANGE,
+    EXPORT_PRUNED
 };
 struct export_line {
     enum export_kind kind;
@@ -219,6 +222,7 @@ SLUIS_MUST_CHECK int export_page_sign(const struct note_key *key, const uint8_t 
 
 /* What a run of leaves that are not shown comes down to: the fewest subtrees. */
 struct export_gap {
+    bool pruned; /* nobody can read them any more; else the filter left them out */
     uint64_t from, n;
     unsigned count;
     uint8_t level[2 * MERKLE_LEVELS];
@@ -240,6 +244,7 @@ void export_page_begin(struct export_writer *w, struct buffer *out, uint64_t fro
                        uint64_t size, struct span filter);
 void export_page_leaf(struct export_writer *w, struct span leaf, const uint8_t hash[MERKLE_HASH]);
 void export_page_skip(struct export_writer *w, const uint8_t hash[MERKLE_HASH]);
+void export_page_pruned(struct export_writer *w, const uint8_t hash[MERKLE_HASH]);
 void export_page_cut(struct export_writer *w);
 SLUIS_MUST_CHECK int export_page_end(struct export_writer *w, const struct note_key *key,
                                      const uint8_t seed[NOTE_SEED]);
@@ -256,7 +261,8 @@ struct export_finding {
 struct export_report {
     uint64_t size;           /* leaves of the tree */
     uint64_t shown;          /* leaves in the export */
-    uint64_t skipped;        /* leaves under hashes only */
+    uint64_t skipped;        /* leaves that the filter left out: under hashes only */
+    uint64_t pruned;         /* leaves past the log's own retention: likewise */
     uint64_t pages, earlier; /* earlier checkpoints that agree */
     bool filtered;
     uint8_t root[MERKLE_HASH];

@@ -28,6 +28,10 @@
  * than STORE_CLASSES_MAX since the store was made), or the store's error. */
 SLUIS_MUST_CHECK int retention_prepare(struct store *store, const struct policy *policy);
 
+/* The access log has a class of its own, "log/<keep>/min/<width>": its leaves are kept at least so
+ * long, then their keys are destroyed and only their hashes stay. */
+SLUIS_MUST_CHECK int retention_prepare_log(struct store *store, int64_t keep_s);
+
 struct retention_place {
     bool never;   /* not written at all */
     bool expired; /* the bucket has ended at `now_ms`: not stored */
@@ -39,6 +43,9 @@ struct retention_place {
 SLUIS_MUST_CHECK int retention_place(struct store *store, const struct retention_rule *rule,
                                      enum retention_part part, int64_t at_ms, int64_t now_ms,
                                      struct retention_place *out);
+/* Where a leaf that is written now belongs. */
+SLUIS_MUST_CHECK int retention_place_log(struct store *store, int64_t keep_s, int64_t now_ms,
+                                         struct retention_place *out);
 /* When the bucket of a class ends (wall ms); the class's name carries its width. SLUIS_ENOENT. */
 SLUIS_MUST_CHECK int retention_bucket_end(struct store *store, uint16_t cls, uint32_t bucket,
                                           int64_t *ends_ms);

@@ -147,6 +147,7 @@ int audit_log_open(const struct audit_log_config *config, struct audit_log **out
     log->hold_after_s = config->hold_after_s;
     log->pay = config->pay;
     log->pay_ctx = config->pay_ctx;
+    log->turn = config->turn;
     log->left_ms = clock_mono_ms();
     log->refusals_ms = clock_mono_ms();
     memcpy(log->seed, config->seed, NOTE_SEED);
@@ -397,6 +398,8 @@ static void *run(void *ctx)
             LOG(LOG_ERROR, "audit", "no_checkpoint", log_error(r));
         push_out(log);
         pay_owed(log);
+        if (log->turn)
+            log->turn(log->pay_ctx);
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += waits(log) ? AUDIT_RETRY_S : AUDIT_CHECKPOINT_S;
         pthread_mutex_lock(&log->lock);
@@ -468,7 +471,9 @@ static int add_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t h
          p->change_next++)
         if (p->changes[p->change_next] == index)
             export_page_cut(&p->writer);
-    if (audit_filter_match(p->filter, leaf))
+    if (leaf.n == 0) /* only its hash is left */
+        export_page_pruned(&p->writer, hash);
+    else if (audit_filter_match(p->filter, leaf))
         export_page_leaf(&p->writer, leaf, hash);
     else
         export_page_skip(&p->writer, hash);
@@ -502,7 +507,7 @@ int audit_log_page(struct audit_log *log, const struct audit_filter *filter, uin
         r = store_read_begin(log->store, &read);
     if (r == 0) {
         export_page_begin(&p.writer, out, from, p.to, size, buffer_span(&text));
-        r = store_each_leaf(read, from, add_leaf, &p);
+        r = store_each_leaf_or_hash(read, from, add_leaf, &p);
         store_read_end(read);
         if (r == 0)
             r = p.next == p.to ? export_page_end(&p.writer, &key, seed) : SLUIS_EIO;

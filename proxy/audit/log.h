@@ -14,6 +14,7 @@ struct audit_log {
     int64_t hold_after_s, left_ms; /* monotonic: when a checkpoint last left, or needed not to */
     int (*pay)(void *ctx);
     void *pay_ctx;
+    void (*turn)(void *ctx);
     int64_t refusals_ms; /* monotonic: when they were written last */
     pthread_mutex_t lock; /* all below */
     struct note_key key;

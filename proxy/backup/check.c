@@ -59,6 +59,10 @@ static void look_leaf(struct look *look, const struct store_value *v)
     struct backup_finding finding = {.what = "log", .serial = v->id.serial, .error = v->error};
     uint8_t hash[32];
     look->check->counts.leaves++;
+    if (v->error == SLUIS_EEXPIRED) { /* past the log's own term: its hash is what is left */
+        look->check->counts.expired++;
+        return;
+    }
     if (!v->error && (audit_hash(v->bytes, hash) != 0 || memcmp(hash, v->hash, sizeof(hash)) != 0))
         finding.error = SLUIS_ECRYPTO;
     if (finding.error)

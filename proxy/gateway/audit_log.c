@@ -46,6 +46,7 @@ int ledger_log_open(struct gateway *gw, const struct config *config, struct diag
                                          .target_count = count,
                                          .gate = &gw->gate,
                                          .hold_after_s = config->log_push.hold_s,
+                                         .turn = log_keep_turn,
                                          .pay = pay,
                                          .pay_ctx = gw,
                                          .refusals = &gw->refusals,

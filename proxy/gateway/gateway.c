@@ -315,6 +315,8 @@ static int start(struct gateway *gw, struct diag *diag)
     if (r == 0)
         r = say(diag, "versions of policies", versions_start(gw, config, diag));
     if (r == 0)
+        r = say(diag, "the term of the access log", log_keep_set(gw, config));
+    if (r == 0)
         r = say(diag, "configuration", config_cell_new(config, &gw->cell));
     if (r != 0) {
         config_unref(config);

@@ -32,6 +32,7 @@
 struct block_seal {
     struct keyring_cache *writer, *readers;
     pthread_mutex_t lock; /* readers */
+    _Atomic uint64_t log_place; /* class and bucket of leaves written now; 0: kept for ever */
 };
 
 struct gateway {
@@ -96,6 +97,13 @@ SLUIS_MUST_CHECK int record_in_force(struct gateway *gw, const struct config *co
                                      enum audit_action action, const char *outcome);
 /* Hex of the program's build id; empty when it was linked without. */
 void build_id(char out[41]);
+
+/* log_keep.c */
+/* The class that the policies in force give the access log, and its bucket of now. At start, at a
+ * reload (before it is in force), and each hour. */
+SLUIS_MUST_CHECK int log_keep_set(struct gateway *gw, const struct config *config);
+/* On the log's thread: the bucket of now, and blocks that nobody can open any more are removed. */
+void log_keep_turn(void *ctx);
 
 /* log_push.c */
 struct log_push;

@@ -18,9 +18,10 @@
 
 #define PUSH_CONNECT_MS 5000
 #define PUSH_ANSWER_MS 10000
-#define PUSH_ANSWER_MAX (64u * 1024)  /* read and thrown away */
-#define MAIL_EVERY_MS (3600 * 1000ll) /* a person reads these; the file and HTTPS go each minute   \
-                                       */
+#define PUSH_ANSWER_MAX (64u * 1024) /* read and thrown away */
+#define MAIL_EVERY_MS                                                                              \
+    (3600 * 1000ll) /* a person reads these; the file and HTTPS go each minute                     \
+                     */
 #define MAIL_PATH_ROOM 4096
 
 struct log_push {

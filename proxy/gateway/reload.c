@@ -77,6 +77,8 @@ int gateway_reload_by(void *ctx, const char *author, struct diag *diag)
         r = reload_prepare(gw, next, diag);
     if (r == 0 && (r = versions_judge(gw, now, next, author, diag)) != 0 && !diag->text[0])
         diag_set(diag, NULL, 0, 0, "the versions of policies cannot be kept: %s", error_word(r));
+    if (r == 0 && (r = log_keep_set(gw, next)) != 0)
+        diag_set(diag, NULL, 0, 0, "no class for the access log: %s", error_word(r));
     if (r == 0 && (r = listen_contexts(next, contexts, diag)) == 0) {
         r = record_in_force(gw, next, AUDIT_RELOAD, "reloaded");
         if (r != 0) {

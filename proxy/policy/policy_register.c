@@ -351,7 +351,7 @@ static void measures(const struct writer *w)
         "destruction of their key.\n"
         "- Every disclosure stands in a signed access log without content; ");
     if (w->p->log_keep_s) {
-        const struct retention_rule log = {.keep_s = w->p->log_keep_s};
+        const struct retention_rule log = {.keep_s = w->p->log_keep_s, .minimum = true};
         say(w, "bewaard ", "kept ");
         keep(w, &log);
         buffer_add(w->out, SPAN(".\n"));

@@ -293,6 +293,8 @@ static int take_leaf(struct export_check *c, const struct export_line *line,
     }
     if (line->kind == EXPORT_LEAF)
         c->report.shown++;
+    else if (line->kind == EXPORT_PRUNED)
+        c->report.pruned += n;
     else
         c->report.skipped += n;
     return compare_earlier(c, f);
@@ -340,7 +342,8 @@ int export_check_line(struct export_check *c, struct span text, struct export_fi
         return take_change_line(c, &line, f);
     if (!c->head_seen && line.kind != EXPORT_CHECKPOINT)
         return wrong(c, f, "the export does not begin with its checkpoint");
-    bool inner = line.kind == EXPORT_LEAF || line.kind == EXPORT_SKIP || line.kind == EXPORT_SIGNED;
+    bool inner = line.kind == EXPORT_LEAF || line.kind == EXPORT_SKIP ||
+                 line.kind == EXPORT_PRUNED || line.kind == EXPORT_SIGNED;
     if (c->head_seen && inner != c->page_open) {
         wrong(c, f, "line %llu stands where it does not belong", ull(c->line));
         return at_leaf(f, c->range.size);

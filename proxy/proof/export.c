@@ -53,10 +53,10 @@ static int read_leaf(struct span rest, struct export_line *out)
     return r ? r : object(out->text);
 }
 
-static int read_skip(struct span rest, struct export_line *out)
+static int read_skip(struct span rest, struct span before, struct export_line *out)
 {
     uint64_t level = 0;
-    int r = number(&rest, SPAN("{\"skip\":"), &out->index);
+    int r = number(&rest, before, &out->index);
     if (r == 0)
         r = number(&rest, SPAN(",\"level\":"), &level);
     if (r == 0)
@@ -92,11 +92,15 @@ static int read_note(struct span rest, struct span before, struct export_line *o
 int export_line_read(struct span line, struct export_line *out)
 {
     memset(out, 0, sizeof(*out));
-    switch (line.n > 2 ? line.p[2] : 0) {
+    switch (line.n > 3 ? line.p[2] : 0) {
     case 'i':
         out->kind = EXPORT_LEAF;
         return read_leaf(line, out);
     case 'p':
+        if (line.p[3] == 'r') {
+            out->kind = EXPORT_PRUNED;
+            return read_skip(line, SPAN("{\"pruned\":"), out);
+        }
         out->kind = EXPORT_PAGE;
         return read_page(line, out);
     case 'k':
@@ -106,8 +110,8 @@ int export_line_read(struct span line, struct export_line *out)
         out->kind = EXPORT_CHECKPOINT;
         return read_note(line, SPAN("{\"checkpoint\":\""), out);
     case 's':
-        out->kind = line.n > 3 && line.p[3] == 'k' ? EXPORT_SKIP : EXPORT_SIGNED;
-        return out->kind == EXPORT_SKIP ? read_skip(line, out)
+        out->kind = line.p[3] == 'k' ? EXPORT_SKIP : EXPORT_SIGNED;
+        return out->kind == EXPORT_SKIP ? read_skip(line, SPAN("{\"skip\":"), out)
                                         : read_note(line, SPAN("{\"signed\":\""), out);
     default:
         return SLUIS_EINVAL;
@@ -147,7 +151,8 @@ void export_line_write(const struct export_line *line, struct buffer *out)
         buffer_add(out, line->text);
         break;
     case EXPORT_SKIP:
-        write_number(out, "{\"skip\":", line->index);
+    case EXPORT_PRUNED:
+        write_number(out, line->kind == EXPORT_SKIP ? "{\"skip\":" : "{\"pruned\":", line->index);
         write_number(out, ",\"level\":", line->level);
         buffer_add_str(out, ",\"hash\":\"");
         proof_base64_write(line->hash, MERKLE_HASH, out);
@@ -221,6 +226,7 @@ void export_gap_init(struct export_gap *gap, uint64_t from)
     gap->from = from;
     gap->n = 0;
     gap->count = 0;
+    gap->pruned = false;
 }
 
 void export_gap_add(struct export_gap *gap, const uint8_t leaf[MERKLE_HASH])
@@ -241,7 +247,8 @@ void export_gap_add(struct export_gap *gap, const uint8_t leaf[MERKLE_HASH])
 
 void export_gap_flush(struct export_gap *gap, struct buffer *out)
 {
-    struct export_line line = {.kind = EXPORT_SKIP, .index = gap->from};
+    struct export_line line = {.kind = gap->pruned ? EXPORT_PRUNED : EXPORT_SKIP,
+                               .index = gap->from};
     for (unsigned i = 0; i < gap->count; i++) {
         line.level = gap->level[i];
         memcpy(line.hash, gap->node[i], MERKLE_HASH);
@@ -273,9 +280,23 @@ void export_page_leaf(struct export_writer *w, struct span leaf, const uint8_t h
     export_line_write(&line, w->out);
 }
 
+static void add_gap(struct export_writer *w, bool pruned, const uint8_t hash[MERKLE_HASH])
+{
+    /* Pruned ones one by one: an export without a filter compares with any checkpoint. */
+    if (w->gap.pruned != pruned || pruned)
+        export_gap_flush(&w->gap, w->out);
+    w->gap.pruned = pruned;
+    export_gap_add(&w->gap, hash);
+}
+
 void export_page_skip(struct export_writer *w, const uint8_t hash[MERKLE_HASH])
 {
-    export_gap_add(&w->gap, hash);
+    add_gap(w, false, hash);
+}
+
+void export_page_pruned(struct export_writer *w, const uint8_t hash[MERKLE_HASH])
+{
+    add_gap(w, true, hash);
 }
 
 void export_page_cut(struct export_writer *w)

@@ -13,6 +13,7 @@ static const char *const part_words[] = {
     [RETENTION_ORIGINAL] = "original",
     [RETENTION_HISTORY] = "history",
     [RETENTION_QUARANTINE] = "quarantine",
+    [RETENTION_LOG] = "log",
 };
 #define PARTS (sizeof(part_words) / sizeof(part_words[0]))
 #define HINT_HOLD PARTS
@@ -63,6 +64,19 @@ int retention_prepare(struct store *store, const struct policy *policy)
         }
     }
     return result;
+}
+
+int retention_prepare_log(struct store *store, int64_t keep_s)
+{
+    const struct retention_rule rule = {.keep_s = keep_s, .minimum = true};
+    return prepare_rule(store, &rule, RETENTION_LOG);
+}
+
+int retention_place_log(struct store *store, int64_t keep_s, int64_t now_ms,
+                        struct retention_place *out)
+{
+    const struct retention_rule rule = {.keep_s = keep_s, .minimum = true};
+    return retention_place(store, &rule, RETENTION_LOG, now_ms, now_ms, out);
 }
 
 /*

@@ -106,7 +106,9 @@ void leaves_flush(struct store_txn *txn)
 
 struct leaf_walk {
     struct store_read *read;
-    uint64_t from;
+    uint64_t from, size;
+    uint64_t next; /* leaf to be told of next */
+    bool gone;     /* tell of those without a text as well */
     int (*each)(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32]);
     void *ctx;
 };
@@ -130,7 +132,7 @@ static int walk_block(struct leaf_walk *walk, uint64_t index, struct span plain)
 {
     uint8_t hash[LEAF_HASH_BYTES];
 
-    for (; plain.n > 0; index++) {
+    for (; plain.n > 0; index++, walk->next = index) {
         if (plain.n < 2)
             return SLUIS_EIO;
         size_t n = be16_get((const uint8_t *)plain.p);
@@ -167,41 +169,170 @@ static int seek_block(MDB_cursor *cursor, uint64_t index, MDB_val *key, MDB_val 
     return rc == MDB_NOTFOUND ? mdb_cursor_get(cursor, key, value, MDB_FIRST) : rc;
 }
 
+/* Leaves without a text, up to `end`: hashes alone. */
+static int walk_gone(struct leaf_walk *walk, uint64_t end)
+{
+    uint8_t hash[LEAF_HASH_BYTES];
+    int rc = 0;
+    for (; !rc && walk->next < end; walk->next++) {
+        if (walk->next < walk->from || !walk->gone)
+            continue;
+        rc = leaf_hash(walk->read, walk->next, hash);
+        if (!rc)
+            rc = walk->each(walk->ctx, walk->next, SPAN_EMPTY, hash);
+    }
+    return rc;
+}
+
+static int walk_from(struct leaf_walk *walk, uint64_t first, struct span sealed)
+{
+    struct store *store = walk->read->store;
+    struct buffer plain;
+    /* A block that begins before what is asked for may end before it as well. */
+    if (walk->next < first && first > walk->from) {
+        uint64_t start = walk->next > walk->from ? walk->next : walk->from;
+        walk->next = start;
+        int rc = walk_gone(walk, first);
+        if (rc)
+            return rc;
+    }
+    buffer_init(&plain, READ_PLAIN_MAX);
+    int result = store->config.open(store->config.seal_ctx, STORE_SEAL_LEAF, first, sealed, &plain);
+    if (!result)
+        result = plain.error;
+    if (!result)
+        result = walk_block(walk, first, buffer_span(&plain));
+    else if (result == SLUIS_EEXPIRED)
+        result = 0; /* what it held is told of when the next block shows where it ended */
+    buffer_free(&plain);
+    return result;
+}
+
+static int walk_leaves(struct leaf_walk *walk)
+{
+    struct store *store = walk->read->store;
+    uint64_t size = walk->size;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+
+    int rc = mdb_cursor_open(walk->read->txn, store->dbi[DB_LEAF], &cursor);
+    if (rc)
+        return env_error(rc);
+    walk->read->walks++;
+    int result = 0;
+    rc = seek_block(cursor, walk->from, &key, &value);
+    while (!rc && !result) {
+        result = key.mv_size == 8 ? walk_from(walk, be64_get(key.mv_data), span_of_val(value))
+                                  : SLUIS_EIO;
+        if (!result)
+            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    if (!result && rc == MDB_NOTFOUND) {
+        if (walk->next < walk->from)
+            walk->next = walk->from;
+        result = walk_gone(walk, size);
+    }
+    walk->read->walks--;
+    if (result)
+        return result > 0 ? 0 : result;
+    return rc == MDB_NOTFOUND ? 0 : env_error(rc);
+}
+
 int store_each_leaf(struct store_read *read, uint64_t from_index,
                     int (*each)(void *ctx, uint64_t index, struct span leaf,
                                 const uint8_t hash[32]),
                     void *ctx)
 {
-    struct leaf_walk walk = {read, from_index, each, ctx};
+    struct leaf_walk walk = {.read = read, .from = from_index, .each = each, .ctx = ctx};
+    return walk_leaves(&walk);
+}
+
+/* Leaves in this transaction: the last row of hashes tells. */
+static int leaves_in(struct store_read *read, uint64_t *size)
+{
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int rc = mdb_cursor_open(read->txn, read->store->dbi[DB_LEAF_HASH], &cursor);
+    if (rc)
+        return env_error(rc);
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+    *size = rc || key.mv_size != 8
+                ? 0
+                : be64_get(key.mv_data) * LEAF_HASHES_PER_ROW + value.mv_size / LEAF_HASH_BYTES;
+    mdb_cursor_close(cursor);
+    return rc && rc != MDB_NOTFOUND ? env_error(rc) : 0;
+}
+
+int store_each_leaf_or_hash(struct store_read *read, uint64_t from_index,
+                            int (*each)(void *ctx, uint64_t index, struct span leaf,
+                                        const uint8_t hash[32]),
+                            void *ctx)
+{
+    struct leaf_walk walk = {
+        .read = read, .from = from_index, .gone = true, .each = each, .ctx = ctx};
+    int rc = leaves_in(read, &walk.size);
+    return rc ? rc : walk_leaves(&walk);
+}
+
+/* ---- pruning ---- */
+
+#define PRUNE_MAX 256u /* blocks of one job */
+
+struct prune {
+    struct store_job job;
+    uint8_t key[PRUNE_MAX][8];
+    unsigned count;
+};
+
+static int run_prune(struct store_txn *txn, struct store_job *job)
+{
+    const struct prune *p = (const struct prune *)job;
+    for (unsigned i = 0; i < p->count; i++)
+        txn_delete(txn, txn->store->dbi[DB_LEAF], p->key[i], sizeof(p->key[i]));
+    return store_txn_error(txn);
+}
+
+/* The oldest blocks that do not open any more. The newest block always stays: commits append. */
+static int find_prunable(struct store_read *read, struct prune *p, unsigned most)
+{
     struct store *store = read->store;
     struct buffer plain;
     MDB_cursor *cursor;
     MDB_val key, value;
-
     int rc = mdb_cursor_open(read->txn, store->dbi[DB_LEAF], &cursor);
     if (rc)
         return env_error(rc);
-    read->walks++;
     buffer_init(&plain, READ_PLAIN_MAX);
-    int result = 0;
-    rc = seek_block(cursor, from_index, &key, &value);
-    while (!rc && !result) {
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    while (!rc && p->count < most && key.mv_size == 8) {
+        int r = store->config.open(store->config.seal_ctx, STORE_SEAL_LEAF, be64_get(key.mv_data),
+                                   span_of_val(value), &plain);
         buffer_clear(&plain);
-        uint64_t first = key.mv_size == 8 ? be64_get(key.mv_data) : 0;
-        result = key.mv_size == 8 ? store->config.open(store->config.seal_ctx, STORE_SEAL_LEAF,
-                                                       first, span_of_val(value), &plain)
-                                  : SLUIS_EIO;
-        if (!result)
-            result = plain.error;
-        if (!result)
-            result = walk_block(&walk, first, buffer_span(&plain));
-        if (!result)
-            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        memcpy(p->key[p->count], key.mv_data, 8);
+        if (r != SLUIS_EEXPIRED || mdb_cursor_get(cursor, &key, &value, MDB_NEXT) != 0)
+            break;
+        p->count++;
     }
-    mdb_cursor_close(cursor);
     buffer_free(&plain);
-    read->walks--;
-    if (result)
-        return result > 0 ? 0 : result;
-    return rc == MDB_NOTFOUND ? 0 : env_error(rc);
+    mdb_cursor_close(cursor);
+    return rc && rc != MDB_NOTFOUND ? env_error(rc) : 0;
+}
+
+int store_prune_leaves(struct store *store, unsigned most, unsigned *removed)
+{
+    struct prune p = {.job = {.priority = STORE_PURGE, .run = run_prune}};
+    struct store_read *read;
+    *removed = 0;
+    int r = store_read_begin(store, &read);
+    if (r)
+        return r;
+    r = find_prunable(read, &p, most < PRUNE_MAX ? most : PRUNE_MAX);
+    store_read_end(read);
+    if (r || p.count == 0)
+        return r;
+    r = store_submit_wait(store, &p.job);
+    if (!r)
+        *removed = p.count;
+    return r;
 }

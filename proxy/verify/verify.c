@@ -96,16 +96,24 @@ static int tell_holds(const struct options *o, const struct note_key *key,
     base64_encode(r->root, MERKLE_HASH, root);
     if (o->json)
         printf("{\"ok\":true,\"origin\":\"%s\",\"size\":%llu,\"root\":\"%s\",\"shown\":%llu,"
-               "\"skipped\":%llu,\"filtered\":%s,\"pages\":%llu,\"earlier\":%llu}\n",
+               "\"skipped\":%llu,\"pruned\":%llu,\"keys\":%u,\"filtered\":%s,\"pages\":%llu,"
+               "\"earlier\":%llu}\n",
                key->name, (unsigned long long)r->size, root, (unsigned long long)r->shown,
-               (unsigned long long)r->skipped, r->filtered ? "true" : "false",
-               (unsigned long long)r->pages, (unsigned long long)r->earlier);
+               (unsigned long long)r->skipped, (unsigned long long)r->pruned, r->keys,
+               r->filtered ? "true" : "false", (unsigned long long)r->pages,
+               (unsigned long long)r->earlier);
     else
         printf(
             "%s: %llu of %llu leaves shown, all in the tree %s, %s %llu earlier checkpoint%s%s%s\n",
             key->name, (unsigned long long)r->shown, (unsigned long long)r->size, root,
             r->earlier ? "nothing changed since" : "compared with", (unsigned long long)r->earlier,
             r->earlier == 1 ? "" : "s", r->state[0] ? "; " : "", r->state);
+    if (!o->json && r->pruned)
+        printf("%s: %llu leaves are past the log's own retention: only their hashes are left\n",
+               key->name, (unsigned long long)r->pruned);
+    if (!o->json && r->keys > 1)
+        printf("%s: signed by %u keys, each vouched for by the one before it\n", key->name,
+               r->keys);
     return VERIFY_HOLDS;
 }
 
