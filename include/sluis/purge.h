@@ -45,6 +45,8 @@ struct purge_deps {
     /* The policy in force of a channel by its name, a reference of the caller's; NULL: there is no
      * such channel. For purge_apply_policy. */
     struct policy *(*channel_policy)(void *ctx, const char *channel);
+    /* Has the person opted in on the channel, and not out? For policies that ask. NULL: nobody. */
+    bool (*consents)(void *ctx, uint16_t channel, uint64_t subject);
     /* Asks Meta twice what time it is, over a connection each; answers go to purge_clock_witness.
      * Returns at once. Asked for every PURGE_WITNESS_OLD_MS while the clock is not trusted. NULL:
      * nobody is asked. */

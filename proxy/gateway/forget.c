@@ -100,6 +100,12 @@ static int sweep_media(void *ctx, bool *more)
     return r;
 }
 
+static bool consents(void *ctx, uint16_t channel, uint64_t subject)
+{
+    struct gateway *gw = ctx;
+    return contact_consents(gw->contacts, (struct contact_id){channel, subject});
+}
+
 /* What the contact room keeps of persons. */
 static bool person_stays(void *ctx, uint64_t subject, int64_t now_ms)
 {
@@ -187,6 +193,7 @@ int purge_open(struct gateway *gw)
                                     .keyring = gw->keyring,
                                     .each_policy = each_policy,
                                     .channel_policy = channel_policy,
+                                    .consents = consents,
                                     .ask_time = time_ask,
                                     .forget = forget,
                                     .settled = settled,

@@ -143,10 +143,13 @@ static int find_places(struct shorten *s, const struct store_item *item, struct 
 static int make_move(struct shorten *s, const struct store_item *item, const struct policy *policy,
                      const char *channel, struct move *move, struct buffer *o, struct buffer *m)
 {
+    const struct purge_deps *deps = &s->p->deps;
     struct retention_facts facts = {.out = item->kind == STORE_KIND_ECHO ||
                                            item->kind == STORE_KIND_SENT,
                                     .channel = channel,
                                     .at_ms = item->at_ms};
+    if (deps->consents)
+        facts.consent = deps->consents(deps->ctx, item->channel, item->subject);
     int r = find_places(s, item, move);
     if (r == 0)
         r = open_part(s, &move->o, o);

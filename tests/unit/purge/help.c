@@ -33,6 +33,12 @@ static struct policy *channel_policy(void *ctx, const char *channel)
     return strcmp(channel, "burgerzaken") == 0 ? policy_ref(w->policy) : NULL;
 }
 
+static bool consents(void *ctx, uint16_t channel, uint64_t subject)
+{
+    (void)channel;
+    return subject && subject == ((struct world *)ctx)->consenting;
+}
+
 static void forget(void *ctx, uint64_t subject)
 {
     struct world *w = ctx;
@@ -66,6 +72,7 @@ void world_purge_open(struct world *w)
                                     .keyring = w->keyring,
                                     .each_policy = each_policy,
                                     .channel_policy = channel_policy,
+                                    .consents = consents,
                                     .forget = forget,
                                     .sweep_media = sweep_media,
                                     .settled = w->settled,

@@ -25,7 +25,8 @@ struct world {
     struct keyring_cache *cache, *writer, *readers;
     struct policy *policy;
     struct purge *purge;
-    uint64_t forgotten; /* the last subject */
+    uint64_t consenting; /* subject that opted in; 0 nobody */
+    uint64_t forgotten;  /* the last subject */
     unsigned forgets, media_passes;
     int64_t shift_ms; /* to be taken back */
     const char *from; /* who the messages are from, in their text; NULL: the same for all */

@@ -158,6 +158,25 @@ static void test_shorter(void **state)
     assert_false(identifier_known(w, "31612345678", &(uint64_t){0})); /* nothing left of them */
 }
 
+/* A rule that asks for consent: only who gave it keeps the longer term. */
+static void test_consent(void **state)
+{
+    struct world *w = *state;
+    struct message one, two;
+    struct record_id id;
+    char out[4096];
+    message_put(w, 10, NULL, clock_wall_ms(), &one);
+    message_put(w, 11, NULL, clock_wall_ms(), &two);
+    w->consenting = 10;
+    world_policy(w, "2h", "4h, consent: given}\n  - {keep: never");
+    apply(w, false, out);
+    assert_non_null(strstr(out, "\"messages\":1"));
+    assert_int_equal(purge_apply_now(w->purge), 0);
+    assert_int_equal(open_now(w, &one, 'M', &id), 0);
+    assert_int_equal(open_now(w, &two, 'M', &id), SLUIS_ENOENT);
+    assert_int_equal(open_now(w, &two, 'O', &id), 0);
+}
+
 static void test_longer(void **state)
 {
     struct world *w = *state;
@@ -319,6 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_shorter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_consent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_longer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_never, setup, teardown),
         cmocka_unit_test_setup_teardown(test_held, setup, teardown),
