@@ -129,7 +129,7 @@ SLUIS_MUST_CHECK int purge_moved(struct store_read *read, uint64_t serial, uint6
                                  struct record_id *out);
 
 /*
- * Persons. An identifier is a phone number as people write it or a BSUID. All of it is in the
+ * Persons. An identifier is a phone number as people write it, a BSUID, or "#" and a subject's serial. All of it is in the
  * access log. SLUIS_ENOENT: nobody by that identifier; SLUIS_EINVAL.
  */
 #define PURGE_TEXT_MAX 200
@@ -141,6 +141,10 @@ struct purge_person {
     uint32_t hold;
     int64_t held_until_ms; /* as the author said; it does not end of itself */
     char reason[PURGE_TEXT_MAX + 1], author[PURGE_TEXT_MAX + 1];
+    /* Subjects that a number change linked to this one: maybe the same person, never merged. They can
+     * be asked for as "#SERIAL" wherever an identifier is. */
+    uint64_t linked[16];
+    unsigned linked_count;
 };
 SLUIS_MUST_CHECK int purge_person_find(struct purge *purge, struct span identifier,
                                        struct purge_person *out);
@@ -180,6 +184,8 @@ struct purge_redacted {
 #define PURGE_HIDDEN_TEXT "[verwijderd]"
 SLUIS_MUST_CHECK int purge_redact(struct purge *purge, const struct purge_redaction *redaction,
                                   struct purge_redacted *out);
+/* Takes the person's links to others away. SLUIS_ENOENT: there are none. */
+SLUIS_MUST_CHECK int purge_person_unlink(struct purge *purge, struct span identifier);
 /* Art. 18: no delivery and no reading until it is lifted. */
 SLUIS_MUST_CHECK int purge_person_restrict(struct purge *purge, struct span identifier, bool on);
 /* Legal hold: nothing of the person is destroyed until it is released. SLUIS_EEXIST. */

@@ -119,4 +119,17 @@ void subject_record_prefix(uint64_t subject, uint8_t out[SUBJECT_RECORD_PREFIX])
 /* Deletes every record of a subject; index rows are the caller's. */
 void subject_records_delete(struct store_txn *txn, uint64_t subject);
 
+/* ---- links ---- */
+/* A number change says that two subjects may be one person. They are linked, never merged: each keeps
+ * its keys, and a link can be taken away. Rows 'N', subject, other (be64) -> since (be64), both
+ * ways. */
+#define SUBJECT_LINKS_MAX 16
+void subject_link(struct store_txn *txn, uint64_t a, uint64_t b, int64_t at_ms);
+void subject_unlink(struct store_txn *txn, uint64_t a, uint64_t b);
+/* Those that are linked, at most SUBJECT_LINKS_MAX. */
+SLUIS_MUST_CHECK int subject_links(struct store_read *read, uint64_t subject,
+                                   uint64_t out[SUBJECT_LINKS_MAX], unsigned *n);
+/* Is anything known of the subject (a record of an identifier)? SLUIS_ENOENT. */
+SLUIS_MUST_CHECK int subject_known(struct store_read *read, uint64_t subject);
+
 #endif

@@ -148,6 +148,7 @@ void admin_subject_export(struct admin_request *r);
 void admin_subject_erase(struct admin_request *r);
 void admin_subject_certificate(struct admin_request *r);
 void admin_subject_redact(struct admin_request *r);
+void admin_subject_unlink(struct admin_request *r);
 void admin_subject_restrict(struct admin_request *r);
 void admin_subject_hold(struct admin_request *r);
 void admin_subject_release(struct admin_request *r);

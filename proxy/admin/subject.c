@@ -61,6 +61,10 @@ void admin_subject_find(struct admin_request *r)
     buffer_addf(&out, ",\"messages\":%llu", (unsigned long long)person.messages);
     add_time(&out, "first", person.first_ms);
     add_time(&out, "last", person.last_ms);
+    buffer_add(&out, SPAN(",\"linked\":["));
+    for (unsigned i = 0; i < person.linked_count; i++)
+        buffer_addf(&out, "%s\"#%llu\"", i ? "," : "", (unsigned long long)person.linked[i]);
+    buffer_add_char(&out, ']');
     buffer_addf(&out, ",\"restricted\":%s,\"held\":%s", person.restricted ? "true" : "false",
                 person.held ? "true" : "false");
     if (person.held) {
@@ -160,6 +164,11 @@ void admin_subject_redact(struct admin_request *r)
                 (unsigned long long)done.number, asked.dry_run ? "true" : "false");
     admin_json(r, 200, &out);
     buffer_free(&out);
+}
+
+void admin_subject_unlink(struct admin_request *r)
+{
+    answer(r, purge_person_unlink(r->admin->deps.purge, admin_text(r, "identifier")), "unlinked");
 }
 
 void admin_subject_restrict(struct admin_request *r)

@@ -222,6 +222,11 @@ int cmd_subject_certificate(const struct cli_call *call)
     return CLI_DONE;
 }
 
+int cmd_subject_unlink(const struct cli_call *call)
+{
+    return plain(call, "/sluis/v1/subjects/unlink");
+}
+
 int cmd_subject_restrict(const struct cli_call *call)
 {
     return plain(call, "/sluis/v1/subjects/restrict");

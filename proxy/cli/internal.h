@@ -162,6 +162,7 @@ int cmd_subject_export(const struct cli_call *call);
 int cmd_subject_erase(const struct cli_call *call);
 int cmd_subject_certificate(const struct cli_call *call);
 int cmd_subject_redact(const struct cli_call *call);
+int cmd_subject_unlink(const struct cli_call *call);
 int cmd_subject_correct(const struct cli_call *call);
 int cmd_subject_restrict(const struct cli_call *call);
 int cmd_subject_hold(const struct cli_call *call);

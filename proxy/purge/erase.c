@@ -43,6 +43,8 @@ struct erasure {
     unsigned hash_count, walked;
     struct subject_identifier identifiers[IDENTIFIERS_MAX];
     unsigned identifier_count;
+    uint64_t linked[SUBJECT_LINKS_MAX];
+    unsigned linked_count;
     uint8_t from[STORE_HASH_BYTES];
     bool more;
     struct stay stays[STAYS_MAX];
@@ -184,6 +186,8 @@ static int look(struct erasure *e)
     int r = find_hashes(e);
     if (r == 0)
         r = find_identifiers(e);
+    if (r == 0)
+        r = person_links(e->p, e->subject, e->linked, &e->linked_count);
     if (r == 0)
         r = person_items(e->p, e->subject, &e->items);
     if (r == 0)
@@ -328,6 +332,8 @@ static int run_hashes(struct store_txn *txn, struct store_job *job)
     for (unsigned i = 0; i < e->hash_count; i++)
         store_delete_identifier(txn, e->hashes[i]);
     subject_records_delete(txn, e->subject);
+    for (unsigned i = 0; i < e->linked_count; i++)
+        subject_unlink(txn, e->subject, e->linked[i]);
     put_tombstones(e, txn);
     return store_txn_error(txn);
 }
@@ -342,7 +348,7 @@ static int forget(struct erasure *e)
     if (r == 0)
         r = find_identifiers(e);
     e->job = (struct store_job){.priority = STORE_PURGE, .run = run_hashes};
-    if (r == 0 && (e->hash_count || e->identifier_count))
+    if (r == 0 && (e->hash_count || e->identifier_count || e->linked_count))
         r = store_submit_wait(e->p->deps.store, &e->job);
     e->hash_count += before;
     return r;

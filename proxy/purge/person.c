@@ -36,8 +36,25 @@ static struct span normalise(struct span given, char out[IDENTIFIER_MAX])
     return digits;
 }
 
+/* "#17": that subject, if anything is known of it. */
+static int find_serial(struct purge *p, struct span digits, uint64_t *subject)
+{
+    struct store_read *read;
+    int r = span_u64(digits, subject);
+    if (r != 0 || *subject == 0)
+        return SLUIS_EINVAL;
+    r = store_read_begin(p->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = subject_known(read, *subject);
+    store_read_end(read);
+    return r;
+}
+
 int person_find(struct purge *p, struct span identifier, uint64_t *subject)
 {
+    if (identifier.n > 1 && identifier.p[0] == '#')
+        return find_serial(p, span_from(identifier, 1), subject);
     char text[IDENTIFIER_MAX];
     struct store_read *read;
     struct span known = normalise(identifier, text);
@@ -186,6 +203,9 @@ int person_record(struct purge *p, const struct audit_event *event)
     return store_submit_wait(p->deps.store, &j.job);
 }
 
+_Static_assert(SUBJECT_LINKS_MAX == sizeof(((struct purge_person *)0)->linked) / sizeof(uint64_t),
+               "the door has room for all");
+
 int purge_person_find(struct purge *p, struct span identifier, struct purge_person *out)
 {
     struct person_items items = {0};
@@ -202,6 +222,8 @@ int purge_person_find(struct purge *p, struct span identifier, struct purge_pers
         r = person_record(p, &event);
     if (r == 0 && looked == 0)
         r = person_items(p, out->subject, &items);
+    if (r == 0 && looked == 0)
+        r = person_links(p, out->subject, out->linked, &out->linked_count);
     if (r == 0 && mark_get(p, out->subject, &mark)) {
         out->restricted = mark.bits & MARK_RESTRICTED;
         out->held = mark.bits & MARK_HELD;
@@ -219,6 +241,58 @@ int purge_person_find(struct purge *p, struct span identifier, struct purge_pers
     pthread_mutex_unlock(&p->lock);
     person_items_free(&items);
     return r ? r : looked;
+}
+
+/* ---- links ---- */
+
+struct unlink {
+    struct store_job job;
+    uint64_t subject, linked[SUBJECT_LINKS_MAX];
+    unsigned n;
+    const struct audit_event *event;
+};
+
+static int run_unlink(struct store_txn *txn, struct store_job *job)
+{
+    struct unlink *u = (struct unlink *)(void *)job;
+    for (unsigned i = 0; i < u->n; i++)
+        subject_unlink(txn, u->subject, u->linked[i]);
+    audit_put(txn, u->event);
+    return store_txn_error(txn);
+}
+
+int person_links(struct purge *p, uint64_t subject, uint64_t *out, unsigned *n)
+{
+    struct store_read *read;
+    int r = store_read_begin(p->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = subject_links(read, subject, out, n);
+    unsigned known = 0;
+    for (unsigned i = 0; r == 0 && i < *n; i++)
+        if (subject_known(read, out[i]) != SLUIS_ENOENT) /* the other may be gone by now */
+            out[known++] = out[i];
+    *n = known;
+    store_read_end(read);
+    return r;
+}
+
+int purge_person_unlink(struct purge *p, struct span identifier)
+{
+    struct audit_event event;
+    struct unlink u = {.job = {.priority = STORE_PURGE, .run = run_unlink}, .event = &event};
+    pthread_mutex_lock(&p->lock);
+    int r = person_find(p, identifier, &u.subject);
+    if (r == 0)
+        r = person_links(p, u.subject, u.linked, &u.n);
+    if (r == 0 && u.n == 0)
+        r = SLUIS_ENOENT;
+    if (r == 0)
+        r = person_event(p, u.subject, AUDIT_SUBJECT, "unlinked", &event);
+    if (r == 0)
+        r = store_submit_wait(p->deps.store, &u.job);
+    pthread_mutex_unlock(&p->lock);
+    return r;
 }
 
 int purge_person_restrict(struct purge *p, struct span identifier, bool on)

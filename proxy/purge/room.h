@@ -208,6 +208,7 @@ struct person_items {
     size_t n, room;
 };
 int person_find(struct purge *p, struct span identifier, uint64_t *subject);
+int person_links(struct purge *p, uint64_t subject, uint64_t *out, unsigned *n);
 int person_items(struct purge *p, uint64_t subject, struct person_items *out);
 void person_items_free(struct person_items *items);
 int person_open(struct purge *p, const struct store_item *item, uint8_t part, struct arena *arena,

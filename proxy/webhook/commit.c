@@ -198,6 +198,10 @@ static int job_run(struct store_txn *txn, struct store_job *job)
     for (unsigned i = 0; item->awaits && i < 2; i++)
         (void)store_dedupe_take(txn, item->await_day - i, item->awaited[i], &nothing);
     subject_put(txn, &item->subject);
+    if (item->linked) {
+        subject_put(txn, item->linked);
+        subject_link(txn, item->subject.serial, item->linked->serial, item->row.at_ms);
+    }
     if (item->row.cls_o)
         store_put_record(txn, &item->record_o, buffer_span(&item->sealed_o));
     if (item->row.cls_m)
@@ -243,6 +247,7 @@ static void on_committed(struct mail *mail)
     bool stored = result == 0 && item->outcome == ITEM_STORED;
     unlist(item);
     subject_settled(t->subjects, &item->subject, result == 0 && !stored ? SLUIS_ENOENT : result);
+    link_settled(item, result == 0 && !stored ? SLUIS_ENOENT : result);
     if (item->windowed && !stored)
         window_remove(t->windows, item->row.channel, item->row.subject, item->row.serial);
     if (stored && item->revoked.serial) {

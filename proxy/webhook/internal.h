@@ -177,6 +177,7 @@ struct item {
     unsigned owes;      /* counted in the gate */
     struct record_id revoked; /* the message that a revoke takes back; class 0: it has no part O */
     struct record_id revoked_o; /* where that part is now; class 0: nowhere */
+    struct subject *linked;     /* a number change: the subject of the other number; or NULL */
     bool awaits;                /* a revoke whose message is not there yet */
     uint32_t await_day;
     uint8_t awaited[2][STORE_HASH_BYTES]; /* by the keys of that day and of the day before */
@@ -246,6 +247,9 @@ SLUIS_MUST_CHECK int item_look_at_contact(struct item *item, const struct json_d
                                           const struct judged *judged);
 /* It was stored. */
 void item_tell_contact(struct item *item);
+
+/* The subject of another number is settled as well, once. */
+void link_settled(struct item *item, int result);
 
 /* ---- commit.c ---- */
 /* Seals the parts of what was judged. SLUIS_EEXPIRED: there is nothing left to keep. */

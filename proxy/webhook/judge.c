@@ -7,6 +7,8 @@
 #include "sluis/base/clock.h"
 #include "sluis/base/log.h"
 
+#include <stdlib.h>
+
 static struct webhook *webhook_of(const struct item *item)
 {
     return item->owner->webhook;
@@ -276,6 +278,46 @@ static int seal_or_hide(struct item *item, const struct json_doc *doc, struct ju
     return item_seal(item, doc, judged, true, now);
 }
 
+/* ---- who has another number now ---- */
+
+/* "system": the number that wrote so far has become another one. Whoever writes from that is a
+ * subject of its own, linked to this one; with a user id it is the same one, and there is nothing
+ * to link. */
+static int note_change(struct item *item, const struct json_doc *doc)
+{
+    static const char *const names[] = {"wa_id", "user_id"};
+    struct intake_thread *t = item->owner;
+    struct span to[2] = {SPAN_EMPTY, SPAN_EMPTY};
+    uint32_t system = json_path(doc, 0, "entry.0.changes.0.value.messages.0.system");
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t at = json_get(doc, system, span_str(names[i]));
+        if (json_is(doc, at, JSON_STRING) && json_string(doc, at, &t->arena, &to[i]) != 0)
+            return SLUIS_ENOMEM;
+    }
+    if (!to[0].n && !to[1].n)
+        return 0;
+    item->linked = calloc(1, sizeof(*item->linked));
+    if (!item->linked)
+        return SLUIS_ENOMEM;
+    int r = subject_resolve(t->subjects, to[0], to[1], item->linked);
+    if (r == 0 && item->linked->serial != item->subject.serial)
+        return 0;
+    if (r == 0)
+        subject_settled(t->subjects, item->linked, SLUIS_ENOENT);
+    free(item->linked);
+    item->linked = NULL;
+    return r == SLUIS_ELIMIT ? SLUIS_EAGAIN : r;
+}
+
+void link_settled(struct item *item, int result)
+{
+    if (!item->linked)
+        return;
+    subject_settled(item->owner->subjects, item->linked, result);
+    free(item->linked);
+    item->linked = NULL;
+}
+
 /* ---- in all ---- */
 
 static void drop_to_quarantine(struct item *item, const char *reason);
@@ -346,6 +388,8 @@ static int prepare(struct item *item)
         r = seal_or_hide(item, doc, &judged, &unjudged, now);
     if (r == 0 && judged.has_media && !unjudged && item->channel->media_pass)
         r = item_note_media(item, doc);
+    if (r == 0 && span_is(item->unit.type, "system"))
+        r = note_change(item, doc);
     if (r == 0)
         r = item_log_intents(item, &judged, unjudged);
     if (r == 0 && span_is(item->unit.type, "revoke") && item->unit.target_id.n &&
@@ -377,6 +421,7 @@ static void give_up(struct item *item, int result)
     if (item->subject.serial)
         subject_settled(t->subjects, &item->subject,
                         result == SLUIS_EEXIST ? SLUIS_ENOENT : result);
+    link_settled(item, result);
     if (item->windowed && !aside)
         window_remove(t->windows, item->row.channel, item->row.subject, item->row.serial);
     if (result == SLUIS_EEXPIRED) {

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "sluis/retention.h"
+#include "sluis/subject.h"
 
 #include "sluis/base/encode.h"
 #include "sluis/mask.h"
@@ -324,6 +325,69 @@ static void test_half_in_older_copy(void **state)
     }
 }
 
+/* A contact has another number: two subjects, linked both ways, once; with a user id it is one. */
+static void change_number(struct world *w, const char *id, const char *from, const char *to,
+                          const char *extra)
+{
+    char body[2048];
+    snprintf(
+        body, sizeof(body),
+        "{\"object\":\"whatsapp_business_account\",\"entry\":[{\"id\":\"102290129340398\","
+        "\"changes\":[{\"field\":\"messages\",\"value\":{\"messaging_product\":\"whatsapp\","
+        "\"metadata\":{\"display_phone_number\":\"31201234567\",\"phone_number_id\":\"%s\"},"
+        "\"messages\":[{\"from\":\"%s\",\"id\":\"%s\",\"timestamp\":\"%lld\",\"type\":\"system\","
+        "\"system\":{\"body\":\"User changed\",\"wa_id\":\"%s\",\"type\":"
+        "\"user_changed_number\"%s}}]}}]}]}",
+        WORLD_NUMBER, from, id, (long long)time(NULL), to, extra);
+    assert_int_equal(world_post(w, body), 200);
+}
+
+static uint64_t subject_of(struct world *w, const char *number)
+{
+    struct store_read *read;
+    uint64_t subject = 0;
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(subject_find(read, w->keyring, span_str(number), &subject), 0);
+    store_read_end(read);
+    return subject;
+}
+
+static unsigned links_of(struct world *w, uint64_t subject, uint64_t out[SUBJECT_LINKS_MAX])
+{
+    struct store_read *read;
+    unsigned n = 0;
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(subject_links(read, subject, out, &n), 0);
+    store_read_end(read);
+    return n;
+}
+
+static void test_number_change(void **state)
+{
+    (void)state;
+    struct world w = {.routes = 1};
+    uint64_t linked[SUBJECT_LINKS_MAX];
+    open_world(&w);
+    assert_int_equal(send_at(&w, PHONE, "wamid.a", "hallo", time(NULL)), 200);
+    uint64_t before = subject_of(&w, PHONE);
+    assert_int_equal(links_of(&w, before, linked), 0);
+    for (unsigned i = 0; i < 2; i++) /* Meta brings it twice */
+        change_number(&w, "wamid.change", PHONE, "31687654321", "");
+    uint64_t after = subject_of(&w, "31687654321");
+    assert_true(after != before);
+    assert_int_equal(links_of(&w, before, linked), 1);
+    assert_int_equal(linked[0], after);
+    assert_int_equal(links_of(&w, after, linked), 1);
+    assert_int_equal(linked[0], before);
+    /* who writes from it is that subject */
+    assert_int_equal(send_at(&w, "31687654321", "wamid.b", "nieuw", time(NULL)), 200);
+    assert_int_equal(subject_of(&w, "31687654321"), after);
+    /* to itself: nothing */
+    change_number(&w, "wamid.same", PHONE, PHONE, "");
+    assert_int_equal(links_of(&w, before, linked), 1);
+    close_world(&w);
+}
+
 /* The halves of a card: part O of both goes, since policy never writes one. */
 static const char never_policy[] =
     "policy: 1\nname: p\nactivity: proef\n"
@@ -541,8 +605,9 @@ static void test_media(void **state)
     assert_string_equal(item.id, "900000000000001");
     assert_string_equal(item.mime_type, "image/jpeg");
     assert_int_not_equal(item.keys.cls, 0);
-    assert_int_equal(media_find(read, w.keyring, keys, 9999, SPAN("900000000000001"), &arena, &item),
-                     SLUIS_ENOENT);
+    assert_int_equal(
+        media_find(read, w.keyring, keys, 9999, SPAN("900000000000001"), &arena, &item),
+        SLUIS_ENOENT);
     store_read_end(read);
     keyring_cache_free(keys);
     arena_free(&arena);
@@ -623,6 +688,7 @@ int main(void)
         cmocka_unit_test(test_repeated_half),
         cmocka_unit_test(test_half_damaged),
         cmocka_unit_test(test_half_in_older_copy),
+        cmocka_unit_test(test_number_change),
         cmocka_unit_test(test_never),
         cmocka_unit_test(test_sent),
         cmocka_unit_test(test_revoke),

@@ -160,6 +160,8 @@ enum {
       DOOR_BOTH, YES, POLICY_MAY_SUBJECT, WHOLE, LOG, 0)                                           \
     X(SUBJECT_REDACT, POST, "sluis/v1/subjects/redact", admin_subject_redact, DOOR_BOTH, YES,      \
       POLICY_MAY_SUBJECT, WHOLE, COUNTS, PERMISSION_CHANGES)                                       \
+    X(SUBJECT_UNLINK, POST, "sluis/v1/subjects/unlink", admin_subject_unlink, DOOR_BOTH, YES,      \
+      POLICY_MAY_SUBJECT, WHOLE, COUNTS, PERMISSION_CHANGES)                                       \
     X(SUBJECT_RESTRICT, POST, "sluis/v1/subjects/restrict", admin_subject_restrict, DOOR_BOTH,     \
       YES, POLICY_MAY_SUBJECT, WHOLE, LOG, PERMISSION_CHANGES)                                     \
     X(POLICY_REPLAY, POST, "sluis/v1/policy/replay", admin_policy_replay, DOOR_BOTH, YES,         \
@@ -323,6 +325,7 @@ const struct permission_tool *permission_tool(unsigned index);
     X("subject certificate", SUBJECT_CERTIFICATE)                                                  \
     X("subject redact", SUBJECT_REDACT)                                                            \
     X("subject correct", SUBJECT_REDACT)                                                           \
+    X("subject unlink", SUBJECT_UNLINK)                                                            \
     X("subject restrict", SUBJECT_RESTRICT)                                                        \
     X("subject hold", SUBJECT_HOLD)                                                                \
     X("subject release", SUBJECT_RELEASE)                                                          \

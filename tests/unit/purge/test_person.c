@@ -2,6 +2,7 @@
  */
 #include "help.h"
 
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <time.h>
@@ -465,6 +466,100 @@ static void test_redact(void **state)
     arena_free(&arena);
 }
 
+static int run_link(struct store_txn *txn, void *ctx)
+{
+    (void)ctx;
+    subject_link(txn, 10, 11, 1000);
+    return store_txn_error(txn);
+}
+
+/* Two subjects that a change of number linked: seen from both, erased one by one, never together.
+ */
+static void test_linked(void **state)
+{
+    struct world *w = *state;
+    struct message a, b;
+    struct purge_person person;
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    message_put(w, 11, BERT, clock_wall_ms(), &b);
+    assert_int_equal(purge_person_unlink(w->purge, SPAN(ANNA)), SLUIS_ENOENT);
+    assert_int_equal(test_run(w->store, run_link, NULL), 0);
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
+    assert_int_equal(person.linked_count, 1);
+    assert_int_equal(person.linked[0], 11);
+    assert_int_equal(purge_person_find(w->purge, SPAN("#11"), &person), 0);
+    assert_int_equal(person.subject, 11);
+    assert_int_equal(person.linked[0], 10);
+    assert_int_equal(purge_person_find(w->purge, SPAN("#12"), &person), SLUIS_ENOENT);
+    assert_int_equal(purge_person_find(w->purge, SPAN("#0"), &person), SLUIS_EINVAL);
+    assert_int_equal(purge_person_unlink(w->purge, SPAN(BERT)), 0);
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
+    assert_int_equal(person.linked_count, 0);
+    assert_int_equal(test_run(w->store, run_link, NULL), 0);
+    assert_int_equal(erase(w, "#11", false)->result, 0);
+    assert_int_equal(message_open(w, &b.o), SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &a.o), 0);
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
+    assert_int_equal(person.linked_count, 0);
+    assert_int_equal(purge_person_find(w->purge, SPAN("#11"), &person), SLUIS_ENOENT);
+}
+
+struct eraser {
+    struct world *w;
+    int result;
+};
+
+static void *erase_thread(void *ctx)
+{
+    struct eraser *e = ctx;
+    struct buffer out;
+    buffer_init(&out, 32768);
+    e->result = purge_person_erase(e->w->purge, SPAN(ANNA), false, &out);
+    buffer_free(&out);
+    return NULL;
+}
+
+static void test_two_at_once(void **state)
+{
+    struct world *w = *state;
+    struct message m;
+    for (unsigned i = 0; i < 100; i++)
+        message_put(w, 10, i ? NULL : ANNA, clock_wall_ms(), &m);
+    struct eraser e[2] = {{.w = w}, {.w = w}};
+    pthread_t threads[2];
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, erase_thread, &e[i]), 0);
+    for (unsigned i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_true((e[0].result == 0) != (e[1].result == 0));
+    assert_int_equal(e[0].result + e[1].result, SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &m.o), SLUIS_ENOENT);
+}
+
+/* A row at another's place, of the other part, or of another person does not open. */
+static void test_swapped(void **state)
+{
+    struct world *w = *state;
+    struct message a, b;
+    struct arena arena;
+    struct span of_a, of_b;
+    arena_init(&arena, 1 << 20);
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    message_put(w, 11, BERT, clock_wall_ms(), &b);
+    copy_sealed(w, &a.o, &arena, &of_a);
+    copy_sealed(w, &b.o, &arena, &of_b);
+    assert_int_equal(open_sealed(w, &a.o, of_a), 0); /* control */
+    assert_int_equal(open_sealed(w, &a.o, of_b), SLUIS_ECRYPTO);
+    assert_int_equal(open_sealed(w, &a.m, of_a), SLUIS_ECRYPTO);
+    struct record_id other = a.o;
+    other.subject = 11;
+    assert_int_equal(open_sealed(w, &other, of_a), SLUIS_ECRYPTO);
+    other = a.o;
+    other.bucket++;
+    assert_int_equal(open_sealed(w, &other, of_a), SLUIS_ECRYPTO);
+    arena_free(&arena);
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -479,6 +574,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hold_and_revoke, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leaf_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_redact, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_linked, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_two_at_once, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_swapped, setup_free, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
