@@ -72,6 +72,7 @@ static void open_all(struct fixture *f, const char *policy)
 {
     memset(f, 0, sizeof(*f));
     f->w.routes = 1;
+    f->w.channel_extra = "    answer_within: 1min\n";
     f->w.policy = policy;
     world_make(&f->w);
     world_up(&f->w);
@@ -444,6 +445,21 @@ static void no_record_no_content(void **state)
 
 /* ---- statistics ---- */
 
+/* Does the operators' log say so? */
+static bool alarmed(struct fixture *f, const char *event)
+{
+    char path[200], *text = calloc(1, 1 << 20);
+    snprintf(path, sizeof(path), "%s/log", f->w.top);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(text);
+    (void)!fread(text, 1, (1 << 20) - 1, file);
+    fclose(file);
+    bool found = strstr(text, event) != NULL;
+    free(text);
+    return found;
+}
+
 struct put_items {
     struct store_item items[64];
     unsigned n;
@@ -532,6 +548,7 @@ static void statistics(void **state)
     assert_int_equal(n, 10);
     assert_in_range(median, 91, 109);
     assert_in_range(p90, 91, 109);
+    assert_non_null(strstr(a, "\"target_met\":0,\"target_missed\":20"));
     at = strstr(a, "\"follow_up\":");
     assert_int_equal(sscanf(at, "\"follow_up\":{\"count\":%llu,\"median_s\":%llu", &n, &median), 2);
     assert_in_range(median, 910, 1090);
@@ -571,6 +588,28 @@ static void statistics(void **state)
     close_all(&f);
 }
 
+static void alarms(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    open_all(&f, POLICY("default: redact"));
+    struct stats *s = open_stats(&f);
+    put(&f, 1, STORE_KIND_MESSAGE, clock_wall_ms() - 1000);
+    clock_test_shift(31000); /* it looks twice a minute */
+    assert_int_equal(stats_catch_up(s), 0);
+    assert_false(alarmed(&f, "answer_due"));
+    clock_test_shift(31000);
+    assert_int_equal(stats_catch_up(s), 0);
+    assert_true(alarmed(&f, "answer_due")); /* three quarters of a minute have passed */
+    assert_false(alarmed(&f, "window_closing"));
+    clock_test_shift(20 * HOUR_MS);
+    assert_int_equal(stats_catch_up(s), 0);
+    assert_true(alarmed(&f, "window_closing"));
+    clock_test_shift(-20 * HOUR_MS - 62000);
+    stats_free(s);
+    close_all(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,6 +619,7 @@ int main(void)
         cmocka_unit_test(reveal),
         cmocka_unit_test(no_record_no_content),
         cmocka_unit_test(statistics),
+        cmocka_unit_test(alarms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -311,7 +311,12 @@ void world_up(struct world *w)
     const struct keyring_config keys = {
         .path = ring, .root_file = root, .make = true, .any_file_system = true};
     CHECK(keyring_open(&keys, &w->keyring, &diag) == 0);
-    w->store = test_store(path);
+    struct store_config store;
+    test_config(&store, path);
+    store.no_sync = w->map_size == 0; /* as test_store */
+    if (w->map_size)
+        store.map_size = w->map_size;
+    CHECK(store_open(&store, &w->store, &diag) == 0);
     CHECK(config_cell_new(world_config(w), &w->cell) == 0);
     open_rooms(w);
     for (unsigned i = 0; i < w->loop_count; i++)

@@ -50,6 +50,7 @@ struct world {
     struct deliver *deliver;
     struct webhook *webhook;
     uint64_t deliver_memory;
+    size_t map_size; /* of the store; 0: the tests' */
     uint16_t port;
     int log;
     struct tool tools[WORLD_TOOLS_MAX];
