@@ -17,7 +17,7 @@
 #define POLICY_TEMPLATES_MAX 1000
 #define POLICY_ROUTES_MAX 64
 #define POLICY_PROCESSORS_MAX 64
-#define POLICY_RULES_MAX 256    /* per part: all pairs are compared once at load */
+#define POLICY_RULES_MAX 1024    /* per part: all pairs are compared once at load */
 #define POLICY_OWN_WORDS_MAX 64 /* patterns, context or counter words of one recogniser */
 #define POLICY_SPECIAL_WORDS_MAX 1000
 #define POLICY_CHANNELS_MAX 64        /* channels that one rule names */

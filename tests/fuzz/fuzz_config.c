@@ -75,6 +75,86 @@ static void check_error(int error, const void *out, const struct diag *diag)
             abort();
 }
 
+static void no_looser(void *ctx, const struct policy_difference *d)
+{
+    (void)ctx;
+    (void)d;
+    abort(); /* a policy does not differ from itself */
+}
+
+static void count_rule(void *ctx, struct policy_reason why)
+{
+    if (!why.line || !why.rule[0])
+        abort();
+    ++*(size_t *)ctx;
+}
+
+static void count_warning(void *ctx, const struct policy_warning *w)
+{
+    if (!w->text[0])
+        abort();
+    ++*(size_t *)ctx;
+}
+
+static int strictness(enum mask_action action)
+{
+    static const int order[] = {[MASK_KEEP] = 0,  [MASK_PARTIAL] = 1, [MASK_HASH] = 2,
+                                [MASK_TOKEN] = 3, [MASK_REDACT] = 4,  [MASK_BLOCK] = 5};
+    return order[action];
+}
+
+/* Knowing more of a message never makes it stricter than knowing nothing. */
+static void ask_readers(const struct policy *policy, const struct retention_facts *facts,
+                        const char *role)
+{
+    const struct profile *profile;
+    for (unsigned t = 0; t < DETECT_TYPES_MAX; t++) {
+        for (size_t i = 0; (profile = policy_profile_at(policy, i)) != NULL; i++)
+            if (strictness(profile_rule_for(profile, facts, t).action) >
+                strictness(profile_rule(profile, t).action))
+                abort();
+        enum outbound_action known = policy_outbound_for(policy, role, facts, t);
+        enum outbound_action unknown = policy_outbound_role(policy, role, t);
+        if ((known == OUTBOUND_REFUSE && unknown != OUTBOUND_REFUSE) ||
+            (known == OUTBOUND_MASK && unknown == OUTBOUND_PASS))
+            abort();
+    }
+}
+
+static void ask_people(const struct policy *policy)
+{
+    const struct policy_role *role;
+    const struct policy_notice *notice;
+    size_t rules = 0, warnings = 0, stops;
+    for (unsigned i = 0; i < 16; i++) {
+        const struct retention_facts facts = {.found = i & 1 ? UINT64_MAX : 0,
+                                              .media = i & 2,
+                                              .out = i & 4,
+                                              .consent = i & 8,
+                                              .channel = i & 1 ? "a" : NULL,
+                                              .at_ms = INT64_C(3600000) * i * 77};
+        ask_readers(policy, &facts, NULL);
+        for (size_t r = 0; (role = policy_role_at(policy, r)) != NULL; r++)
+            ask_readers(policy, &facts, role->name);
+        (void)policy_open_at(policy, facts.at_ms);
+    }
+    for (size_t r = 0; (role = policy_role_at(policy, r)) != NULL; r++)
+        if ((role->reveal && !(role->may & POLICY_MAY_REVEAL)) ||
+            (role->may & POLICY_MAY_LOG && role->may & POLICY_MAY_HISTORY) ||
+            policy_role(policy, role->name) != role)
+            abort();
+    for (size_t i = 0; (notice = policy_notice_at(policy, i)) != NULL; i++)
+        if (!notice->nl[0] || !notice->en || !notice->safe || notice->every_s < 3600)
+            abort();
+    if (policy_stop_words(policy, &stops) == NULL || !stops)
+        abort();
+    policy_each_rule(policy, count_rule, &rules);
+    if (policy_warnings(policy, count_warning, &warnings) != warnings)
+        abort();
+    if (policy_diff(policy, policy, no_looser, NULL) != 0)
+        abort();
+}
+
 static void ask_policy(const struct policy *policy)
 {
     for (unsigned t = 0; t <= DETECT_TYPES_MAX; t++) {
@@ -90,6 +170,7 @@ static void ask_policy(const struct policy *policy)
                 abort();
         }
     }
+    ask_people(policy);
     if (!policy_detector(policy) || !policy_name(policy)[0])
         abort();
 }

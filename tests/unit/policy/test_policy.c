@@ -599,9 +599,9 @@ static void test_limits(void **state)
         {"recognisers:\n", " - {name: r#, patterns: [x]}\n", "", 32, "more than 32 recognisers"},
         {"recognisers: [{name: x, patterns: [", "p#, ", "]}]\n", 64, "more than 64 entries"},
         {"processors:\n", " - {name: p#}\n", "", 64, "more than 64 processors"},
-        {"history:\n", " - {keep: 1d, ground: g#}\n", "", 256, "more than 256 rules"},
+        {"history:\n", " - {channel: c#, found: bsn, keep: 1d}\n", "", 1024, "more than 1024 rules"},
     };
-    size_t size = 65536;
+    size_t size = 128 * 1024;
     char *text = malloc(size);
     assert_non_null(text);
     for (size_t i = 0; i < N(lists); i++) {
