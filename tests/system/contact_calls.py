@@ -222,6 +222,7 @@ def consent():
     verdict(r.returncode == 0 and "recorded" in r.stdout, "add", r.stderr)
     goes("marketing goes", template(who, "aanbieding"))
     writes("31687650052", "mijn mail is klant52@elders.example")
+    writes("31687650053", "goedemorgen")
     sluis("consent", "add", "31687650053", "--basis", "consent", "--source", "balie")
     writes("31687650053", "mijn mail is klant53@elders.example")
     time.sleep(1)
