@@ -39,6 +39,22 @@ static const struct described {
          "\"array\"},\"routes\":{\"type\":\"array\"}",
          "\"version\",\"store\",\"channels\",\"routes\""),
      NULL, NULL},
+    {PERMISSION_CONSENT, "record or withdraw grounds, opting out and references of contacts",
+     BODY("\"entries\":{\"type\":\"array\",\"maxItems\":200,\"items\":{\"type\":\"object\"}},"
+          "\"dry_run\":{\"type\":\"boolean\"}",
+          "\"entries\""),
+     OBJECT("\"entries\":" REF("Number") ",\"recorded\":" REF("Number") ",\"unchanged\":" REF(
+                "Number") ",\"dry_run\":{\"type\":\"boolean\"}",
+            "\"entries\",\"recorded\",\"unchanged\""),
+     NULL, NULL},
+    {PERMISSION_CONSENT_LIST, "what is on record of a contact",
+     BODY("\"channel\":{\"type\":\"string\"},\"contact\":{\"type\":\"string\"},\"user_id\":{"
+          "\"type\":\"string\"},\"reference\":{\"type\":\"string\"}",
+          ""),
+     OBJECT("\"consents\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"opted_out\":{"
+            "\"type\":\"boolean\"}",
+            "\"consents\",\"opted_out\""),
+     NULL, NULL},
     {PERMISSION_TOKENS, "tokens and what they may use", NULL,
      OBJECT("\"tokens\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}", "\"tokens\""), NULL,
      NULL},

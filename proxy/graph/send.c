@@ -129,8 +129,7 @@ static const char *refused_types(struct call *call)
     buffer_init(&words, 1024);
     for (unsigned type = 0; type < DETECT_TYPES_MAX && type < 64; type++) {
         if (!(call->judged.found >> type & 1) ||
-            outbound_action(call, &call->send->outbound, type) != OUTBOUND_REFUSE ||
-            (call->send->outbound.observing && type != DETECT_SECRET))
+            outbound_action(call, &call->send->outbound, type) != OUTBOUND_REFUSE)
             continue;
         const char *word = detector_type_word(detector, type);
         buffer_addf(&words, "%s%s", words.n ? ", " : "", word ? word : "?");
@@ -139,6 +138,13 @@ static const char *refused_types(struct call *call)
     int r = arena_try_copy(&call->arena, buffer_span(&words), &kept);
     buffer_free(&words);
     return !any ? NULL : r == 0 ? kept.p : "";
+}
+
+/* Secrets are refused also while policy observes. */
+static bool refuses_secret(struct call *call)
+{
+    return call->judged.found >> DETECT_SECRET & 1 &&
+           outbound_action(call, &call->send->outbound, DETECT_SECRET) == OUTBOUND_REFUSE;
 }
 
 /* Findings that policy lets out are not masked; while it observes, secrets only are. */
@@ -451,7 +457,7 @@ static enum graph_error prepare(struct call *call, const char **detail)
         return refused;
     }
     *detail = refused_types(call);
-    if (*detail) {
+    if (*detail && (refuses_secret(call) || outbound_stands(call, &s->outbound, E_CONTENT))) {
         graph_count(call->thread->graph, G_CONTENT_REFUSED);
         return E_CONTENT;
     }

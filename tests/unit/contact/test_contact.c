@@ -142,7 +142,7 @@ static void refusals(void **state)
     assert_int_equal(reference(f, bas, "a\x01"), SLUIS_EINVAL);
     assert_int_equal(log_size(f), leaves);
     for (int i = 0; i < CONTACT_CONSENTS_MAX; i++) {
-        char purpose[16];
+        char purpose[32];
         snprintf(purpose, sizeof(purpose), "doel %d", i);
         assert_int_equal(consent(f, bas, CONTACT_CUSTOMER, purpose, now, 0), 0);
     }
@@ -273,7 +273,7 @@ static void erased(void **state)
     struct contact_id found[2];
     int64_t now = clock_wall_ms();
     for (int i = 0; i < 70; i++) { /* more than a page */
-        char name[16];
+        char name[32];
         snprintf(name, sizeof(name), "n%d", i);
         assert_int_equal(noticed(f, anna, name, now - i * DAY), 0);
     }
