@@ -211,11 +211,12 @@ static void random_rules(char *text, size_t size, unsigned *seed)
     size_t used = (size_t)snprintf(text, size, HEAD "originals:\n");
     int n = 1 + rand_r(seed) % 4;
     for (int i = 0; i < n; i++) {
-        size_t line = used;
+        int x = rand_r(seed) % 3, y = rand_r(seed) % 3, z = rand_r(seed) % 3;
+        bool found = rand_r(seed) % 2;
         used += (size_t)snprintf(text + used, size - used, " - {keep: %s", keeps[rand_r(seed) % 4]);
-        if (rand_r(seed) % 2)
-            used += (size_t)snprintf(text + used, size - used, ", found: [%s, %s]",
-                                     types[rand_r(seed) % 3], types[rand_r(seed) % 3]);
+        if (found)
+            used +=
+                (size_t)snprintf(text + used, size - used, ", found: [%s, %s]", types[x], types[y]);
         if (rand_r(seed) % 3 == 0)
             used += (size_t)snprintf(text + used, size - used, ", kind: %s",
                                      rand_r(seed) % 2 ? "media" : "text");
@@ -225,9 +226,8 @@ static void random_rules(char *text, size_t size, unsigned *seed)
         if (rand_r(seed) % 3 == 0)
             used += (size_t)snprintf(text + used, size - used, ", channel: [%s]",
                                      channels[rand_r(seed) % 2]);
-        if (rand_r(seed) % 4 == 0 && !strstr(text + line, "found"))
-            used += (size_t)snprintf(text + used, size - used, ", not_found: %s",
-                                     types[rand_r(seed) % 3]);
+        if (rand_r(seed) % 3 == 0 && !(found && x == z && y == z)) /* that no message is */
+            used += (size_t)snprintf(text + used, size - used, ", not_found: %s", types[z]);
         if (rand_r(seed) % 5 == 0)
             used += (size_t)snprintf(text + used, size - used, ", consent: %s",
                                      rand_r(seed) % 2 ? "given" : "missing");
