@@ -14,5 +14,8 @@ int destroy_leaves(struct purge *p, const struct keyring_leaf *leaves, size_t n)
     r = keyring_bind(p->deps.keyring, p->deps.store, false, &diag);
     if (r != 0)
         LOG(LOG_ALARM, "purge", "not_bound", log_error(r), log_word("reason", diag.text));
+    /* what hangs under them, media in files above all, need not wait for the next minute */
+    if (atomic_load(&p->serving) && !pthread_equal(pthread_self(), p->thread))
+        wake_round(p);
     return 0;
 }
