@@ -283,6 +283,24 @@ static enum state look_revoke(struct world *w)
     return records_with(w, "revoked") ? AFTER : BROKEN;
 }
 
+static int act_redact(struct world *w)
+{
+    struct purge_redacted out;
+    const struct purge_redaction q = {.message = shared->messages[0].item.serial};
+    int r = purge_redact(w->purge, &q, &out);
+    return r == SLUIS_ENOENT ? 0 : r; /* nothing of it is left to be hidden */
+}
+
+/* What it said is nowhere, or it says it as before. */
+static enum state look_redact(struct world *w)
+{
+    if (whole(w, 0))
+        return BEFORE;
+    bool gone = open_copy(w, &shared->o[0]) == SLUIS_EEXPIRED &&
+                open_copy(w, &shared->m[0]) == SLUIS_EEXPIRED && !export_has(w, ANNA, 0);
+    return gone && whole(w, 2) && whole(w, 4) ? AFTER : BROKEN;
+}
+
 static int act_erase(struct world *w)
 {
     struct buffer out;
@@ -602,6 +620,7 @@ static const struct operation operations[] = {
     {"purge", NULL, act_purge, look_purge, FINISHES | LATER | EVERYBODY},
     {"sweep", NULL, act_sweep, look_sweep, FINISHES | LATER | EVERYBODY},
     {"revoke", NULL, act_revoke, look_revoke, 0},
+    {"redact", NULL, act_redact, look_redact, 0},
     {"erase", NULL, act_erase, look_erase, 0},
     {"erase in part", NULL, act_erase, look_erase_part, SELECTION},
     {"hold", NULL, act_hold, look_hold, EVERYBODY},
