@@ -87,7 +87,7 @@ static void add_heads(struct html *h, const char *const words[][2], unsigned n)
 static void add_findings(struct trial *t)
 {
     static const char *const heads[][2] = {{"Soort", "Type"},
-                                           {"Waar (tekens)", "Where (bytes)"},
+                                           {"Waar (bytes)", "Where (bytes)"},
                                            {"Score", "Score"},
                                            {"Bewijs", "Evidence"}};
     struct html *h = &t->h;
