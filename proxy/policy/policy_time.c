@@ -91,8 +91,8 @@ void policy_day_text(int64_t at_ms, char out[16])
     int year = year_of(day), month = 1;
     while (month < 12 && days_of(year, month + 1, 1) <= day)
         month++;
-    snprintf(out, 16, "%04d-%02d-%02d", year % 10000, month,
-             (int)(day - days_of(year, month, 1)) % 100 + 1);
+    snprintf(out, 16, "%04u-%02u-%02u", (unsigned)year % 10000u, (unsigned)month % 100u,
+             (unsigned)(day - days_of(year, month, 1) + 1) % 100u);
 }
 
 bool policy_hours_same(const struct hours *a, const struct hours *b)
