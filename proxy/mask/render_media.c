@@ -42,6 +42,8 @@ static bool kind_withheld(const struct render *r, struct span name)
         kind = POLICY_MEDIA_DOCUMENT;
     else if (span_is(name, "audio"))
         kind = POLICY_MEDIA_AUDIO;
+    else if (span_is(name, "video"))
+        kind = POLICY_MEDIA_VIDEO;
     return policy_route_media(r->reader->policy, r->reader->route, kind) != MEDIA_PASS;
 }
 

@@ -34,7 +34,7 @@ static const char room_policy[] =
     "originals: [{keep: 24h, ground: AVG 6.1.e}]\n"
     "history: [{keep: 1y, ground: AVG 6.1.e}]\n"
     "routes: {webcare: {profile: strict}, audio: {profile: strict}}\n"
-    "media: {unknown: withhold, document: withhold, audio: pass}\n";
+    "media: {unknown: withhold, document: withhold, audio: pass, video: pass}\n";
 
 struct room {
     struct policy *policy;

@@ -369,6 +369,11 @@ static void test_route_media(void **state)
     room_message(&r, "\"type\":\"image\",\"image\":{" MEDIA("image/png") "}", "J");
     room_judge(&r);
     assert_has(room_render(&r, &reader), "[foto: niet doorgegeven]");
+    room_message(&r, "\"type\":\"video\",\"video\":{" MEDIA("video/mp4") "}", "J");
+    room_judge(&r); /* by its own word, not by that of what nobody looked into */
+    assert_has(room_render(&r, &reader), "\"type\":\"video\"");
+    room_message(&r, "\"type\":\"image\",\"image\":{" MEDIA("image/png") "}", "J");
+    room_judge(&r);
     reader.route = NULL;
     assert_has(room_render(&r, &reader), "\"type\":\"image\"");
     room_close(&r);
