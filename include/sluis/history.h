@@ -21,8 +21,8 @@
  *
  * A reader's form is made from part O while O lives, else from part M (messages taken back: from
  * what stayed of them), never with less masking than intake found needful or than policy asks now.
- * Persons under restriction (art. 18) are refused, whoever asks. A finding's value is in no answer
- * but that of a reveal.
+ * Pictures and files are a line of text and their caption. Persons under restriction (art. 18) are
+ * refused, whoever asks. A finding's value is in no answer but that of a reveal.
  *
  * Times in bodies and answers are RFC 3339 in UTC; `from` <= time < `to`, by when the gateway
  * took the message, since that is the order in which things are kept.

@@ -147,7 +147,8 @@ int form_render(struct work *w, const struct form *form, struct buffer *content,
     const struct mask_reader reader = {
         .profile = w->profile,
         .policy = w->policy,
-        .media = w->channel->media_pass ? MEDIA_PASS : MEDIA_WITHHOLD,
+        .media =
+            MEDIA_WITHHOLD, /* history has no pictures: their lines and captions stand for them */
         .route = w->route ? w->route->policy : NULL,
         .hash_key = w->hash_key,
         .alias_key = w->alias_key,
