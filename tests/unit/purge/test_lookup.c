@@ -2,6 +2,7 @@
  * afterwards no hash under the old key is in the index, and the old key is nowhere. */
 #include "help.h"
 
+#include <pthread.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,20 +18,39 @@ struct crash {
     unsigned commit; /* of the store: this one and all after it fail; 0 none */
     unsigned step;   /* of the keyring, at the `change`-th change */
     unsigned change;
+};
+
+struct faults { /* the store's writer thread looks at it too */
+    pthread_mutex_t lock;
+    struct crash crash;
     unsigned commits, changes; /* seen */
 };
 
+static void arm(struct faults *f, struct crash crash)
+{
+    pthread_mutex_lock(&f->lock);
+    f->crash = crash;
+    f->commits = f->changes = 0;
+    pthread_mutex_unlock(&f->lock);
+}
+
 static int store_fault(void *ctx)
 {
-    struct crash *c = ctx;
-    return c->commit && ++c->commits >= c->commit ? SLUIS_EIO : 0;
+    struct faults *f = ctx;
+    pthread_mutex_lock(&f->lock);
+    bool fails = f->crash.commit && ++f->commits >= f->crash.commit;
+    pthread_mutex_unlock(&f->lock);
+    return fails ? SLUIS_EIO : 0;
 }
 
 static int keyring_fault(void *ctx, unsigned step)
 {
-    struct crash *c = ctx;
-    c->changes += step == 1;
-    return c->step == step && c->change == c->changes;
+    struct faults *f = ctx;
+    pthread_mutex_lock(&f->lock);
+    f->changes += step == 1;
+    bool fails = f->crash.step == step && f->crash.change == f->changes;
+    pthread_mutex_unlock(&f->lock);
+    return fails;
 }
 
 static void name(unsigned i, char out[16])
@@ -168,7 +188,7 @@ static bool cut_off(struct crash crash)
 {
     struct world w;
     struct keyring_lookup lookup;
-    struct crash now = {0};
+    struct faults now = {.lock = PTHREAD_MUTEX_INITIALIZER};
     memset(&w, 0, sizeof(w));
     world_open_with(&w, false);
     put_people(&w, false);
@@ -176,9 +196,9 @@ static bool cut_off(struct crash crash)
     w.keyring_fault = keyring_fault;
     w.fault_ctx = &now;
     world_restart(&w);
-    now = crash;
+    arm(&now, crash);
     int r = purge_lookup_replace(w.purge);
-    now = (struct crash){0};
+    arm(&now, (struct crash){0});
     world_restart(&w);
     all_found(&w);
     /* what the service thread does of itself when one is under way */
