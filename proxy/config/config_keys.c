@@ -14,7 +14,7 @@ static const struct yaml_key top[] = {
     {"control", WANT(TEXT), "path of the control socket; default /run/sluis/control.sock"},
     {"threads", WANT(NUMBER), "event threads, 0 to 64; default 0: one per core"},
     {"memory", WANT(SIZE),
-     "memory for bodies, deliveries and windows, 16MiB to 64GiB; default 256MiB"},
+     "memory for bodies, deliveries, media and windows, 16MiB to 64GiB; default 256MiB"},
     {"public_url", WANT(TEXT),
      "base of the URLs that tools are given (paging, media); default: the Host they asked"},
     {"policy_approval", WANT(TEXT),
