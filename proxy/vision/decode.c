@@ -130,7 +130,8 @@ static void png_take(png_structp png, png_bytep to, size_t n)
     struct png_source *s = png_get_io_ptr(png);
     if (s->rest.n < n)
         png_error(png, "short");
-    memcpy(to, s->rest.p, n);
+    if (n)
+        memcpy(to, s->rest.p, n);
     s->rest = span_from(s->rest, n);
 }
 

@@ -76,7 +76,8 @@ static int gif_take(GifFileType *gif, GifByteType *to, int n)
     struct span *rest = gif->UserData;
     size_t most = n < 0 ? 0 : (size_t)n;
     most = most < rest->n ? most : rest->n;
-    memcpy(to, rest->p, most);
+    if (most)
+        memcpy(to, rest->p, most);
     *rest = span_from(*rest, most);
     return (int)most;
 }

@@ -255,7 +255,7 @@ void judge_mrz(const struct page *page, struct judgement *j)
             continue;
         any = true;
         bool number = dates >= 13 && mrz_number(row.text + dates - 13);
-        if (dates >= 0 && !number && first.n >= 15) /* TD1: the number stands in the row before */
+        if (dates >= 0 && dates < 3 && first.n >= 15) /* TD1: the number stands in the row before */
             for (size_t k = 4; k <= 6 && k + 10 <= first.n; k++)
                 number |= mrz_number(first.text + k);
         valid |= number;

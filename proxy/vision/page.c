@@ -116,7 +116,11 @@ static void repair(char *text, size_t n)
             alike += look_alike(text[end]) != 0;
             end++;
         }
-        if (end - i >= 3 && digits * 2 >= end - i && digits + alike + 1 >= end - i)
+        /* two letters and a digit begin an IBAN, unless both letters look like digits */
+        bool head = end - i >= 4 && isupper((unsigned char)text[i]) &&
+                    isupper((unsigned char)text[i + 1]) && isdigit((unsigned char)text[i + 2]) &&
+                    !(look_alike(text[i]) && look_alike(text[i + 1]));
+        if (!head && end - i >= 3 && digits * 2 >= end - i && digits + alike + 1 >= end - i)
             for (size_t k = i; k < end; k++)
                 if (look_alike(text[k]))
                     text[k] = look_alike(text[k]);

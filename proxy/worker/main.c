@@ -42,5 +42,5 @@ int main(int argc, char **argv)
                         "The gateway and `sluis image` start it for pictures (--worker).\n");
         return 2;
     }
-    return zygote_run();
+    _exit(zygote_run()); /* no exit handlers of engines */
 }

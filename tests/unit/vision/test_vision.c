@@ -1,0 +1,357 @@
+/*
+ * Decoding, orientation, encoding anew, covering; documents and cards from lines given by hand. No
+ * models needed. The hostile files are made by hostile.py.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "judge.h"
+#include "sluis/vision.h"
+
+/* A picture with structure: a ramp, a dark square at the top left. */
+static struct pixels sample(uint32_t w, uint32_t h)
+{
+    struct pixels p;
+    assert_int_equal(pixels_new(w, h, &p), 0);
+    for (uint32_t y = 0; y < h; y++)
+        for (uint32_t x = 0; x < w; x++) {
+            uint8_t *c = p.p + ((size_t)y * w + x) * 4;
+            c[0] = (uint8_t)(x * 255 / w);
+            c[1] = (uint8_t)(y * 255 / h);
+            c[2] = (x / 8 + y / 8) % 2 ? 200 : 90;
+            c[3] = 255;
+            if (x < w / 4 && y < h / 4)
+                c[0] = c[1] = c[2] = 0;
+        }
+    return p;
+}
+
+static void encodes_near(void **state)
+{
+    (void)state;
+    static const enum picture_kind kinds[] = {PICTURE_JPEG, PICTURE_PNG, PICTURE_WEBP, PICTURE_GIF};
+    struct pixels p = sample(320, 200);
+    for (size_t i = 0; i < 4; i++) {
+        struct buffer out;
+        struct decoded d;
+        enum picture_kind kind = kinds[i];
+        buffer_init(&out, PICTURE_OUT_MAX);
+        assert_int_equal(picture_encode(&p, &kind, &out), 0);
+        assert_int_equal(picture_kind_of(buffer_span(&out)), kind);
+        assert_int_equal(picture_decode(buffer_span(&out), &d), 0);
+        assert_true(pixels_psnr(&p, &d.pixels) >= 40);
+        pixels_free(&d.pixels);
+        buffer_free(&out);
+    }
+    pixels_free(&p);
+}
+
+/* A file with the metadata that cameras write; none of it may come out, the orientation is applied.
+ */
+static void metadata_goes(void **state)
+{
+    (void)state;
+    static const char exif[] = "\xff\xe1\x00\x2e"
+                               "Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
+                               "\0\0\0\0GPS-52.09-5.12";
+    struct pixels p = sample(160, 96);
+    struct buffer plain, file, out;
+    struct decoded d;
+    buffer_init(&plain, PICTURE_OUT_MAX);
+    buffer_init(&file, PICTURE_OUT_MAX);
+    buffer_init(&out, PICTURE_OUT_MAX);
+    assert_int_equal(encode_jpeg(&p, 95, &plain), 0);
+    buffer_add(&file, span_of(plain.p, 2));
+    buffer_add(&file, span_of(exif, 4 + 44));
+    buffer_add(&file, span_of("\xff\xfe\x00\x0a"
+                              "comment!",
+                              12));
+    buffer_add(&file, span_from(buffer_span(&plain), 2));
+    assert_int_equal(exif_orientation(buffer_span(&file), PICTURE_JPEG), 6);
+    assert_int_equal(picture_decode(buffer_span(&file), &d), 0);
+    assert_int_equal(d.pixels.w, 96);
+    assert_int_equal(d.pixels.h, 160);
+    /* orientation 6: the dark corner at the top left of the file is shown at the top right */
+    assert_true(d.pixels.p[(5 * 96 + 90) * 4] < 60);
+    assert_true(d.pixels.p[(5 * 96 + 2) * 4 + 1] > 60);
+    enum picture_kind kind = PICTURE_JPEG;
+    assert_int_equal(picture_encode(&d.pixels, &kind, &out), 0);
+    assert_null(memmem(out.p, out.n, "GPS", 3));
+    assert_null(memmem(out.p, out.n, "Exif", 4));
+    assert_null(memmem(out.p, out.n, "comment", 7));
+    assert_int_equal(exif_orientation(buffer_span(&out), PICTURE_JPEG), 1);
+    pixels_free(&d.pixels);
+    pixels_free(&p);
+    buffer_free(&plain);
+    buffer_free(&file);
+    buffer_free(&out);
+}
+
+static void orientations(void **state)
+{
+    (void)state;
+    /* where the pixel at the top left of the file is shown */
+    static const struct {
+        unsigned orientation;
+        uint32_t x, y;
+    } rows[] = {{1, 0, 0}, {2, 3, 0}, {3, 3, 2}, {4, 0, 2},
+                {5, 0, 0}, {6, 2, 0}, {7, 2, 3}, {8, 0, 3}};
+    for (size_t i = 0; i < 8; i++) {
+        struct pixels p;
+        assert_int_equal(pixels_new(4, 3, &p), 0);
+        p.p[0] = 77;
+        assert_int_equal(pixels_orient(&p, rows[i].orientation), 0);
+        assert_int_equal(p.w, rows[i].orientation < 5 ? 4 : 3);
+        assert_int_equal(p.p[((size_t)rows[i].y * p.w + rows[i].x) * 4], 77);
+        pixels_free(&p);
+    }
+}
+
+static void covers_solid(void **state)
+{
+    (void)state;
+    struct pixels p = sample(100, 100);
+    struct quad q = {{50, 50}, {0.8f, 0.6f}, 40, 10};
+    pixels_cover(&p, &q);
+    unsigned black = 0;
+    for (int along = -19; along <= 19; along++)
+        for (int across = -4; across <= 4; across++) {
+            float x = 50 + (float)along * 0.8f - (float)across * 0.6f;
+            float y = 50 + (float)along * 0.6f + (float)across * 0.8f;
+            const uint8_t *c = p.p + ((size_t)y * 100 + (size_t)x) * 4;
+            black += c[0] == 0 && c[1] == 0 && c[2] == 0 && c[3] == 255;
+        }
+    assert_int_equal(black, 39 * 9);
+    assert_true(p.p[(50 * 100 + 80) * 4] > 0); /* beside it nothing changed */
+    pixels_free(&p);
+}
+
+static void hidden_colours(void **state)
+{
+    (void)state;
+    struct pixels p = sample(16, 16);
+    p.alpha = true;
+    p.p[100 * 4 + 3] = 0;
+    pixels_scrub_alpha(&p);
+    assert_int_equal(p.p[100 * 4] + p.p[100 * 4 + 1] + p.p[100 * 4 + 2], 0);
+    pixels_free(&p);
+}
+
+/* ---- judging lines given by hand ---- */
+
+struct judged {
+    struct lines lines;
+    struct page *page;
+    struct judgement j;
+};
+
+static void judge_rows(const char *const *rows, struct judged *out)
+{
+    struct detect_settings settings;
+    struct judge judge = {.types = ~UINT64_C(0)};
+    struct detector *detector;
+    struct detect_scratch *scratch;
+    memset(out, 0, sizeof *out);
+    for (unsigned i = 0; rows[i]; i++) {
+        char text[LINE_TEXT_MAX];
+        float place[LINE_TEXT_MAX];
+        size_t n = strlen(rows[i]);
+        memcpy(text, rows[i], n);
+        for (size_t k = 0; k < n; k++)
+            place[k] = ((float)k + 0.5f) / (float)n;
+        struct line line = {.quad = {{300, 50.0f + 40.0f * (float)i}, {1, 0}, 500, 24},
+                            .score = 0.9f,
+                            .n = (uint16_t)n,
+                            .glyphs = (uint16_t)n,
+                            .text = text,
+                            .place = place};
+        assert_int_equal(lines_add(&out->lines, &line), 0);
+    }
+    detect_settings_default(&settings);
+    assert_int_equal(detector_new(&settings, &detector, NULL), 0);
+    assert_int_equal(detect_scratch_new(&scratch), 0);
+    judge.detector = detector;
+    judge.scratch = scratch;
+    assert_int_equal(page_new(&out->lines, &out->page), 0);
+    assert_int_equal(judge_page(&judge, out->page, &out->j), 0);
+    detect_scratch_free(scratch);
+    detector_free(detector);
+}
+
+static void judged_free(struct judged *d)
+{
+    page_free(d->page);
+    lines_free(&d->lines);
+}
+
+#define BIT(c) (1u << PICTURE_CLASS_##c)
+
+static void judges(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rows[6];
+        uint32_t has, has_not;
+    } cases[] = {
+        {{"4242 4242 4242 4242", "VALID THRU 08/26", "J DE VRIES"}, BIT(CARD), BIT(MRZ)},
+        {{"4242 4242 4242 4241", "J DE VRIES"}, BIT(CARD), 0},          /* not Luhn-valid */
+        {{"4Z42 42A2 4242 4242", "VISA", "08/26"}, BIT(CARD), 0},       /* misread */
+        {{"5180", "9219", "6478", "5511", "mastercard"}, BIT(CARD), 0}, /* in four rows */
+        {{"3782 822463 10005"}, BIT(CARD), 0},                          /* American Express */
+        {{"NL91 ABNA 0417 1643 00", "Geldig t/m 05/27", "Pasnr. 012"}, BIT(CARD) | BIT(IBAN), 0},
+        {{"Rekening NL91 ABNA 0417 1643 00"}, BIT(IBAN), BIT(CARD)},
+        {{"Foutcode 4242 4242", "Probeer het later opnieuw"}, 0, BIT(CARD) | BIT(MRZ)},
+        {{"DE89 3704 0044 0532 0130 00"}, BIT(IBAN), BIT(CARD)},
+        {{"P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<",
+          "L898902C36UTO7408122F1204159ZE184226B<<<<<10"},
+         BIT(MRZ) | BIT(ID_DOCUMENT),
+         0},
+        {{"Paspoort", "Nationaliteit", "De Vries"}, BIT(ID_DOCUMENT), BIT(MRZ)},
+        {{"Paspoort aanvragen", "Maak een afspraak"}, 0, BIT(ID_DOCUMENT) | BIT(CARD)},
+        {{"Wij accepteren VISA"}, 0, BIT(CARD)},
+        {{"Factuur 2026-0142", "Totaal 1.299,00", "if (a < b && c << 2)"}, 0, BIT(CARD) | BIT(MRZ)},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct judged d;
+        judge_rows(cases[i].rows, &d);
+        if ((d.j.classes & cases[i].has) != cases[i].has || d.j.classes & cases[i].has_not)
+            fail_msg("%s: classes %x", cases[i].rows[0], d.j.classes);
+        judged_free(&d);
+    }
+}
+
+static void check_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rows[4];
+        bool valid;
+    } cases[] = {
+        {{"P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<",
+          "L898902C36UTO7408122F1204159ZE184226B<<<<<10"},
+         true},
+        {{"P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<",
+          "L898902C37UTO7408122F1204159ZE184226B<<<<<10"},
+         false},
+        {{"P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<",
+          "L898902C36UTO74O8I22F12O4159ZE184226B<<<<<10"},
+         true},
+        {{"I<UTOD231458907<<<<<<<<<<<<<<<", "7408122F1204159UTO<<<<<<<<<<<6",
+          "ERIKSSON<<ANNA<MARIA<<<<<<<<<<"},
+         true},
+        {{"I<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<", "D231458907UTO7408122F1204159<<<<<<<6"}, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct judged d;
+        judge_rows(cases[i].rows, &d);
+        assert_true(d.j.classes & BIT(MRZ));
+        if (d.j.mrz_valid != cases[i].valid)
+            fail_msg("%s", cases[i].rows[1]);
+        judged_free(&d);
+    }
+}
+
+static void secrets_are_seen(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"4242 4242 4242 4242", NULL};
+    static const char *const left[] = {"rest 424242", NULL}, *const none[] = {"rest 42424", NULL};
+    struct judged d, again;
+    judge_rows(rows, &d);
+    assert_true(d.j.secrets > 0);
+    judge_rows(left, &again);
+    assert_true(secret_shown(again.page, &d.j) < again.page->parts);
+    judged_free(&again);
+    judge_rows(none, &again);
+    assert_int_equal(secret_shown(again.page, &d.j), again.page->parts);
+    judged_free(&again);
+    judged_free(&d);
+}
+
+/* ---- hostile files: each in a process of its own, within 300 MB and 3 s ---- */
+
+static int decode_alone(const char *path)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct buffer bytes;
+        uint32_t w, h;
+        struct rlimit cpu = {3, 3}; /* more than any of them needs, less than a bomb would */
+        buffer_init(&bytes, PICTURE_IN_MAX);
+        FILE *f = fopen(path, "rb");
+        char *to;
+        size_t n;
+        if (!f)
+            _exit(100);
+        while ((to = buffer_reserve(&bytes, 65536)) != NULL && (n = fread(to, 1, 65536, f)) > 0)
+            bytes.n += n;
+        setrlimit(RLIMIT_CPU, &cpu);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        struct rlimit memory = {300u << 20, 300u << 20};
+        setrlimit(RLIMIT_AS, &memory);
+#endif
+        _exit((int)vision_decode(buffer_span(&bytes), &w, &h));
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void hostile(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int reason;
+    } files[] = {
+        {"flood.png", PICTURE_BROKEN},        {"flood.jpg", PICTURE_BROKEN},
+        {"wide.png", PICTURE_TOO_LARGE},      {"flood.gif", PICTURE_TOO_LARGE},
+        {"scans.jpg", PICTURE_TOO_LARGE},     {"text-bomb.png", PICTURE_OK},
+        {"profile-bomb.png", PICTURE_OK},     {"chunks.png", PICTURE_OK},
+        {"rows-bomb.png", PICTURE_OK},        {"apng.png", PICTURE_OK},
+        {"frames.gif", PICTURE_TOO_LARGE},    {"block.gif", PICTURE_TOO_LARGE},
+        {"cut.png", PICTURE_BROKEN},          {"cut-head.png", PICTURE_BROKEN},
+        {"bad-crc.png", PICTURE_BROKEN},      {"polyglot.jpg", PICTURE_NOT_PICTURE},
+        {"empty", PICTURE_NOT_PICTURE},       {"one", PICTURE_NOT_PICTURE},
+        {"text.jpg", PICTURE_NOT_PICTURE},    {"webp-cut.webp", PICTURE_BROKEN},
+        {"webp-canvas.webp", PICTURE_BROKEN}, {"bmp.bmp", PICTURE_NOT_PICTURE},
+        {"svg.png", PICTURE_NOT_PICTURE},     {"tail.png", PICTURE_OK},
+    };
+    char folder[] = "/tmp/sluis-hostile-XXXXXX", command[512], path[256];
+    unsigned bad = 0;
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof command, "python3 %s/tests/unit/vision/hostile.py %s",
+             SLUIS_SOURCE_DIR, folder);
+    assert_int_equal(system(command), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, files[i].name);
+        int reason = decode_alone(path);
+        if (reason != files[i].reason) {
+            print_error("%s: %d, not %d\n", files[i].name, reason, files[i].reason);
+            bad++;
+        }
+    }
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(bad, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(encodes_near),   cmocka_unit_test(metadata_goes),
+        cmocka_unit_test(orientations),   cmocka_unit_test(covers_solid),
+        cmocka_unit_test(hidden_colours), cmocka_unit_test(judges),
+        cmocka_unit_test(check_digits),   cmocka_unit_test(secrets_are_seen),
+        cmocka_unit_test(hostile),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
