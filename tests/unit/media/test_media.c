@@ -134,10 +134,10 @@ static void kinds(void **state)
          28, MEDIA_AUDIO, "audio/mp4"},
         {"\0\0\0\x18"
          "ftypmp42....hdlr\0\0\0\0\0\0\0\0vide",
-         36, MEDIA_VIDEO, "video/mp4"},
+         32, MEDIA_VIDEO, "video/mp4"},
         {"\0\0\0\x18"
          "ftyp3gp4....hdlr\0\0\0\0\0\0\0\0vide",
-         36, MEDIA_VIDEO, "video/3gpp"},
+         32, MEDIA_VIDEO, "video/3gpp"},
         {"%PDF-1.7", 8, MEDIA_DOCUMENT, "application/pdf"},
         {"<html>", 6, MEDIA_DOCUMENT, "application/octet-stream"},
         {"", 0, MEDIA_DOCUMENT, "application/octet-stream"},
