@@ -10,6 +10,7 @@
 #define CARD_WIDTHS 1.45f /* a card's width in widths of its number (ISO/IEC 7811: 85.6 mm) */
 #define CARD_ASPECT 0.65f /* height to width, with some room */
 #define GROUPS_MAX 12
+#define DIGITS_FEW 40 /* on a picture that shows a card and no page of numbers */
 
 const char *const card_words[] = {"visa",
                                   "mastercard",
@@ -118,6 +119,14 @@ static void weigh(struct number *c)
     c->shaped = quarters || amex;
 }
 
+static bool four_follow(const char *text, size_t i, size_t end)
+{
+    for (size_t k = 0; k < 4; k++)
+        if (i + k >= end || !isdigit((unsigned char)text[i + k]))
+            return false;
+    return true;
+}
+
 /* Groups of digits from `i` on: blanks, dots and dashes may stand between. */
 static size_t read_number(const char *text, size_t i, size_t end, struct number *out)
 {
@@ -136,6 +145,8 @@ static size_t read_number(const char *text, size_t i, size_t end, struct number 
             if (out->n < SECRET_DIGITS_MAX)
                 out->digits[out->n++] = c;
             out->end = i + 1;
+        } else if (c == '/' && !gap && here >= 4 && four_follow(text, i + 1, end)) {
+            gap++; /* a stroke that was seen between two groups */
         } else if ((c == ' ' || c == '-' || c == '.' || c == ':') && gap < 3) {
             gap++;
         } else {
@@ -214,6 +225,8 @@ static unsigned decide(const struct seen *s, bool iban)
         return 750;
     if (s->words >= 1 && s->has_number && c->n >= 13 && c->n <= 19)
         return 750;
+    if (s->expiries && s->has_number && c->n >= 14 && c->n <= 19 && s->digits <= DIGITS_FEW)
+        return 700; /* a long number and a month, and little else */
     if (iban && s->expiries && (s->words || s->weak))
         return 750;
     if (s->words >= 1 && iban && s->digits < 60)

@@ -205,7 +205,10 @@ static void judges(void **state)
         {{"4242 4242 4242 4241", "J DE VRIES"}, BIT(CARD), 0},          /* not Luhn-valid */
         {{"4Z42 42A2 4242 4242", "VISA", "08/26"}, BIT(CARD), 0},       /* misread */
         {{"5180", "9219", "6478", "5511", "mastercard"}, BIT(CARD), 0}, /* in four rows */
-        {{"3782 822463 10005"}, BIT(CARD), 0},                          /* American Express */
+        {{"3023/334877861104", "07/37", "ANDREAFDELACRUZ"},
+         BIT(CARD),
+         0},                                   /* not even a groups' shape */
+        {{"3782 822463 10005"}, BIT(CARD), 0}, /* American Express */
         {{"NL91 ABNA 0417 1643 00", "Geldig t/m 05/27", "Pasnr. 012"}, BIT(CARD) | BIT(IBAN), 0},
         {{"Rekening NL91 ABNA 0417 1643 00"}, BIT(IBAN), BIT(CARD)},
         {{"Foutcode 4242 4242", "Probeer het later opnieuw"}, 0, BIT(CARD) | BIT(MRZ)},
