@@ -275,8 +275,8 @@ static unsigned digits_in(const char *text, size_t n)
     return digits;
 }
 
-/* Two words or more in capitals that are nobody's trade mark. */
-static bool is_name(const char *text, size_t n)
+/* Words in capitals that are nobody's trade mark: how many, 0 when there is anything else. */
+static size_t capital_words(const char *text, size_t n)
 {
     char lower[LINE_TEXT_MAX + 1];
     size_t m = 0, words = 0, letters = 0, here = 0;
@@ -286,26 +286,31 @@ static bool is_name(const char *text, size_t n)
             c == '-') {
             here++;
             letters++;
+            words += c == '.' && i + 1 < n && text[i + 1] != ' '; /* J.VISSER */
         } else if (c == ' ') {
             words += here > 0;
             here = 0;
         } else {
-            return false;
+            return 0;
         }
         if (c != ' ')
             lower[m++] = (char)tolower((unsigned char)c);
     }
     lower[m] = 0;
-    return (words >= 2 || (words == 1 && strchr(lower, '.') != NULL)) && letters >= 4 &&
-           !words_in(lower, card_words) && !words_in(lower, card_words_weak);
+    return letters >= 2 && !words_in(lower, card_words) && !words_in(lower, card_words_weak) ? words
+                                                                                             : 0;
 }
 
-/* A name may have been found as two boxes: the row decides. */
-static bool name_row(const struct page *page, size_t row)
+/* A name may have been found as two boxes, and a brand may stand beside it: two words in a row. */
+static bool is_name(const struct page *page, size_t part)
 {
-    size_t start, end;
-    page_row(page, row, &start, &end);
-    return is_name(page->text + start, end - start);
+    size_t words = 0;
+    if (!capital_words(page->text + page->part[part].at, page->part[part].n))
+        return false;
+    for (size_t i = 0; i < page->parts; i++)
+        if (page->part[i].row == page->part[part].row)
+            words += capital_words(page->text + page->part[i].at, page->part[i].n);
+    return words >= 2;
 }
 
 static void cover_card(const struct judge *judge, const struct page *page, const struct seen *s,
@@ -328,7 +333,7 @@ static void cover_card(const struct judge *judge, const struct page *page, const
             if (digits == 4 || !judge->card_cvc)
                 judge_add_part(j, page, i, digits == 3 ? PICTURE_FOUND_CVC : PICTURE_FOUND_CARD,
                                score, PICTURE_CLASS_CARD);
-        } else if (!judge->card_name && name_row(page, page->part[i].row)) {
+        } else if (!judge->card_name && is_name(page, i)) {
             judge_add_part(j, page, i, PICTURE_FOUND_NAME, score, PICTURE_CLASS_CARD);
         }
     }

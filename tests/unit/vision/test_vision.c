@@ -231,6 +231,25 @@ static void judges(void **state)
     }
 }
 
+/* The holder's name goes with the number; the brand and the bank stay. */
+static void name_goes(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"Bank Voorbeeld", "4242 4242 4242 4242", "LISA MULDER",
+                                       "VISA DEBIT", NULL};
+    struct judged d;
+    unsigned names = 0, others = 0;
+    judge_rows(rows, &d);
+    for (size_t i = 0; i < d.j.n; i++) {
+        names += d.j.at[i].type == PICTURE_FOUND_NAME && d.j.at[i].quad.centre.y > 120 &&
+                 d.j.at[i].quad.centre.y < 140;
+        others += d.j.at[i].quad.centre.y < 60 || d.j.at[i].quad.centre.y > 160;
+    }
+    assert_int_equal(names, 1);
+    assert_int_equal(others, 0);
+    judged_free(&d);
+}
+
 static void check_digits(void **state)
 {
     (void)state;
@@ -350,11 +369,11 @@ static void hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encodes_near),   cmocka_unit_test(metadata_goes),
-        cmocka_unit_test(orientations),   cmocka_unit_test(covers_solid),
-        cmocka_unit_test(hidden_colours), cmocka_unit_test(judges),
-        cmocka_unit_test(check_digits),   cmocka_unit_test(secrets_are_seen),
-        cmocka_unit_test(hostile),
+        cmocka_unit_test(encodes_near),     cmocka_unit_test(metadata_goes),
+        cmocka_unit_test(orientations),     cmocka_unit_test(covers_solid),
+        cmocka_unit_test(hidden_colours),   cmocka_unit_test(judges),
+        cmocka_unit_test(check_digits),     cmocka_unit_test(name_goes),
+        cmocka_unit_test(secrets_are_seen), cmocka_unit_test(hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
