@@ -127,8 +127,14 @@ void audit_refused(struct audit_refusals *refusals, enum audit_refusal why); /* 
 struct audit_gate { /* zeroed: open; outlives the log */
     _Atomic bool closed;
     _Atomic uint64_t owed; /* leaves */
+    /* Monotonic, 0: none. The log's thread moves it on; closed past it, since that thread stands
+     * still, in a file system that does not answer for one. */
+    _Atomic int64_t due_ms;
 };
 bool audit_closed(const struct audit_gate *gate); /* any thread; NULL: open */
+/* The cause itself, whether or not leaves are owed: while only that keeps the gate closed, new
+ * leaves go into the log, or those that are owed would never come to an end. */
+bool audit_refuses(const struct audit_gate *gate);
 
 /* ---- the log as a whole: its tree, its key, its checkpoints ---- */
 /*

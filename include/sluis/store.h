@@ -278,8 +278,9 @@ int store_each_leaf_or_hash(struct store_read *read, uint64_t from_index,
                             int (*each)(void *ctx, uint64_t index, struct span leaf,
                                         const uint8_t hash[32]),
                             void *ctx);
-/* Removes at most `most` of the oldest blocks of the log, as long as nobody can open them any more
- * (SLUIS_EEXPIRED); their hashes stay. Not on event threads. */
+/* Removes at most `most` of the oldest blocks of the log that nobody can open any more
+ * (SLUIS_EEXPIRED), passing by those that can; their hashes stay. A call looks at some hundred
+ * blocks, the next goes on where it ended. One thread at a time, not an event thread. */
 SLUIS_MUST_CHECK int store_prune_leaves(struct store *store, unsigned most, unsigned *removed);
 /* Records of a class by (bucket, serial, part) from (bucket, serial) on; their subject is not known here. */
 int store_each_key(struct store_read *read, uint16_t cls, uint32_t bucket, uint64_t serial,

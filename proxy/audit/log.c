@@ -227,9 +227,15 @@ static void push(struct audit_log *log)
         LOG(LOG_WARN, "audit", "range_not_saved", log_error(r));
 }
 
+bool audit_refuses(const struct audit_gate *gate)
+{
+    int64_t due = gate ? atomic_load(&gate->due_ms) : 0;
+    return gate && (atomic_load(&gate->closed) || (due && clock_mono_ms() > due));
+}
+
 bool audit_closed(const struct audit_gate *gate)
 {
-    return gate && (atomic_load(&gate->closed) || atomic_load(&gate->owed) > 0);
+    return gate && (atomic_load(&gate->owed) > 0 || audit_refuses(gate));
 }
 
 /* Has the newest checkpoint gone wherever it must go? */
@@ -241,15 +247,35 @@ static bool has_left(const struct audit_log *log)
     return left;
 }
 
-/* Under the lock. What is owed is paid by the thread, at once. */
-static void move_gate(struct audit_log *log)
+/* The thread is on its way: it will be here again within a turn and the term. */
+static void expect_turn(struct audit_log *log)
+{
+    if (log->gate && log->hold_after_s)
+        atomic_store(&log->gate->due_ms,
+                     clock_mono_ms() + (AUDIT_CHECKPOINT_S + log->hold_after_s) * 1000);
+}
+
+/* A way out that has not been tried yet, this turn, is not late: the turns are apart. */
+static bool any_fails(const struct audit_log *log)
+{
+    bool any = log->failing || log->note.n == 0;
+    for (unsigned i = 0; i < log->target_count; i++)
+        any = any || (log->targets[i].failing && log->targets[i].door.holds);
+    return any;
+}
+
+/* Under the lock. What is owed is paid by the thread, at once. `made`: the newest checkpoint is of
+ * the log as it stands. */
+static void move_gate(struct audit_log *log, bool made)
 {
     int64_t now = clock_mono_ms();
-    if (has_left(log))
+    if (made && has_left(log))
         log->left_ms = now;
     if (!log->gate)
         return;
-    bool late = log->hold_after_s && now - log->left_ms > log->hold_after_s * 1000;
+    expect_turn(log);
+    bool late = log->hold_after_s && now - log->left_ms > log->hold_after_s * 1000 &&
+                (!made || any_fails(log));
     bool closed = log->changed || late, was = atomic_exchange(&log->gate->closed, closed);
     if (closed && !was)
         LOG(LOG_ALARM, "audit", "log_refuses",
@@ -271,7 +297,7 @@ int audit_log_checkpoint(struct audit_log *log, struct buffer *note)
         r = make_note(log);
     if (r == 0)
         push(log);
-    move_gate(log);
+    move_gate(log, r == 0);
     if (r == 0 && note) {
         buffer_add(note, buffer_span(&log->note));
         log->hurry = log->target_count > 0; /* asked for by a person: the other ways out as well */
@@ -357,7 +383,7 @@ static void push_out(struct audit_log *log)
             LOG(LOG_WARN, "audit", "checkpoint_pushed_again", log_word("target", t->door.name),
                 log_u64("leaves", size));
         t->failing = r != 0;
-        move_gate(log);
+        move_gate(log, true);
         pthread_mutex_unlock(&log->lock);
     }
     buffer_free(&note);
@@ -375,14 +401,16 @@ static bool waits(struct audit_log *log)
     return any;
 }
 
-static void pay_owed(struct audit_log *log)
+/* False: something is owed yet (a full disk, an item on its way to the store). */
+static bool pay_owed(struct audit_log *log)
 {
     if (!log->gate || !log->pay || atomic_load(&log->gate->closed) ||
         atomic_load(&log->gate->owed) == 0)
-        return;
+        return true;
     int r = log->pay(log->pay_ctx);
     if (r != 0)
         LOG(LOG_ERROR, "audit", "leaves_still_owed", log_error(r));
+    return atomic_load(&log->gate->owed) == 0;
 }
 
 static void *run(void *ctx)
@@ -392,17 +420,19 @@ static void *run(void *ctx)
     while (!stop) {
         struct timespec until;
         check_rest(log);
+        expect_turn(log);
         write_refusals(log, false);
         int r = audit_log_checkpoint(log, NULL);
         if (r != 0)
             LOG(LOG_ERROR, "audit", "no_checkpoint", log_error(r));
         push_out(log);
-        pay_owed(log);
+        bool paid = pay_owed(log);
         if (log->turn)
             log->turn(log->pay_ctx);
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += waits(log) ? AUDIT_RETRY_S : AUDIT_CHECKPOINT_S;
+        until.tv_sec += waits(log) || !paid ? AUDIT_RETRY_S : AUDIT_CHECKPOINT_S;
         pthread_mutex_lock(&log->lock);
+        log->hurry = log->hurry && paid; /* not again and again while it cannot be written */
         while (!log->stop && !log->hurry &&
                pthread_cond_timedwait(&log->wake, &log->lock, &until) != ETIMEDOUT) {
         }

@@ -131,11 +131,12 @@ static void write_mail(const struct log_push *p, struct span note, int64_t now_m
 }
 
 /* Under another name first: the mail system must not see half a message. */
-static int drop_mail(const struct log_push *p, struct span text, int64_t now_ms)
+static int drop_mail(const struct log_push *p, struct span text, int64_t now_ms, bool change)
 {
     char temporary[MAIL_PATH_ROOM], name[MAIL_PATH_ROOM];
     snprintf(temporary, sizeof(temporary), "%s/.sluis-%lld.tmp", p->mail_folder, (long long)now_ms);
-    snprintf(name, sizeof(name), "%s/sluis-%lld.eml", p->mail_folder, (long long)now_ms);
+    snprintf(name, sizeof(name), "%s/sluis-%lld%s.eml", p->mail_folder, (long long)now_ms,
+             change ? "-key" : "");
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (fd < 0)
         return SLUIS_ESYS;
@@ -158,12 +159,13 @@ int log_push_mail(void *ctx, struct span note)
     struct log_push *p = ctx;
     struct buffer text;
     int64_t now = clock_mono_ms();
-    if (p->mailed_ms && now - p->mailed_ms < MAIL_EVERY_MS)
+    bool change = key_change_is(note); /* said once, and then it must have gone */
+    if (!change && p->mailed_ms && now - p->mailed_ms < MAIL_EVERY_MS)
         return 0;
     buffer_init(&text, 64 * 1024);
     write_mail(p, note, clock_wall_ms(), &text);
-    int r = text.error ? text.error : drop_mail(p, buffer_span(&text), clock_wall_ms());
-    if (r == 0)
+    int r = text.error ? text.error : drop_mail(p, buffer_span(&text), clock_wall_ms(), change);
+    if (r == 0 && !change)
         p->mailed_ms = now;
     buffer_free(&text);
     return r;

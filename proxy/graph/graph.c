@@ -351,6 +351,10 @@ void graph_on_request(struct exchange *ex, void *ctx)
     call->started_ms = clock_mono_ms();
     graph_count(t->graph, G_CALLS);
     exchange_take_body(ex, &call->body);
+    if (audit_closed(t->graph->deps.gate)) { /* since its head, while the body came in */
+        call_refuse(call, E_LOG, NULL);
+        return;
+    }
     if (call->body.n && call->endpoint->body_max == 0) {
         call_refuse(call, E_BODY, "no body is expected");
         return;

@@ -443,7 +443,10 @@ static void on_errand(struct mail *mail)
     struct notice_errand *e = (struct notice_errand *)mail;
     struct graph *g = e->thread->graph;
     int r = e->names.n || e->names.error ? e->names.error : find_names(e);
-    if (r == 0) {
+    if (r == 0 && audit_closed(g->deps.gate)) { /* nothing is sent: a notice less */
+        LOG(LOG_WARN, "graph", "notice_not_made", log_word("reason", "log_closed"));
+        graph_count(g, G_NOTICES_FAILED);
+    } else if (r == 0) {
         struct config *config = config_acquire(g->deps.config);
         consider(e, config);
         config_unref(config);

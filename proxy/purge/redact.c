@@ -301,8 +301,8 @@ static int redact_all(struct redact *d, const struct person_items *items, struct
         }
         arena_reset(&d->arena);
     }
-    if (r == 0)
-        r = tell_flush(t);
+    int told = tell_flush(t); /* also of those before one that failed: a next time passes them by */
+    r = r ? r : told;
     for (unsigned i = 0; r == 0 && i < t->n && !d->asked->dry_run; i++)
         if (t->at[i].messages)
             out->number = t->event;

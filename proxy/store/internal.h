@@ -93,6 +93,7 @@ struct store {
     _Atomic uint64_t next_serial, next_subject;
     _Atomic uint64_t reserved_serial, reserved_subject; /* durable */
     _Atomic uint64_t log_size, commits, jobs, bytes_used;
+    _Atomic uint64_t prune_from; /* a block of leaves: where pruning looks next */
     _Atomic uint64_t capacity; /* bytes that map and disk allow */
     _Atomic int state;         /* enum store_state */
     size_t acked_txnid;        /* the last commit that was answered for */

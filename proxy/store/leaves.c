@@ -277,7 +277,8 @@ int store_each_leaf_or_hash(struct store_read *read, uint64_t from_index,
 
 /* ---- pruning ---- */
 
-#define PRUNE_MAX 256u /* blocks of one job */
+#define PRUNE_MAX 256u  /* blocks of one job */
+#define PRUNE_LOOK 512u /* blocks opened for it: some milliseconds */
 
 struct prune {
     struct store_job job;
@@ -293,27 +294,38 @@ static int run_prune(struct store_txn *txn, struct store_job *job)
     return store_txn_error(txn);
 }
 
-/* The oldest blocks that do not open any more. The newest block always stays: commits append. */
+/* The oldest blocks that do not open any more, from store->prune_from on; what opens is passed by:
+ * leaves of before the term, or of a start, stand under no bucket. The newest block always stays:
+ * commits append. */
 static int find_prunable(struct store_read *read, struct prune *p, unsigned most)
 {
     struct store *store = read->store;
     struct buffer plain;
     MDB_cursor *cursor;
-    MDB_val key, value;
+    MDB_val key, value, next;
+    uint8_t from[8];
     int rc = mdb_cursor_open(read->txn, store->dbi[DB_LEAF], &cursor);
     if (rc)
         return env_error(rc);
     buffer_init(&plain, READ_PLAIN_MAX);
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-    while (!rc && p->count < most && key.mv_size == 8) {
-        int r = store->config.open(store->config.seal_ctx, STORE_SEAL_LEAF, be64_get(key.mv_data),
+    be64_put(from, atomic_load(&store->prune_from));
+    key = val_of(from, sizeof(from));
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    for (unsigned i = 0; !rc && p->count < most && i < PRUNE_LOOK && key.mv_size == 8; i++) {
+        uint64_t first = be64_get(key.mv_data);
+        int r = store->config.open(store->config.seal_ctx, STORE_SEAL_LEAF, first,
                                    span_of_val(value), &plain);
         buffer_clear(&plain);
-        memcpy(p->key[p->count], key.mv_data, 8);
-        if (r != SLUIS_EEXPIRED || mdb_cursor_get(cursor, &key, &value, MDB_NEXT) != 0)
+        rc = mdb_cursor_get(cursor, &key, &next, MDB_NEXT);
+        if (rc)
             break;
-        p->count++;
+        value = next;
+        if (r == SLUIS_EEXPIRED)
+            be64_put(p->key[p->count++], first);
+        atomic_store(&store->prune_from, be64_get(key.mv_data));
     }
+    if (rc) /* the end: from the beginning next time */
+        atomic_store(&store->prune_from, 0);
     buffer_free(&plain);
     mdb_cursor_close(cursor);
     return rc && rc != MDB_NOTFOUND ? env_error(rc) : 0;
@@ -334,5 +346,7 @@ int store_prune_leaves(struct store *store, unsigned most, unsigned *removed)
     r = store_submit_wait(store, &p.job);
     if (!r)
         *removed = p.count;
+    else
+        atomic_store(&store->prune_from, 0); /* they are there yet */
     return r;
 }

@@ -1,8 +1,9 @@
 /*
- * While the access log refuses (audit_closed), messages are still accepted: Meta must not be kept
+ * While the access log refuses (audit_refuses), messages are still accepted: Meta must not be kept
  * waiting for days, and nothing of them is shown. What would be their leaves is sealed into rows of
  * its own in the same commit, and put into the log, in order, when it takes leaves again. Nothing
- * is delivered before that.
+ * is delivered before that. What comes in while they are put there goes into the log itself: under
+ * steady traffic something would be owed for ever.
  *
  * Row: STORE_TABLE_SETTING, "audit.owed" and 8 bytes, serial of the message and number of the leaf;
  * sealed as class 0, part 'W'.
@@ -38,7 +39,7 @@ static void owed_key(uint64_t number, uint8_t key[OWED_KEY_BYTES])
 int owed_seal(struct item *item)
 {
     struct audit_gate *gate = item->owner->webhook->deps.gate;
-    if (!audit_closed(gate) || item->leaf_count == 0)
+    if (!audit_refuses(gate) || item->leaf_count == 0)
         return 0;
     /* Counted first: the gate must not open between this and the commit. */
     atomic_fetch_add(&gate->owed, item->leaf_count);

@@ -13,6 +13,7 @@
 
 #include "../store/support.h"
 #include "sluis/audit.h"
+#include "sluis/base/clock.h"
 
 #define ORIGIN "sluis/00112233445566778899aabbccddeeff"
 
@@ -219,6 +220,92 @@ static void test_push_fails(void **state)
     store_close(store);
 }
 
+/* ---- the gate ---- */
+
+static int pay_never(void *ctx)
+{
+    atomic_fetch_add((_Atomic unsigned *)ctx, 1);
+    return SLUIS_EAGAIN;
+}
+
+static int open_gated(struct store *store, struct audit_gate *gate, _Atomic unsigned *paid,
+                      const struct audit_target *target, struct audit_log **log)
+{
+    struct diag diag = {.text = ""};
+    const struct audit_log_config config = {.store = store,
+                                            .seed = seed,
+                                            .origin = ORIGIN,
+                                            .targets = target,
+                                            .target_count = target != NULL,
+                                            .gate = gate,
+                                            .hold_after_s = 1,
+                                            .pay = pay_never,
+                                            .pay_ctx = paid};
+    return audit_log_open(&config, log, &diag);
+}
+
+/* What is owed and cannot be written (a full disk) is tried again, but not without a pause. */
+static void test_not_paid(void **state)
+{
+    (void)state;
+    struct store *store = test_store(folder);
+    struct audit_gate gate = {.owed = 1};
+    _Atomic unsigned paid = 0;
+    struct audit_log *log;
+    assert_int_equal(open_gated(store, &gate, &paid, NULL, &log), 0);
+    assert_int_equal(audit_log_start(log), 0);
+    usleep(700000);
+    assert_in_range(atomic_load(&paid), 1, 2);
+    assert_true(audit_closed(&gate));
+    assert_false(audit_refuses(&gate)); /* new leaves go into the log */
+    audit_log_close(log);
+    store_close(store);
+}
+
+static int push_fails(void *ctx, struct span note)
+{
+    (void)note;
+    return atomic_load((_Atomic int *)ctx);
+}
+
+/* Turns are further apart than the term: a way out that works does not close the gate in between;
+ * one that fails does. And a thread that stands still closes it, whatever it waits for. */
+static void test_gate(void **state)
+{
+    (void)state;
+    struct store *store = test_store(folder);
+    struct audit_gate gate = {.owed = 0};
+    _Atomic unsigned paid = 0;
+    _Atomic int answer = 0;
+    const struct audit_target target = {"https", push_fails, &answer, true};
+    struct audit_log *log;
+    put(store, 0, 3, "gateway");
+    assert_int_equal(open_gated(store, &gate, &paid, &target, &log), 0);
+    assert_int_equal(audit_log_start(log), 0);
+    usleep(1300000);
+    put(store, 3, 3, "gateway");
+    assert_int_equal(audit_log_checkpoint(log, NULL), 0); /* of the turn to come: not tried yet */
+    assert_false(audit_closed(&gate));
+    answer = SLUIS_EIO;
+    struct buffer note;
+    buffer_init(&note, NOTE_MAX);
+    assert_int_equal(audit_log_checkpoint(log, &note), 0); /* hurries the thread */
+    usleep(300000);
+    assert_true(audit_closed(&gate));
+    answer = 0;
+    assert_int_equal(audit_log_checkpoint(log, &note), 0);
+    usleep(300000);
+    assert_false(audit_closed(&gate));
+    assert_true(atomic_load(&gate.due_ms) > clock_mono_ms());
+    atomic_store(&gate.due_ms, clock_mono_ms() - 1);
+    assert_true(audit_closed(&gate));
+    assert_int_equal(audit_log_checkpoint(log, NULL), 0);
+    assert_false(audit_closed(&gate));
+    buffer_free(&note);
+    audit_log_close(log);
+    store_close(store);
+}
+
 /* ---- long logs ---- */
 
 static int open_long(struct store *store, struct audit_log **log, struct diag *diag)
@@ -352,8 +439,7 @@ static void test_export(void **state)
     assert_int_equal(audit_log_checkpoint(log, &note), 0);
     const struct audit_filter all = {.actor = SPAN_EMPTY};
     export_log(log, &all, 10000, NULL, 0, buffer_span(&note), &out);
-    assert_int_equal(
-        check_export(buffer_span(&out), &key, buffer_span(&early), &report), 0);
+    assert_int_equal(check_export(buffer_span(&out), &key, buffer_span(&early), &report), 0);
     assert_int_equal(report.shown, 10000);
     assert_int_equal(report.pages, 2);
     assert_int_equal(report.earlier, 1);
@@ -365,17 +451,15 @@ static void test_export(void **state)
     const uint64_t cut = 1000;
     buffer_clear(&out);
     export_log(log, &some, 10000, &cut, 1, buffer_span(&note), &out);
-    assert_int_equal(
-        check_export(buffer_span(&out), &key, buffer_span(&early), &report), 0);
+    assert_int_equal(check_export(buffer_span(&out), &key, buffer_span(&early), &report), 0);
     assert_int_equal(report.shown, 25); /* even seconds from :10.123 or so to :59 */
     assert_int_equal(report.skipped, 10000 - 25);
     assert_true(report.filtered);
     buffer_clear(&out);
     export_log(log, &some, 10000, NULL, 0, buffer_span(&note), &out);
     assert_int_equal(check_export(buffer_span(&out), &key, SPAN_EMPTY, &report), 0);
-    assert_int_equal(
-        check_export(buffer_span(&out), &key, buffer_span(&early), &report),
-        SLUIS_ECRYPTO);
+    assert_int_equal(check_export(buffer_span(&out), &key, buffer_span(&early), &report),
+                     SLUIS_ECRYPTO);
     /* Not beyond what a checkpoint covers, not from the middle of a page. */
     uint64_t to;
     assert_int_equal(audit_log_page(log, &all, 0, 10001, NULL, 0, &out, &to), SLUIS_EINVAL);
@@ -397,6 +481,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_push_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_paid, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gate, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long, setup, teardown),
         cmocka_unit_test_setup_teardown(test_export, setup, teardown),
     };

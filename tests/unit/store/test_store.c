@@ -883,19 +883,96 @@ static void test_canary(void **state)
     assert_true(file_has(f->path, leaf, strlen(leaf)));
 }
 
+/* ---- pruning the log ---- */
+
+static uint64_t expired_from, expired_to; /* blocks by their first leaf */
+
+static int open_or_expired(void *ctx, uint8_t table, uint64_t row, struct span sealed,
+                           struct buffer *out)
+{
+    return table == STORE_SEAL_LEAF && row >= expired_from && row < expired_to
+               ? SLUIS_EEXPIRED
+               : test_open(ctx, table, row, sealed, out);
+}
+
+static int put_one_leaf(struct store_txn *txn, void *ctx)
+{
+    static const uint8_t hash[32] = {7};
+    uint64_t *index = ctx;
+    store_put_leaf(txn, SPAN("leaf"), hash, index);
+    return store_txn_error(txn);
+}
+
+static int count_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
+{
+    uint64_t *n = ctx;
+    assert_int_equal(index, n[0] + n[1]);
+    assert_int_equal(hash[0], 7);
+    n[leaf.n == 0]++;
+    return 0;
+}
+
+/* A block that opens (the first leaf of all, written before there was a term) keeps none behind it.
+ */
+static void test_prune(void **state)
+{
+    (void)state;
+    char path[256];
+    struct store_config config;
+    struct diag diag = {.text = ""};
+    struct store *store;
+    struct store_read *read;
+    uint64_t index, n[2] = {0, 0};
+    unsigned removed, all = 0;
+    test_folder(path);
+    test_config(&config, path);
+    config.open = open_or_expired;
+    assert_int_equal(store_open(&config, &store, &diag), 0);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(test_run(store, put_one_leaf, &index), 0);
+    expired_from = expired_to = 0;
+    assert_int_equal(store_prune_leaves(store, 4, &removed), 0);
+    assert_int_equal(removed, 0);
+    expired_from = 2;
+    expired_to = 20; /* the newest stays */
+    for (unsigned i = 0; i < 10; i++, all += removed)
+        assert_int_equal(store_prune_leaves(store, 4, &removed), 0);
+    assert_int_equal(all, 17);
+    expired_from = expired_to = 0;
+    assert_int_equal(store_read_begin(store, &read), 0);
+    assert_int_equal(store_each_leaf_or_hash(read, 0, count_leaf, n), 0);
+    store_read_end(read);
+    assert_int_equal(n[0], 3);
+    assert_int_equal(n[1], 17);
+    assert_int_equal(test_run(store, put_one_leaf, &index), 0);
+    assert_int_equal(index, 20);
+    store_close(store);
+    test_folder_remove(path);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_records),       TEST(test_record_replace_delete),
-        TEST(test_dedupe),        TEST(test_identifiers),
-        TEST(test_journal_order), TEST(test_journal_extremes),
-        TEST(test_leaves),        TEST(test_leaf_limit),
-        TEST(test_delivery),      TEST(test_rows),
-        TEST(test_prefix),        TEST(test_names),
-        TEST(test_serials),       TEST(test_sweeps),
-        TEST(test_sweep_dedupe),  TEST(test_opening),
-        TEST(test_unfinished),    TEST(test_canary),
+        TEST(test_records),
+        TEST(test_record_replace_delete),
+        TEST(test_dedupe),
+        TEST(test_identifiers),
+        TEST(test_journal_order),
+        TEST(test_journal_extremes),
+        TEST(test_leaves),
+        TEST(test_leaf_limit),
+        TEST(test_delivery),
+        TEST(test_rows),
+        TEST(test_prefix),
+        TEST(test_names),
+        TEST(test_serials),
+        TEST(test_sweeps),
+        TEST(test_sweep_dedupe),
+        TEST(test_opening),
+        TEST(test_unfinished),
+        TEST(test_canary),
+        cmocka_unit_test(test_prune),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
