@@ -2,7 +2,8 @@
  * Tokens in what a tool sends: each is turned into the value it stands for, before anything is
  * judged, so that policy decides about the value. Only in a message to the person whose message
  * the token came from, on the same channel, while the original of that message lives, and for a
- * tool whose profile gives tokens. Anything else refuses the whole call: a token never reaches a
+ * tool whose profile gives tokens, and in what that person reads. Anything else refuses the whole
+ * call: a token never reaches a
  * customer.
  */
 #include "internal.h"
@@ -81,6 +82,39 @@ static int value_of(struct expansion *x, const struct mask_token *token, struct 
     return r;
 }
 
+/*
+ * Only what the customer reads: never who it goes to, nor what Meta or the customer's phone gives
+ * back to the tool (biz_opaque_callback_data, ids and payloads of buttons, a flow's data), nor an
+ * address that somebody fetches. With the value in one of those a tool would see it.
+ */
+static bool is_read(struct call *call, uint32_t node)
+{
+    static const char *const names[] = {"body", "text", "caption", "title", "description"};
+    const struct json_doc *doc = &call->doc;
+    struct span name;
+    bool found = false;
+    if (json_name(doc, node, &call->arena, &name) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        found |= span_is(name, names[i]);
+    for (uint32_t up = json_node(doc, node)->parent; found && up != JSON_NONE;
+         up = json_node(doc, up)->parent)
+        found = json_name(doc, up, &call->arena, &name) == 0 &&
+                !span_is(name, "flow_action_payload") && !span_is(name, "flow_action_data");
+    return found;
+}
+
+/* Is the token within a link? A preview or a tap would take the value to whoever it points to. */
+static bool in_link(struct span text, const struct mask_token *token)
+{
+    size_t from = token->start;
+    while (from > 0 && !strchr(" \t\r\n", text.p[from - 1]))
+        from--;
+    struct span word = span_sub(text, from, token->start);
+    return span_find(word, '/') < word.n || span_find(word, '?') < word.n ||
+           (word.n >= 4 && span_eq_nocase(span_sub(word, 0, 4), SPAN("www.")));
+}
+
 static int expand_string(struct expansion *x, uint32_t node)
 {
     struct call *call = x->call;
@@ -92,11 +126,15 @@ static int expand_string(struct expansion *x, uint32_t node)
         return SLUIS_ENOMEM;
     if (!mask_token_next(text, 0, &token))
         return 0;
+    if (!is_read(call, node))
+        return SLUIS_EDENIED;
     buffer_init(&plain, GRAPH_JSON_MAX);
     buffer_init(&quoted, GRAPH_JSON_MAX * 6);
     int r = 0;
     while (r == 0 && mask_token_next(text, done, &token)) {
-        r = ++x->tokens > TOKENS_MAX ? SLUIS_ELIMIT : value_of(x, &token, &value);
+        r = ++x->tokens > TOKENS_MAX ? SLUIS_ELIMIT
+            : in_link(text, &token)  ? SLUIS_EDENIED
+                                     : value_of(x, &token, &value);
         buffer_add(&plain, span_sub(text, done, token.start));
         if (r == 0)
             buffer_add(&plain, value);
