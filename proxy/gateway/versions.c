@@ -6,8 +6,11 @@
  *
  * Rows of STORE_TABLE_SETTING, sealed: "polf" and 16 bytes of the channel's name's hash: the hash
  * in force; "polv" and the first 16 bytes of a policy's hash: the version; "polt", the same and a
- * number: a piece of its text, which has that hash; "polo": there were two officers, from then on
- * operators do not loosen.
+ * number: a piece of its text, which has that hash; "polg" and a hash of channel and policy: a
+ * second officer agreed to this policy on this channel; "polo": there were two officers, from then
+ * on operators do not loosen. What is in force is kept by the channel's name and by its phone
+ * number, so that a channel does not become a new one, without a policy to be compared with, by
+ * another name or by being away for one reload.
  *
  * Threads: under reload_lock, or before the loops run.
  */
@@ -343,6 +346,56 @@ static int put_in_force(struct gateway *gw, const char *channel, const char *hex
     return r;
 }
 
+#define PHONE_KEY (CONFIG_NAME_MAX + 64)
+
+/* As a name, in the place of a channel's: names have no '/'. */
+static void phone_key(const struct config_channel *c, char out[PHONE_KEY])
+{
+    snprintf(out, PHONE_KEY, "phone/%s", c->phone_number_id);
+}
+
+static const struct config_channel *channel_of_phone(const struct config *config,
+                                                     const struct config_channel *c)
+{
+    for (size_t i = 0; i < config->channel_count; i++)
+        if (strcmp(config->channels[i].phone_number_id, c->phone_number_id) == 0)
+            return &config->channels[i];
+    return NULL;
+}
+
+/* ---- agreed to, by a second officer, on a channel ---- */
+
+static void grant_hash(const char *channel, const char *hex, uint8_t out[16])
+{
+    char text[CONFIG_NAME_MAX + POLICY_HASH_HEX + 2];
+    snprintf(text, sizeof(text), "%s/%s", channel, hex);
+    hash_name(text, out);
+}
+
+static bool is_granted(struct gateway *gw, const char *channel, const char *hex)
+{
+    uint8_t hash[16];
+    struct buffer plain;
+    grant_hash(channel, hex, hash);
+    buffer_init(&plain, 1024);
+    bool granted = get_row(gw, "polg", hash, 0, &plain) == 0 && span_is(buffer_span(&plain), hex);
+    buffer_free(&plain);
+    return granted;
+}
+
+static int put_grant(struct gateway *gw, const char *channel, const char *hex)
+{
+    uint8_t hash[16];
+    struct row row;
+    grant_hash(channel, hex, hash);
+    int r = seal_row(gw, "polg", hash, 0, span_str(hex), &row);
+    if (r == 0) {
+        r = put_rows(gw, &row, 1);
+        buffer_free(&row.sealed);
+    }
+    return r;
+}
+
 static int note(struct gateway *gw, const struct config_channel *c, const struct policy *policy,
                 const char *actor, const char *outcome)
 {
@@ -357,14 +410,16 @@ static int note(struct gateway *gw, const struct config_channel *c, const struct
     return admin_record(gw->store, &event);
 }
 
-/* A version nobody had to approve, or the one that waits; one that is known stays as it is. */
+/* A version nobody had to approve, or the one that waits; one that is known stays as it is, save
+ * that one which was in force before and loosens now waits again, for another than who brings it
+ * back. */
 static int keep_version(struct gateway *gw, const struct config *config,
                         const struct policy *policy, const char *author, const char *approver,
                         int looser)
 {
     struct policy_version v;
     uint8_t hash[32];
-    if (version_get(gw, policy_hash(policy), &v) == 0 && (v.approved_ms || !approver[0]))
+    if (version_get(gw, policy_hash(policy), &v) == 0 && (v.approved_ms != 0) == (approver[0] != 0))
         return 0;
     memset(&v, 0, sizeof(v));
     if (!hash_bytes(policy_hash(policy), hash))
@@ -413,10 +468,10 @@ static void count_only(void *ctx, const struct policy_difference *difference)
 
 enum verdict { SAME, STRICTER, APPROVED, LOOSER, NEW };
 
-static enum verdict compare(struct gateway *gw, const struct policy *old, const struct policy *next,
-                            int *looser)
+/* That it was in force elsewhere or before, as the first or as a stricter one, is no approval. */
+static enum verdict compare(struct gateway *gw, const char *channel, const struct policy *old,
+                            const struct policy *next, int *looser)
 {
-    struct policy_version v;
     *looser = 0;
     if (!old)
         return NEW;
@@ -425,7 +480,7 @@ static enum verdict compare(struct gateway *gw, const struct policy *old, const 
     *looser = policy_diff(old, next, count_only, NULL);
     if (*looser == 0)
         return STRICTER;
-    return version_get(gw, policy_hash(next), &v) == 0 && v.approved_ms ? APPROVED : LOOSER;
+    return is_granted(gw, channel, policy_hash(next)) ? APPROVED : LOOSER;
 }
 
 /* A channel's next policy beside the one in force: 0 it may be, SLUIS_EDENIED it waits. */
@@ -433,7 +488,7 @@ static int judge(struct gateway *gw, const struct config *next, const struct con
                  const struct policy *old, const char *author, struct diag *diag)
 {
     int looser, r = 0;
-    enum verdict verdict = compare(gw, old, c->policy, &looser);
+    enum verdict verdict = compare(gw, c->name, old, c->policy, &looser);
     bool bootstrap = !next->approval_officers && !versions_governed(gw);
     if (verdict == SAME || verdict == APPROVED)
         return 0;
@@ -460,23 +515,67 @@ static int judge(struct gateway *gw, const struct config *next, const struct con
     return SLUIS_EDENIED;
 }
 
+/* The policy that was last in force under this key; *out NULL when none was. */
+static int stored_policy(struct gateway *gw, const char *key, struct policy **out)
+{
+    char hex[POLICY_HASH_HEX] = "";
+    *out = NULL;
+    int r = get_in_force(gw, key, hex);
+    return r == SLUIS_ENOENT ? 0 : r ? r : get_policy(gw, hex, out);
+}
+
+/* Beside what is in force under the channel's name, or its number; else beside what last was.
+ * *seen: there was such a policy. */
+static int judge_beside(struct gateway *gw, const struct config *next,
+                        const struct config_channel *c, const struct config_channel *before,
+                        const char *key, const char *author, struct diag *diag, bool *seen)
+{
+    struct policy *stored = NULL;
+    /* What follows an observing policy was chosen with it. */
+    bool follows =
+        before && before->then && strcmp(policy_hash(before->then), policy_hash(c->policy)) == 0;
+    int r = before ? 0 : stored_policy(gw, key, &stored);
+    const struct policy *old = before ? before->policy : stored;
+    *seen |= old != NULL;
+    if (r == 0 && old && !follows)
+        r = judge(gw, next, c, old, author, diag);
+    policy_unref(stored);
+    return r;
+}
+
+static int judge_channel(struct gateway *gw, const struct config *now, const struct config *next,
+                         const struct config_channel *c, const char *author, struct diag *diag)
+{
+    char key[PHONE_KEY];
+    const struct config_channel *named = config_channel(now, c->name);
+    const struct config_channel *numbered = channel_of_phone(now, c);
+    bool seen = false;
+    int r = judge_beside(gw, next, c, named, c->name, author, diag, &seen);
+    phone_key(c, key);
+    if (r == 0 && (!named || named != numbered))
+        r = judge_beside(gw, next, c, numbered, key, author, diag, &seen);
+    return r || seen ? r : judge(gw, next, c, NULL, author, diag);
+}
+
 int versions_judge(struct gateway *gw, const struct config *now, const struct config *next,
                    const char *author, struct diag *diag)
 {
     int r = 0;
     pthread_mutex_lock(&gw->version_lock);
     for (size_t i = 0; i < next->channel_count; i++) {
-        const struct config_channel *c = &next->channels[i];
-        const struct config_channel *before = config_channel(now, c->name);
-        /* What follows an observing policy was chosen with it. */
-        if (before && before->then &&
-            strcmp(policy_hash(before->then), policy_hash(c->policy)) == 0)
-            continue;
-        int one = judge(gw, next, c, before ? before->policy : NULL, author, diag);
+        int one = judge_channel(gw, now, next, &next->channels[i], author, diag);
         r = r ? r : one;
     }
     pthread_mutex_unlock(&gw->version_lock);
     return r;
+}
+
+static int keep_in_force(struct gateway *gw, const char *key, const struct policy *policy)
+{
+    char hex[POLICY_HASH_HEX] = "";
+    if (get_in_force(gw, key, hex) == 0 && strcmp(hex, policy_hash(policy)) == 0)
+        return 0;
+    return put_in_force(gw, key, policy_hash(policy));
 }
 
 int versions_in_force(struct gateway *gw, const struct config *config)
@@ -484,37 +583,33 @@ int versions_in_force(struct gateway *gw, const struct config *config)
     int r = 0;
     pthread_mutex_lock(&gw->version_lock);
     for (size_t i = 0; i < config->channel_count; i++) {
-        char hex[POLICY_HASH_HEX] = "";
+        char key[PHONE_KEY];
         const struct config_channel *c = &config->channels[i];
-        if (get_in_force(gw, c->name, hex) == 0 && strcmp(hex, policy_hash(c->policy)) == 0)
-            continue;
-        int one = put_in_force(gw, c->name, policy_hash(c->policy));
-        r = r ? r : one;
+        phone_key(c, key);
+        int named = keep_in_force(gw, c->name, c->policy);
+        int numbered = keep_in_force(gw, key, c->policy);
+        r = r ? r : named ? named : numbered;
     }
     pthread_mutex_unlock(&gw->version_lock);
     return r;
 }
 
-/* At start: the files beside what was in force when it stopped. */
-static int start_channel(struct gateway *gw, struct config *config, size_t i, struct diag *diag)
+/* At start: the file beside what was in force under this key when it stopped. */
+static int start_beside(struct gateway *gw, struct config *config, size_t i, const char *key,
+                        struct diag *diag, bool *seen)
 {
     struct config_channel *c = &config->channels[i];
     struct policy *old = NULL;
-    char hex[POLICY_HASH_HEX] = "";
-    int r = get_in_force(gw, c->name, hex);
-    if (r == SLUIS_ENOENT)
-        return judge(gw, config, c, NULL, "installer", diag);
-    if (r == 0 && strcmp(hex, policy_hash(c->policy)) == 0)
-        return 0;
-    if (r == 0)
-        r = get_policy(gw, hex, &old);
+    int r = stored_policy(gw, key, &old);
     if (r != 0) {
         diag_set(diag, NULL, 0, 0,
                  "the policy in force on channel \"%s\" cannot be read from the store (%s)",
                  c->name, error_word(r));
         return r;
     }
-    r = judge(gw, config, c, old, "file", diag);
+    *seen |= old != NULL;
+    if (old)
+        r = judge(gw, config, c, old, "file", diag);
     if (r == SLUIS_EDENIED) { /* the old one stays in force */
         LOG(LOG_ALARM, "gateway", "policy_waits_for_approval", log_word("channel", c->name),
             log_word("policy", policy_name(c->policy)));
@@ -523,6 +618,18 @@ static int start_channel(struct gateway *gw, struct config *config, size_t i, st
     }
     policy_unref(old);
     return r;
+}
+
+static int start_channel(struct gateway *gw, struct config *config, size_t i, struct diag *diag)
+{
+    char key[PHONE_KEY];
+    const struct config_channel *c = &config->channels[i];
+    bool seen = false;
+    phone_key(c, key);
+    int r = start_beside(gw, config, i, c->name, diag, &seen);
+    if (r == 0)
+        r = start_beside(gw, config, i, key, diag, &seen);
+    return r || seen ? r : judge(gw, config, c, NULL, "installer", diag);
 }
 
 int versions_start(struct gateway *gw, struct config *config, struct diag *diag)
@@ -574,6 +681,19 @@ static const char *look(struct policy_approval *a, const struct config *now,
     return n ? NULL : "it is not looser than what is in force: sluis reload";
 }
 
+/* On every channel that has it. */
+static bool is_agreed(struct gateway *gw, const struct policy_approval *a,
+                      const struct config *next)
+{
+    for (size_t i = 0; i < next->channel_count; i++) {
+        const struct config_channel *c = &next->channels[i];
+        if (strcmp(policy_name(c->policy), a->name) == 0 &&
+            !is_granted(gw, c->name, policy_hash(c->policy)))
+            return false;
+    }
+    return true;
+}
+
 static const char *approve(struct gateway *gw, struct policy_approval *a, const struct config *next,
                            const struct policy *policy)
 {
@@ -583,18 +703,22 @@ static const char *approve(struct gateway *gw, struct policy_approval *a, const 
     if (a->hash.n && !span_starts(span_str(v.hash), a->hash))
         return "the file has another hash by now: look again";
     if (v.approved_ms)
-        return "it is approved already: sluis reload";
+        return is_agreed(gw, a, next) ? "it is approved already: sluis reload"
+                                      : "it was not put forward yet: sluis reload, which says what "
+                                        "is looser";
     if (strcmp(v.author, a->actor) == 0)
         return "the one who put it forward cannot approve it: a second officer has to";
     if (a->dry_run)
         return NULL;
     snprintf(v.approver, sizeof(v.approver), "%s", a->actor);
     v.approved_ms = clock_wall_ms();
-    if (note(gw, NULL, policy, a->actor, a->alone ? "approved_by_operator" : "approved") != 0 ||
-        put_version(gw, &v) != 0)
-        return "it could not be recorded: nothing is approved";
-    (void)next;
-    return NULL;
+    int r = note(gw, NULL, policy, a->actor, a->alone ? "approved_by_operator" : "approved");
+    for (size_t i = 0; r == 0 && i < next->channel_count; i++)
+        if (strcmp(policy_name(next->channels[i].policy), a->name) == 0)
+            r = put_grant(gw, next->channels[i].name, policy_hash(policy));
+    if (r == 0)
+        r = put_version(gw, &v);
+    return r == 0 ? NULL : "it could not be recorded: it is not approved, or not everywhere";
 }
 
 int versions_approve(void *ctx, struct policy_approval *a, struct diag *diag)
