@@ -160,10 +160,13 @@ int operation_export(struct work *w)
         return r;
     buffer_init(&doc, HISTORY_ANSWER_MAX / 2);
     if (first)
+        r = store_get_head(read, w->channel->id, subject, &place.a);
+    if (r == SLUIS_ENOENT) /* known on another channel is not known here */
+        r = history_refuse(w, 404, "not_found", "no such conversation on this channel");
+    if (r == 0 && first)
         begin(w, subject, &doc);
-    if (first && store_get_head(read, w->channel->id, subject, &place.a) != 0)
-        place.a = 0;
-    r = walk(w, read, subject, &place, &doc);
+    if (r == 0)
+        r = walk(w, read, subject, &place, &doc);
     store_read_end(read);
     if (r == 0 && !place.a)
         buffer_add_str(&doc, is_html(w) ? "</table>\n</body></html>\n" : "]}\n");

@@ -49,6 +49,9 @@ static int by_contact(struct work *w, uint64_t *subject)
     int r = store_read_begin(w->h->deps.store, &read);
     if (r == 0) {
         r = subject_find(read, w->h->deps.keyring, known, subject);
+        uint64_t head; /* who is known on another channel only is not known here */
+        if (r == 0)
+            r = store_get_head(read, w->channel->id, *subject, &head);
         store_read_end(read);
     }
     sodium_memzero(text, sizeof(text));
