@@ -356,8 +356,9 @@ static void consider(const struct notice_errand *e, struct config *config)
     int64_t now = clock_wall_ms();
     struct contact_state *state;
     if (!channel || w->at_ms < now - NOTICE_LATE_MS || policy_observe(channel->policy, now) ||
-        buffer_span(&e->names).n == 0)
-        return;
+        buffer_span(&e->names).n == 0 ||
+        (g->deps.refused && g->deps.refused(g->deps.refused_ctx, w->subject)))
+        return; /* also: whose data may not be processed now */
     state = malloc(sizeof(*state));
     if (!state)
         return;

@@ -210,10 +210,12 @@ static int expand_all(struct expansion *x)
 enum graph_error tokens_expand(struct call *call, struct span contact, struct span user_id)
 {
     struct expansion x = {.call = call};
+    const struct graph_deps *deps = &call->thread->graph->deps;
     if (!any_token(call))
         return E_COUNT;
     if (!call->route || !profile_gives_tokens(call->route->policy->profile) ||
-        known_subject(call, contact, user_id, &x.subject) != 0)
+        known_subject(call, contact, user_id, &x.subject) != 0 ||
+        (deps->refused && deps->refused(deps->refused_ctx, x.subject)))
         return E_TOKEN_TEXT;
     int r = expand_all(&x);
     if (r == 0) {
