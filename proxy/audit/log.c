@@ -300,7 +300,7 @@ int audit_log_checkpoint(struct audit_log *log, struct buffer *note)
     move_gate(log, r == 0);
     if (r == 0 && note) {
         buffer_add(note, buffer_span(&log->note));
-        log->hurry = log->target_count > 0; /* asked for by a person: the other ways out as well */
+        log->hurry |= log->target_count > 0; /* asked for by a person: the other ways as well */
         pthread_cond_signal(&log->wake);
     }
     pthread_mutex_unlock(&log->lock);

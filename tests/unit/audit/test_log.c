@@ -249,15 +249,21 @@ static void test_not_paid(void **state)
 {
     (void)state;
     struct store *store = test_store(folder);
-    struct audit_gate gate = {.owed = 1};
+    struct audit_gate gate = {.owed = 0};
     _Atomic unsigned paid = 0;
     struct audit_log *log;
+    struct buffer note;
+    buffer_init(&note, NOTE_MAX);
     assert_int_equal(open_gated(store, &gate, &paid, NULL, &log), 0);
     assert_int_equal(audit_log_start(log), 0);
+    usleep(200000);
+    atomic_store(&gate.owed, 1);
+    assert_int_equal(audit_log_checkpoint(log, &note), 0); /* by a person: at once, all the same */
     usleep(700000);
     assert_in_range(atomic_load(&paid), 1, 2);
     assert_true(audit_closed(&gate));
     assert_false(audit_refuses(&gate)); /* new leaves go into the log */
+    buffer_free(&note);
     audit_log_close(log);
     store_close(store);
 }
