@@ -11,7 +11,8 @@
  * The manifest is written last: without one a folder is no backup. It names every file with its
  * size and BLAKE2b-256, so that damage is found before LMDB reads a page:
  *     {"version":1,"made":ms,"installation":hex,"generation":n,"keyring_backup":n,
- *      "files":[{"name":"data.mdb","bytes":n,"blake2b":hex}]}
+ *      "files":[{"name":"data.mdb","bytes":n,"blake2b":hex}],
+ *      "media":{"files":n,"bytes":n,"blake2b":hex}}        of FOLDER/data/media, names and bytes
  * It is no proof against whoever can write the folder; each sealed value has a tag of its own.
  *
  * Cost: the copy is a read transaction for as long as it takes to write. Pages freed meanwhile
@@ -76,6 +77,7 @@ struct backup_request {
     struct store *store;
     struct keyring *keyring;
     const char *folder;          /* absolute; absent or empty; made with mode 0700 */
+    const char *media;           /* folder of sealed media files (media_path), or NULL */
     const uint8_t *recovery_key; /* public; NULL: no keyring part */
     int64_t keep_s;              /* of the keyring part */
     int64_t now_ms;

@@ -80,7 +80,14 @@ static int record(struct admin *admin, const char *outcome, uint32_t number)
 
 static int make(struct backup_work *w, struct backup_made *made, struct diag *diag)
 {
+    char media[1024];
+    struct config *config = config_acquire(w->admin->deps.config);
+    bool fits = media_path(config->store_path, media, sizeof(media)) == 0;
+    config_unref(config);
+    if (!fits)
+        return SLUIS_ELIMIT;
     const struct backup_request request = {.store = w->admin->deps.store,
+                                           .media = media,
                                            .keyring = w->admin->deps.keyring,
                                            .folder = w->folder,
                                            .recovery_key = w->has_recovery ? w->recovery : NULL,

@@ -95,7 +95,7 @@ static int copy_data(const struct backup_request *q, const char *folder, struct 
 
 int backup_make(const struct backup_request *q, struct backup_made *made, struct diag *diag)
 {
-    char folder[BACKUP_PATH_MAX];
+    char folder[BACKUP_PATH_MAX], media[BACKUP_PATH_MAX];
     struct keyring_status status;
     struct manifest m = {.made_ms = q->now_ms};
     memset(made, 0, sizeof(*made));
@@ -109,8 +109,13 @@ int backup_make(const struct backup_request *q, struct backup_made *made, struct
         r = errno_told(diag, folder, "the folder cannot be made");
     if (r == 0)
         r = copy_data(q, folder, &m, made, diag);
+    if (r == 0 && q->media) /* after the database: every file that it knows is there by then */
+        r = path_join(media, folder, BACKUP_MEDIA)
+                ? media_copy(q->media, media, q->stop, &m.media, diag)
+                : SLUIS_ELIMIT;
     if (r != 0)
         return r;
+    made->bytes += m.media.bytes;
     keyring_status(q->keyring, &status);
     memcpy(m.installation, status.installation, sizeof(m.installation));
     m.generation = made->generation = status.generation;
@@ -146,6 +151,17 @@ static int verify_copy(const char *folder, const struct manifest *m, struct back
     return r;
 }
 
+static int media_verify(const char *folder, const struct manifest *m, const atomic_bool *stop,
+                        struct diag *diag)
+{
+    char path[BACKUP_PATH_MAX];
+    struct media_sum sum;
+    if (!path_join(path, folder, BACKUP_MEDIA))
+        return SLUIS_ELIMIT;
+    int r = media_copy(path, NULL, stop, &sum, diag);
+    return r ? r : media_compare(path, m, &sum, diag);
+}
+
 int backup_verify(const char *folder, struct backup_check *check, const atomic_bool *stop,
                   struct diag *diag)
 {
@@ -160,5 +176,7 @@ int backup_verify(const char *folder, struct backup_check *check, const atomic_b
         return SLUIS_ECRYPTO;
     }
     r = data_check(folder, &m, NULL, stop, diag);
+    if (r == 0)
+        r = media_verify(folder, &m, stop, diag);
     return r ? r : verify_copy(folder, &m, check, stop, diag);
 }

@@ -93,7 +93,10 @@ int manifest_write(const char *folder, const struct manifest *m, struct diag *di
                 "\",\"bytes\":%llu,\"blake2b\":\"",
                 (unsigned long long)m->generation, m->keyring_backup, (unsigned long long)m->bytes);
     buffer_add_hex(&out, span_of(m->hash, sizeof(m->hash)));
-    buffer_add(&out, SPAN("\"}]}\n"));
+    buffer_addf(&out, "\"}],\"media\":{\"files\":%llu,\"bytes\":%llu,\"blake2b\":\"",
+                (unsigned long long)m->media.files, (unsigned long long)m->media.bytes);
+    buffer_add_hex(&out, span_of(m->media.hash, sizeof(m->media.hash)));
+    buffer_add(&out, SPAN("\"}}\n"));
     int r = out.error ? out.error : file_write(path, buffer_span(&out), diag);
     buffer_free(&out);
     if (r == 0 && rename(path, named) != 0) /* whole, or not there */
@@ -131,7 +134,12 @@ static bool take(const struct json_doc *doc, struct manifest *m)
         return false;
     m->made_ms = (int64_t)made;
     m->keyring_backup = (uint32_t)number;
-    uint32_t file = json_path(doc, 0, "files.0");
+    uint32_t file = json_path(doc, 0, "files.0"), media = json_get(doc, 0, SPAN("media"));
+    if (media != JSON_NONE &&
+        (json_u64(doc, json_get(doc, media, SPAN("files")), &m->media.files) != 0 ||
+         json_u64(doc, json_get(doc, media, SPAN("bytes")), &m->media.bytes) != 0 ||
+         !take_hex(doc, json_get(doc, media, SPAN("blake2b")), m->media.hash, BACKUP_HASH)))
+        return false;
     return take_hex(doc, json_get(doc, 0, SPAN("installation")), m->installation,
                     sizeof(m->installation)) &&
            json_string_is(doc, json_get(doc, file, SPAN("name")), SPAN(BACKUP_DATA)) &&

@@ -81,14 +81,20 @@ static void clear_aside(const char *aside)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (path_join(path, aside, names[i]))
             unlink(path);
+    if (path_join(path, aside, BACKUP_MEDIA))
+        media_clear(path);
     rmdir(aside);
 }
 
 static int put_in_place(const struct backup_restore *q, const char *aside, struct diag *diag)
 {
     char from[BACKUP_PATH_MAX], to[BACKUP_PATH_MAX];
-    if (!path_join(from, aside, BACKUP_DATA) || !path_join(to, q->store_path, BACKUP_DATA))
+    char media[BACKUP_PATH_MAX], place[BACKUP_PATH_MAX];
+    if (!path_join(from, aside, BACKUP_DATA) || !path_join(to, q->store_path, BACKUP_DATA) ||
+        !path_join(media, aside, BACKUP_MEDIA) || !path_join(place, q->store_path, BACKUP_MEDIA))
         return SLUIS_ELIMIT;
+    if (rename(media, place) != 0) /* before the store, which is what counts as restored */
+        return errno_told(diag, place, "the files of media cannot be put in place");
     if (rename(from, to) != 0)
         return errno_told(diag, to, "the store cannot be put in place");
     clear_aside(aside);
@@ -133,7 +139,25 @@ static int clear_left(const struct backup_restore *q)
     if (!path_join(aside, q->store_path, ASIDE))
         return SLUIS_ELIMIT;
     clear_aside(aside);
+    /* Put in place just before the store: without one beside them nobody knows these files. Never
+     * beside a store, which is refused later on. */
+    char media[BACKUP_PATH_MAX], store[BACKUP_PATH_MAX];
+    if (path_join(media, q->store_path, BACKUP_MEDIA) &&
+        path_join(store, q->store_path, BACKUP_DATA) && access(store, F_OK) != 0)
+        media_clear(media);
     return 0;
+}
+
+/* To the folder aside, and are they the manifest's? */
+static int restore_media(const struct backup_restore *q, const char *aside,
+                         const struct manifest *m, struct diag *diag)
+{
+    char from[BACKUP_PATH_MAX], to[BACKUP_PATH_MAX];
+    struct media_sum sum;
+    if (!path_join(from, q->data, BACKUP_MEDIA) || !path_join(to, aside, BACKUP_MEDIA))
+        return SLUIS_ELIMIT;
+    int r = media_copy(from, to, NULL, &sum, diag);
+    return r ? r : media_compare(from, m, &sum, diag);
 }
 
 static int restore_data(const struct backup_restore *q, struct keyring *keyring,
@@ -148,6 +172,8 @@ static int restore_data(const struct backup_restore *q, struct keyring *keyring,
     r = data_check(q->data, m, path, NULL, diag);
     if (r == 0)
         r = prepare(q, keyring, aside, out, diag);
+    if (r == 0)
+        r = restore_media(q, aside, m, diag);
     if (r == 0)
         r = put_in_place(q, aside, diag);
     if (r != 0)

@@ -11,6 +11,12 @@
 #define BACKUP_DATA "data.mdb"
 #define BACKUP_MANIFEST "manifest.json"
 
+#define BACKUP_MEDIA "media"
+
+struct media_sum { /* files of media: how many, and BLAKE2b over their names and bytes, by name */
+    uint64_t files, bytes;
+    uint8_t hash[BACKUP_HASH];
+};
 struct manifest {
     int64_t made_ms;
     uint8_t installation[KEYRING_INSTALLATION_BYTES];
@@ -18,7 +24,18 @@ struct manifest {
     uint32_t keyring_backup;
     uint64_t bytes; /* of data.mdb */
     uint8_t hash[BACKUP_HASH];
+    struct media_sum media; /* all zero in backups of versions without media */
 };
+/* media.c */
+/* Copies the files of a folder (one that is not there has none) to a new one, or with NULL only
+ * looks at them; *sum: what was there. */
+SLUIS_MUST_CHECK int media_copy(const char *from, const char *to, const atomic_bool *stop,
+                                struct media_sum *sum, struct diag *diag);
+/* Are they those of the manifest? SLUIS_ECRYPTO with a diagnosis. */
+SLUIS_MUST_CHECK int media_compare(const char *folder, const struct manifest *manifest,
+                                   const struct media_sum *sum, struct diag *diag);
+void media_clear(const char *folder); /* its files, and it */
+
 /* manifest.c */
 SLUIS_MUST_CHECK int manifest_write(const char *folder, const struct manifest *manifest,
                                     struct diag *diag);
