@@ -9,6 +9,7 @@
 #include "sluis/base/json.h"
 #include "sluis/base/log.h"
 
+#define SUBJECT_EXPORT_MAX (28u * 1024 * 1024) /* bytes of media as far as they fit; the CLI takes 32 MiB */
 #define ADMIN_ANSWER_MAX (16u * 1024 * 1024) /* bytes of one answer */
 #define ADMIN_LOG_PAGE 1000u                 /* leaves in one page */
 #define ADMIN_RECOVERY_FILE "recovery.pub"   /* in the keyring's folder, 64 hex digits */
@@ -192,5 +193,8 @@ void admin_keys_rotate(struct admin_request *r);
 
 int doctor_new(struct admin *admin, struct doctor **out);
 void doctor_free(struct doctor *doctor);
+
+/* subject_media.c: "media" of an export's messages, appended to it. */
+SLUIS_MUST_CHECK int subject_add_media(struct admin_request *r, struct buffer *export);
 
 #endif

@@ -82,8 +82,10 @@ void admin_subject_find(struct admin_request *r)
 void admin_subject_export(struct admin_request *r)
 {
     struct buffer out;
-    buffer_init(&out, ADMIN_ANSWER_MAX);
+    buffer_init(&out, SUBJECT_EXPORT_MAX);
     int result = purge_person_export(r->admin->deps.purge, admin_text(r, "identifier"), &out);
+    if (result == 0)
+        result = subject_add_media(r, &out);
     if (result != 0)
         refuse(r, result);
     else
