@@ -43,6 +43,19 @@ static int find_template(struct call *call, struct outbound *o)
     return r;
 }
 
+/* A phone number is a person's, whatever the call says it is. */
+static bool is_number(struct call *call, uint32_t node)
+{
+    struct span to;
+    if (!json_is(&call->doc, node, JSON_STRING) ||
+        json_string(&call->doc, node, &call->arena, &to) != 0)
+        return true;
+    for (size_t i = to.n && to.p[0] == '+' ? 1 : 0; i < to.n; i++)
+        if (to.p[i] < '0' || to.p[i] > '9')
+            return false;
+    return true;
+}
+
 int outbound_open(struct call *call, uint64_t subject, struct outbound *o)
 {
     struct contacts *contacts = call->thread->graph->deps.contacts;
@@ -51,7 +64,8 @@ int outbound_open(struct call *call, uint64_t subject, struct outbound *o)
                            .role = role_of(call),
                            .observing = policy_observe(policy_of(call), now)};
     o->is_group =
-        json_string_is(&call->doc, json_get(&call->doc, 0, SPAN("recipient_type")), SPAN("group"));
+        json_string_is(&call->doc, json_get(&call->doc, 0, SPAN("recipient_type")), SPAN("group")) &&
+        !is_number(call, json_get(&call->doc, 0, SPAN("to")));
     o->state = arena_try(&call->arena, sizeof(*o->state));
     if (!o->state)
         return SLUIS_ENOMEM;

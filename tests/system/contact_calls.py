@@ -131,6 +131,8 @@ def outbound():
     goes("a contact nobody knows, a new gateway: Meta decides", text("31687650001"))
     writes("31687650002", "Hallo", hours_ago=25)
     refused("last wrote 25 hours ago", text("31687650002"), 900030, "window")
+    refused("called a group, with the number of a person",
+            to("31687650002", recipient_type="group", type="text", text={"body": "Goedemiddag."}), 900030, "window")
     refused("a picture too", to("31687650002", type="image", image={"id": "1"}), 900007, "media")
     writes("31687650002", "Hallo weer")
     goes("wrote again", text("31687650002"))
