@@ -108,6 +108,10 @@ unsigned history_tags(struct history *history, uint16_t channel, uint64_t subjec
 /* A time as bodies and queries give it: RFC 3339 in UTC, or a day. */
 bool history_time(struct span text, int64_t *ms);
 
+/* Tags and notes about a person on a channel, as they were written, for an export of what is kept
+ * (art. 15): objects with commas between, appended. Not on event threads. 0 or the store's error. */
+SLUIS_MUST_CHECK int history_person_export(struct history *history, uint16_t channel,
+                                           uint64_t subject, struct buffer *out);
 /* Made by a face, its own until submitted and again from `done` on. history_request_free wipes. */
 struct history_request {
     struct mail mail; /* the room's while it works; the face's from `done` on */

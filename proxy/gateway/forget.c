@@ -119,6 +119,8 @@ static int person_drop(void *ctx, uint64_t subject)
     return contact_forget(gw->contacts, subject);
 }
 
+#define NOTES_MAX (1024u * 1024) /* of one person on one channel, in an export */
+
 static int person_export(void *ctx, uint64_t subject, struct buffer *out)
 {
     struct gateway *gw = ctx;
@@ -126,16 +128,27 @@ static int person_export(void *ctx, uint64_t subject, struct buffer *out)
     struct config *config = config_acquire(gw->cell);
     int r = state ? 0 : SLUIS_ENOMEM;
     unsigned n = 0;
+    struct buffer notes;
+    buffer_init(&notes, NOTES_MAX);
     for (size_t i = 0; r == 0 && i < config->channel_count; i++) {
         const struct config_channel *channel = &config->channels[i];
         r = contact_read(gw->contacts, (struct contact_id){channel->id, subject}, state);
-        if (r != 0 || (!state->consent_count && !state->stop_ms && !state->notice_count &&
-                       !state->reference[0]))
-            continue;
-        buffer_addf(out, "%s{\"channel\":\"%s\",\"kept\":", n++ ? "," : "", channel->name);
-        contact_write(state, out);
-        buffer_add_char(out, '}');
+        if (r == 0 && (state->consent_count || state->stop_ms || state->notice_count ||
+                       state->reference[0])) {
+            buffer_addf(out, "%s{\"channel\":\"%s\",\"kept\":", n++ ? "," : "", channel->name);
+            contact_write(state, out);
+            buffer_add_char(out, '}');
+        }
+        buffer_clear(&notes);
+        if (r == 0 && gw->history)
+            r = history_person_export(gw->history, channel->id, subject, &notes);
+        if (r == 0 && notes.n) {
+            buffer_addf(out, "%s{\"channel\":\"%s\",\"notes\":[", n++ ? "," : "", channel->name);
+            buffer_add(out, buffer_span(&notes));
+            buffer_add(out, SPAN("]}"));
+        }
     }
+    buffer_free(&notes);
     config_unref(config);
     if (state)
         sodium_memzero(state, sizeof(*state));

@@ -18,7 +18,8 @@
 #define PREFIX_BYTES (1 + 2 + 8 + 8)
 #define INDEX_BYTES (NOTE_INDEX_PREFIX + 16)
 #define PLACE_BYTES 6
-#define TIDY_ROWS 512 /* looked at in one turn */
+#define PERSON_BYTES (1 + 2 + 8) /* of a prefix: all of one person on one channel */
+#define TIDY_ROWS 512            /* looked at in one turn */
 
 static void prefix_of(uint16_t channel, uint64_t subject, uint64_t serial, uint8_t out[KEY_BYTES])
 {
@@ -569,4 +570,76 @@ void note_tidy(struct history *h, struct worker *worker)
             r = store_submit_wait(h->deps.store, &t.job);
     } while (r >= 0 && t.next_n);
     pthread_mutex_unlock(&worker->busy);
+}
+
+/* ---- for an export of what is kept of a person ---- */
+
+struct person_notes {
+    struct keyring_cache *keys;
+    struct arena arena;
+    struct buffer *out;
+    uint8_t prefix[KEY_BYTES];
+    unsigned n;
+    int error;
+};
+
+static int export_body(struct person_notes *e, bool note, struct span body)
+{
+    struct judged judged;
+    struct span json;
+    if (!note) {
+        json_quote(e->out, body);
+        return 0;
+    }
+    int r = mask_unpack(body, &e->arena, &judged, &json);
+    if (r == 0)
+        buffer_add(e->out, json); /* as it was written: it is about this person */
+    return r;
+}
+
+static int export_row(void *ctx, struct span key, struct span value)
+{
+    struct person_notes *e = ctx;
+    struct buffer plain;
+    if (key.n != KEY_BYTES || memcmp(key.p, e->prefix, PERSON_BYTES) != 0)
+        return 1;
+    buffer_init(&plain, STORE_VALUE_MAX);
+    int r = open_row(e->keys, key, value, &plain);
+    if (r == 0) {
+        struct span rest = span_from(buffer_span(&plain), KEY_BYTES);
+        bool note = key.p[PREFIX_BYTES] == 'n';
+        size_t author = (uint8_t)rest.p[8];
+        buffer_addf(e->out, "%s{\"message\":%llu,", e->n++ ? "," : "",
+                    (unsigned long long)be64_get((const uint8_t *)key.p + 11));
+        add_time(e->out, "at", (int64_t)be64_get((const uint8_t *)rest.p));
+        buffer_add(e->out, SPAN(",\"author\":"));
+        json_quote(e->out, span_sub(rest, 9, 9 + author));
+        buffer_addf(e->out, ",\"%s\":", note ? "note" : "tag");
+        r = export_body(e, note, span_from(rest, 9 + author));
+        buffer_add_char(e->out, '}');
+    }
+    buffer_free(&plain);
+    if (r != 0 && r != SLUIS_EEXPIRED)
+        e->error = r;
+    return e->error != 0;
+}
+
+int history_person_export(struct history *h, uint16_t channel, uint64_t subject, struct buffer *out)
+{
+    struct person_notes e = {.out = out};
+    struct store_read *read;
+    int r = keyring_cache_new(h->deps.keyring, &e.keys);
+    if (r != 0)
+        return r;
+    arena_init(&e.arena, 1024 * 1024);
+    prefix_of(channel, subject, 0, e.prefix);
+    r = store_read_begin(h->deps.store, &read);
+    if (r == 0) {
+        r = store_each_row(read, STORE_TABLE_HISTORY, span_of(e.prefix, PERSON_BYTES), export_row,
+                           &e);
+        store_read_end(read);
+    }
+    arena_free(&e.arena);
+    keyring_cache_free(e.keys);
+    return r < 0 ? r : e.error ? e.error : out->error;
 }
