@@ -47,8 +47,8 @@ const char *access_why_text(enum access_why why)
         [ACCESS_CONFLICT] = "your roles together break the separation of duties",
         [ACCESS_CHANNEL] = "no role of yours is for this channel",
         [ACCESS_GONE] = "this access was withdrawn or has expired",
-        [ACCESS_OFFICERS] = "there are two officers who can do this: --as NAME, or --break-glass "
-                            "REASON, which raises an alarm",
+        [ACCESS_OFFICERS] = ("there are two officers who can do this: --as NAME, or --break-glass "
+                             "REASON, which raises an alarm"),
     };
     return texts[why];
 }

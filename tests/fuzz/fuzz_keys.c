@@ -29,7 +29,9 @@ static void cover_text(const uint8_t *data, size_t n)
     if (cover_read(&cover, span_of(data, n)) == 0) {
         buffer_init(&text, TEXT_MAX);
         cover_write(&cover, &text);
-        check(text.error == 0 && span_eq(buffer_span(&text), span_of(data, n)));
+        /* One of an older version ends before 'L', and gets it now. */
+        check(text.error == 0 && span_starts(buffer_span(&text), span_of(data, n)) &&
+              (text.n == n || text.p[n] == 'L'));
         check(text.n <= cover_most(&cover));
         buffer_free(&text);
     }
@@ -45,7 +47,7 @@ static void punctures(const uint8_t *data, size_t n)
     bool changed;
     if (cover_init(&cover) != 0)
         return;
-    if (cover_make(&cover) != 0) {
+    if (cover_make(&cover, 1795300205123) != 0) {
         cover_free(&cover);
         return;
     }
@@ -82,7 +84,8 @@ static void token_row(const uint8_t *data, size_t n)
         return;
     buffer_init(&row, TEXT_MAX);
     token_write(&token, &row);
-    check(row.n == n && token_read(buffer_span(&row), &again) == 0);
+    /* A row of the first version is written as one of this version. */
+    check((row.n == n || data[0] == 1) && token_read(buffer_span(&row), &again) == 0);
     check(memcmp(&token.principal, &again.principal, sizeof(token.principal)) == 0);
     buffer_free(&row);
 }
