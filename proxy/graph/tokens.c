@@ -99,7 +99,9 @@ static bool is_read(struct call *call, uint32_t node)
         found |= span_is(name, names[i]);
     for (uint32_t up = json_node(doc, node)->parent; found && up != JSON_NONE;
          up = json_node(doc, up)->parent)
+        /* a button of a template has a sub_type: its text is a part of a link, or a payload */
         found = json_name(doc, up, &call->arena, &name) == 0 &&
+                json_get(doc, up, SPAN("sub_type")) == JSON_NONE &&
                 !span_is(name, "flow_action_payload") && !span_is(name, "flow_action_data");
     return found;
 }
