@@ -282,10 +282,27 @@ static int find_items(struct purge *p, const struct purge_redaction *asked,
     return r;
 }
 
+/* Before anything is written: a stop in between tells of what is yet to be done, and the next time
+ * tells again. The other way round routes would never hear of it. */
+static int tell_first(struct redact *d, const struct person_items *items, struct teller *t)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < items->n; i++) {
+        d->item = items->at[i];
+        r = prepare(d);
+        if (r == 0)
+            r = tell_add(t, &d->item);
+        else if (r == SLUIS_ENOENT)
+            r = 0;
+        arena_reset(&d->arena);
+    }
+    return r ? r : tell_flush(t);
+}
+
 static int redact_all(struct redact *d, const struct person_items *items, struct teller *t,
                       struct purge_redacted *out)
 {
-    int r = 0;
+    int r = tell_first(d, items, t);
     for (size_t i = 0; r == 0 && i < items->n; i++) {
         d->item = items->at[i];
         r = prepare(d);
@@ -294,15 +311,11 @@ static int redact_all(struct redact *d, const struct person_items *items, struct
             out->places += d->places;
             if (!d->asked->dry_run)
                 r = write_one(d);
-            if (r == 0)
-                r = tell_add(t, &d->item);
         } else if (r == SLUIS_ENOENT) {
             r = 0;
         }
         arena_reset(&d->arena);
     }
-    int told = tell_flush(t); /* also of those before one that failed: a next time passes them by */
-    r = r ? r : told;
     for (unsigned i = 0; r == 0 && i < t->n && !d->asked->dry_run; i++)
         if (t->at[i].messages)
             out->number = t->event;
