@@ -220,9 +220,11 @@ static void write_request(struct client *client, struct call *call,
     for (unsigned i = 0; i < request->field_count; i++)
         http_write_field(out, request->fields[i].name, request->fields[i].value);
     if (may_have_body || request->body.n)
-        http_write_field_u64(out, SPAN("Content-Length"), request->body.n);
+        http_write_field_u64(out, SPAN("Content-Length"),
+                             request->more ? request->body_length : request->body.n);
     http_write_end(out);
-    buffer_add(out, request->body);
+    if (!request->more)
+        buffer_add(out, request->body);
 }
 
 static struct call *make_call(struct client *client, const struct client_request *request)
@@ -239,6 +241,9 @@ static struct call *make_call(struct client *client, const struct client_request
     call->answer_ms = request->answer_ms > 0 ? request->answer_ms : client->config.answer_ms;
     call->due_ms = request->due_ms;
     call->done = request->done;
+    call->more = request->more;
+    call->body_left = request->more ? request->body_length : 0;
+    call->data = request->data;
     call->ctx = request->ctx;
     call->start_us = clock_mono_us();
     call->in.max = CLIENT_HEAD_ROOM;
@@ -304,13 +309,33 @@ static void withdraw(struct call *call)
     origin_pump(origin);
 }
 
+static struct call *find_call(struct client *client, uint64_t id)
+{
+    struct call *call = client->calls[id % CLIENT_BUCKETS];
+    while (call && call->id != id)
+        call = call->hash_next;
+    return call;
+}
+
 void client_cancel(struct client *client, uint64_t id)
 {
-    for (struct call *call = client->calls[id % CLIENT_BUCKETS]; call; call = call->hash_next)
-        if (call->id == id) {
-            withdraw(call);
-            return;
-        }
+    struct call *call = find_call(client, id);
+    if (call)
+        withdraw(call);
+}
+
+void client_give(struct client *client, uint64_t id, struct span bytes)
+{
+    struct call *call = find_call(client, id);
+    if (call && call->state == CALL_BOUND && call->asked)
+        client_conn_give(call->cc, bytes);
+}
+
+void client_hold(struct client *client, uint64_t id, bool on)
+{
+    struct call *call = find_call(client, id);
+    if (call && call->state == CALL_BOUND && call->held != on)
+        client_conn_hold(call->cc, on);
 }
 
 int client_new(struct loop *loop, const struct client_config *config, struct client **out)

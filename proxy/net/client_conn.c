@@ -58,8 +58,9 @@ static void fail(struct client_conn *cc, int error, enum client_failure failure)
 {
     struct call *call = cc->call;
     struct origin *origin = cc->origin;
-    bool sent =
-        cc->phase == CC_ANSWER || (cc->phase == CC_WRITE && conn_unsent(cc->conn) < call->out.n);
+    /* Of a body in pieces the head went first, whole. */
+    bool sent = cc->phase == CC_ANSWER || (call->more && cc->phase == CC_WRITE) ||
+                (cc->phase == CC_WRITE && conn_unsent(cc->conn) < call->out.n);
     bool stale = cc->reused && !cc->any_answer && failure == CLIENT_FAIL_CLOSED;
     client_conn_close(cc);
     origin_pump(origin);
@@ -99,6 +100,8 @@ static void complete(struct client_conn *cc, bool whole)
     bool reusable = whole && head->keep_alive && head->framing != HTTP_UNTIL_CLOSE &&
                     call->in_used == call->in.n && conn_pending(cc->conn) == 0 &&
                     conn_unsent(cc->conn) == 0;
+    if (call->held)
+        conn_read(cc->conn, true);
     call->cc = NULL;
     if (reusable) {
         enter_idle(cc);
@@ -110,10 +113,22 @@ static void complete(struct client_conn *cc, bool whole)
     call_succeed(call);
 }
 
+/* Is the answer's body handed over as it comes? */
+static bool streams(const struct call *call)
+{
+    return call->data && call->head.head.status == 200;
+}
+
 static int feed(struct call *call, struct span bytes, size_t *used, enum http_result *result)
 {
     struct span data = SPAN_EMPTY;
     *result = http_body_feed(&call->body_machine, bytes, &data, used);
+    if (streams(call)) {
+        if (data.n == 0)
+            return 0;
+        call_deadline(call, call->answer_ms);
+        return call->data(call->ctx, &call->head.head, data);
+    }
     if (!call->status_only)
         buffer_add(&call->body, data);
     return call->body.error;
@@ -128,14 +143,16 @@ static bool read_body(struct client_conn *cc)
     size_t used = 1;
     int error = 0;
     size_t here = call->in.n - call->in_used;
-    if (head->framing == HTTP_LENGTH && call->body_machine.total == 0 && head->length <= here &&
-        head->length <= call->body_machine.max) {
+    if (!streams(call) && head->framing == HTTP_LENGTH && call->body_machine.total == 0 &&
+        head->length <= here && head->length <= call->body_machine.max) {
         if (!call->status_only)
             call->body_span = span_of(call->in.p + call->in_used, (size_t)head->length);
         call->in_used += (size_t)head->length;
         complete(cc, true);
         return false;
     }
+    if (call->held)
+        return true;
     do {
         bool buffered = call->in_used < call->in.n;
         struct span bytes =
@@ -145,10 +162,11 @@ static bool read_body(struct client_conn *cc)
             call->in_used += used;
         else
             conn_drop(cc->conn, used);
-    } while (!error && r == HTTP_NEED_MORE && used);
+    } while (!error && r == HTTP_NEED_MORE && used && !call->held);
     if (error || r == HTTP_REFUSED) {
         bool large = error || call->body_machine.reason == HTTP_BAD_BODY_TOO_LARGE;
-        fail(cc, large ? SLUIS_ELIMIT : SLUIS_EINVAL, CLIENT_FAIL_ANSWER);
+        bool theirs = error && streams(call); /* of whom it was handed to */
+        fail(cc, theirs ? error : large ? SLUIS_ELIMIT : SLUIS_EINVAL, CLIENT_FAIL_ANSWER);
         return false;
     }
     call->body_span = buffer_span(&call->body);
@@ -197,6 +215,20 @@ static void read_answer(struct client_conn *cc)
     (void)read_body(cc);
 }
 
+/* All that there was is with the kernel: more of the body, or the answer. `more` may give at once.
+ */
+static void written(struct client_conn *cc)
+{
+    struct call *call = cc->call;
+    if (call->body_left > 0) {
+        call->asked = true;
+        call->more(call->ctx);
+        return;
+    }
+    cc->phase = CC_ANSWER;
+    call_deadline(call, call->answer_ms);
+}
+
 static int start_write(struct client_conn *cc)
 {
     struct call *call = cc->call;
@@ -206,8 +238,38 @@ static int start_write(struct client_conn *cc)
     call_deadline(call, call->answer_ms);
     int r = conn_write(cc->conn, buffer_span(&call->out));
     if (r == 0 && conn_unsent(cc->conn) == 0)
-        cc->phase = CC_ANSWER;
+        written(cc);
     return r;
+}
+
+void client_conn_give(struct client_conn *cc, struct span bytes)
+{
+    struct call *call = cc->call;
+    call->asked = false;
+    if (bytes.n == 0 || bytes.n > call->body_left || conn_write(cc->conn, bytes)) {
+        fail(cc, SLUIS_EIO, CLIENT_FAIL_WRITE);
+        return;
+    }
+    call->body_left -= bytes.n;
+    call_deadline(call, call->answer_ms);
+    if (conn_unsent(cc->conn) == 0)
+        written(cc);
+}
+
+void client_conn_hold(struct client_conn *cc, bool on)
+{
+    struct call *call = cc->call;
+    call->held = on;
+    conn_read(cc->conn, !on);
+    if (on) {
+        deadline_clear(&call->deadline);
+        if (call->due_ms)
+            call_deadline(call, call->due_ms - clock_mono_ms());
+        return;
+    }
+    call_deadline(call, call->answer_ms);
+    if (cc->phase == CC_ANSWER && call->have_head)
+        (void)read_body(cc); /* what had come already */
 }
 
 void client_conn_reuse(struct client_conn *cc, struct call *call)
@@ -245,10 +307,8 @@ static void on_readable(void *ctx)
 static void on_drained(void *ctx)
 {
     struct client_conn *cc = ctx;
-    if (cc->phase != CC_WRITE)
-        return;
-    cc->phase = CC_ANSWER;
-    call_deadline(cc->call, cc->call->answer_ms);
+    if (cc->phase == CC_WRITE && !cc->call->asked)
+        written(cc);
 }
 
 static int connect_next(struct client_conn *cc);

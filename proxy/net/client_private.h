@@ -48,6 +48,11 @@ struct call {
     int answer_ms;
     int64_t due_ms; /* the request's own end; 0: none */
     void (*done)(const struct client_answer *answer, void *ctx);
+    void (*more)(void *ctx); /* NULL: the body is in `out` */
+    uint64_t body_left;
+    int (*data)(void *ctx, const struct http_head *head, struct span bytes); /* NULL: kept */
+    bool asked; /* a piece of the body is wanted and was not given yet */
+    bool held;  /* client_hold */
     void *ctx;
     int64_t start_us;
     struct buffer out, in, body;
@@ -119,5 +124,7 @@ void client_conn_open(struct call *call);                          /* a new one 
 void client_conn_reuse(struct client_conn *cc, struct call *call); /* an idle one */
 void client_conn_close(struct client_conn *cc);                    /* its call is left alone */
 void client_conn_timeout(struct client_conn *cc);                  /* its call's deadline */
+void client_conn_give(struct client_conn *cc, struct span bytes);  /* more of a body */
+void client_conn_hold(struct client_conn *cc, bool on);
 
 #endif

@@ -26,6 +26,7 @@ void server_conn_close(struct server_conn *sc, const char *reason)
     LOG(LOG_DEBUG, "net", "closed", log_word("listener", server->name), log_word("reason", reason));
     if (sc->ex) {
         exchange_gone(sc->ex);
+        exchange_source_over(sc->ex, false);
         exchange_put(sc->ex);
     }
     deadline_remove(server->wheel, &sc->deadline);
@@ -114,6 +115,44 @@ static bool sent(struct server_conn *sc)
     return true;
 }
 
+/* The peer has taken what there was: the next piece. */
+static void want_more(struct server_conn *sc)
+{
+    struct exchange *ex = sc->ex;
+    ex->source_asked = true;
+    deadline_set(sc->server->wheel, &sc->deadline, sc->server->config.limits.answer_ms);
+    ex->source.more(ex, ex->source.ctx);
+}
+
+/* Everything that was written is with the kernel; true when there may be more to do. */
+static bool all_written(struct server_conn *sc)
+{
+    struct exchange *ex = sc->ex;
+    if (ex->source_left > 0) {
+        want_more(sc);
+        return false;
+    }
+    exchange_source_over(ex, true);
+    return sent(sc);
+}
+
+void server_conn_piece(struct server_conn *sc, struct span bytes)
+{
+    struct exchange *ex = sc->ex;
+    if (bytes.n == 0 || bytes.n > ex->source_left || conn_write(sc->conn, bytes)) {
+        conn_reset(sc->conn); /* cut off, and it must look so */
+        server_conn_close(sc, "answer_cut");
+        return;
+    }
+    ex->source_asked = false;
+    ex->source_left -= bytes.n;
+    exchange_account(ex, conn_unsent(sc->conn));
+    sc->unsent_seen = conn_unacknowledged(sc->conn);
+    deadline_set(sc->server->wheel, &sc->deadline, sc->server->config.limits.write_ms);
+    if (conn_unsent(sc->conn) == 0 && all_written(sc))
+        server_conn_go(sc);
+}
+
 static bool send_answer(struct server_conn *sc)
 {
     struct exchange *ex = sc->ex;
@@ -122,14 +161,16 @@ static bool send_answer(struct server_conn *sc)
         server_conn_close(sc, "memory");
         return false;
     }
-    if (conn_unsent(sc->conn) == 0)
+    if (conn_unsent(sc->conn) == 0 && ex->source_left == 0)
         return sent(sc);
     /* What a slow reader makes us keep counts like what a fast sender sent. */
     exchange_account(ex, ex->accounted + conn_unsent(sc->conn));
     buffer_free(&ex->out);
     sc->unsent_seen = conn_unacknowledged(sc->conn);
     enter(sc, PHASE_WRITE, sc->server->config.limits.write_ms);
-    return false;
+    if (conn_unsent(sc->conn) == 0)
+        want_more(sc);
+    return sc->phase == PHASE_IDLE || sc->phase == PHASE_HEAD;
 }
 
 static bool handle(struct server_conn *sc)
@@ -147,9 +188,20 @@ static bool handle(struct server_conn *sc)
 static enum http_result feed(struct exchange *ex, struct span bytes, size_t *used)
 {
     struct span data = SPAN_EMPTY;
+    if (ex->sink.data)
+        bytes = span_sub(bytes, 0, bytes.n < EXCHANGE_PIECE ? bytes.n : EXCHANGE_PIECE);
     enum http_result r = http_body_feed(&ex->body_machine, bytes, &data, used);
-    buffer_add(&ex->body, data);
+    if (!ex->sink.data)
+        buffer_add(&ex->body, data);
+    else if (data.n && r != HTTP_REFUSED)
+        ex->sink.data(ex, data, ex->sink.ctx);
     return r;
+}
+
+/* Nothing of the body is handed over now: paused, or answered or closed by whom it was given to. */
+static bool stalled(const struct server_conn *sc)
+{
+    return sc->phase != PHASE_BODY || sc->ex->paused || sc->ex->answered;
 }
 
 static enum http_result feed_all(struct server_conn *sc)
@@ -157,13 +209,15 @@ static enum http_result feed_all(struct server_conn *sc)
     struct exchange *ex = sc->ex;
     enum http_result r = HTTP_NEED_MORE;
     size_t used = 1;
-    while (r == HTTP_NEED_MORE && used && ex->in_used < ex->in.n) {
+    while (r == HTTP_NEED_MORE && used && ex->in_used < ex->in.n && !stalled(sc)) {
         r = feed(ex, span_from(buffer_span(&ex->in), ex->in_used), &used);
-        ex->in_used += used;
+        if (sc->phase == PHASE_BODY)
+            ex->in_used += used;
     }
-    while (r == HTTP_NEED_MORE && used && conn_pending(sc->conn) > 0) {
+    while (r == HTTP_NEED_MORE && used && !stalled(sc) && conn_pending(sc->conn) > 0) {
         r = feed(ex, conn_peek(sc->conn), &used);
-        conn_drop(sc->conn, used);
+        if (sc->phase == PHASE_BODY)
+            conn_drop(sc->conn, used);
     }
     return r;
 }
@@ -172,7 +226,15 @@ static bool step_body(struct server_conn *sc)
 {
     struct exchange *ex = sc->ex;
     struct server *server = sc->server;
+    if (ex->paused)
+        return false;
+    if (ex->body_whole)
+        return handle(sc);
     enum http_result r = feed_all(sc);
+    if (sc->phase != PHASE_BODY)
+        return false;
+    if (ex->answered)
+        return true;
     exchange_account(ex, ex->body.n);
     if (r == HTTP_REFUSED) {
         refuse_http(sc, ex->body_machine.reason);
@@ -184,6 +246,10 @@ static bool step_body(struct server_conn *sc)
     }
     if (r == HTTP_NEED_MORE)
         return false;
+    if (ex->paused) { /* its end came with the last piece: told when that has been taken */
+        ex->body_whole = true;
+        return false;
+    }
     ex->body_span = buffer_span(&ex->body);
     return handle(sc);
 }
@@ -196,9 +262,10 @@ static bool start_body(struct server_conn *sc, uint64_t body_max)
     http_body_init(&ex->body_machine, head, body_max);
     buffer_clear(&ex->body);
     ex->body.max = (size_t)body_max;
+    ex->refused = true; /* until its handler has it whole, an answer refuses what still comes */
     ex->body_start_ms = clock_mono_ms();
     enter(sc, PHASE_BODY, sc->server->config.limits.body_ms);
-    if (head->framing == HTTP_LENGTH)
+    if (head->framing == HTTP_LENGTH && !ex->sink.data)
         (void)!buffer_reserve(
             &ex->body,
             (size_t)(head->length < SERVER_BODY_FIRST ? head->length : SERVER_BODY_FIRST));
@@ -252,7 +319,9 @@ static bool head_done(struct server_conn *sc)
     }
     if (!has_body)
         return handle(sc);
-    if (!whole)
+    if (ex->sink.data)
+        ex->in_used = ex->head.head_len;
+    if (!whole || ex->sink.data)
         return start_body(sc, body_max);
     ex->body_span = span_of(ex->in.p + ex->head.head_len, (size_t)head->length);
     exchange_account(ex, head->length);
@@ -378,7 +447,7 @@ static void on_readable(void *ctx)
 static void on_drained(void *ctx)
 {
     struct server_conn *sc = ctx;
-    if (sc->phase == PHASE_WRITE && sent(sc))
+    if (sc->phase == PHASE_WRITE && !sc->ex->source_asked && all_written(sc))
         server_conn_go(sc);
 }
 
@@ -399,15 +468,46 @@ static void on_ended(void *ctx, enum conn_end end)
 const struct conn_events server_conn_events = {
     .ready = on_ready, .readable = on_readable, .drained = on_drained, .ended = on_ended};
 
+void exchange_pause_body(struct exchange *ex)
+{
+    struct server_conn *sc = ex->sc;
+    if (ex->paused || ex->answered || sc->phase != PHASE_BODY)
+        return;
+    ex->paused = true;
+    ex->paused_ms = clock_mono_ms();
+    conn_read(sc->conn, false);
+    deadline_set(sc->server->wheel, &sc->deadline, sc->server->config.limits.answer_ms);
+}
+
+void exchange_resume_body(struct exchange *ex)
+{
+    struct server_conn *sc = ex->sc;
+    if (!ex->paused || ex->answered || sc->phase != PHASE_BODY)
+        return;
+    const struct server_limits *limits = &sc->server->config.limits;
+    bool first = ex->body_machine.total < SERVER_BODY_FIRST;
+    ex->paused = false;
+    ex->body_start_ms += clock_mono_ms() - ex->paused_ms;
+    deadline_set(sc->server->wheel, &sc->deadline, first ? limits->body_ms : SERVER_RATE_CHECK_MS);
+    conn_read(sc->conn, true);
+    server_conn_go(sc);
+}
+
 /* The body's deadline: body_ms for its first part, from then on its rate. */
 static void body_fired(struct server_conn *sc)
 {
     const struct server_limits *limits = &sc->server->config.limits;
     uint64_t total = sc->ex->body_machine.total;
+    unsigned min_rate = sc->ex->sink.min_rate ? sc->ex->sink.min_rate : limits->min_rate;
     int64_t elapsed = clock_mono_ms() - sc->ex->body_start_ms;
+    if (sc->ex->paused) {
+        server_count(sc->server, COUNT_TIMEOUTS, 1);
+        server_conn_abort(sc, 503, "answer_timeout");
+        return;
+    }
     bool slow = total < SERVER_BODY_FIRST;
     if (!slow && elapsed >= SERVER_RATE_GRACE_MS)
-        slow = total < (uint64_t)elapsed * limits->min_rate / 1000;
+        slow = total < (uint64_t)elapsed * min_rate / 1000;
     if (!slow) {
         deadline_set(sc->server->wheel, &sc->deadline, SERVER_RATE_CHECK_MS);
         return;
@@ -420,6 +520,12 @@ static void body_fired(struct server_conn *sc)
 static void write_fired(struct server_conn *sc)
 {
     const struct server_limits *limits = &sc->server->config.limits;
+    if (sc->ex->source_asked) { /* it is the handler that keeps the peer waiting */
+        server_count(sc->server, COUNT_TIMEOUTS, 1);
+        conn_reset(sc->conn);
+        server_conn_close(sc, "answer_timeout");
+        return;
+    }
     size_t unsent = conn_unacknowledged(sc->conn);
     size_t least = (size_t)limits->write_ms * limits->min_rate / 1000;
     if (unsent < sc->unsent_seen && sc->unsent_seen - unsent >= least) {

@@ -92,6 +92,11 @@ static void reset(struct exchange *ex)
     if (ex->arena.used)
         arena_reset(&ex->arena);
     ex->body_span = SPAN_EMPTY;
+    ex->sink = (struct exchange_sink){.data = NULL};
+    ex->paused = ex->body_whole = false;
+    ex->source = (struct exchange_source){.more = NULL};
+    ex->source_left = 0;
+    ex->source_asked = false;
     ex->data = NULL;
     ex->known = ex->counted = ex->answered = ex->refused = ex->close_after = ex->begun = false;
     ex->status = 0;
@@ -295,25 +300,72 @@ static void write_failure(struct exchange *ex)
     http_write_end(&ex->out);
 }
 
+static void end_head(struct exchange *ex, bool bodyless, uint64_t length)
+{
+    if (!ex->head.head.keep_alive || ex->server->draining || ex->refused)
+        ex->close_after = true;
+    if (!bodyless)
+        http_write_field_u64(&ex->out, SPAN("Content-Length"), length);
+    if (ex->close_after)
+        http_write_field(&ex->out, SPAN("Connection"), SPAN("close"));
+    http_write_end(&ex->out);
+}
+
 void exchange_answer_end(struct exchange *ex, struct span body)
 {
     struct server_conn *sc = ex->sc;
     bool bodyless = ex->status == 204 || ex->status == 304;
     if (ex->answered || !ex->begun)
         return;
-    if (!ex->head.head.keep_alive || ex->server->draining || ex->refused)
-        ex->close_after = true;
-    if (!bodyless)
-        http_write_field_u64(&ex->out, SPAN("Content-Length"), body.n);
-    if (ex->close_after)
-        http_write_field(&ex->out, SPAN("Connection"), SPAN("close"));
-    http_write_end(&ex->out);
+    end_head(ex, bodyless, body.n);
     if (!bodyless && ex->head.head.method != HTTP_HEAD)
         buffer_add(&ex->out, body);
     if (ex->out.error)
         write_failure(ex);
     ex->answered = true;
     server_conn_answered(sc);
+}
+
+bool exchange_answer_stream(struct exchange *ex, uint64_t length,
+                            const struct exchange_source *source)
+{
+    struct server_conn *sc = ex->sc;
+    if (ex->answered || !ex->begun)
+        return false;
+    end_head(ex, false, length);
+    bool wanted = length > 0 && ex->head.head.method != HTTP_HEAD && !ex->out.error;
+    if (ex->out.error)
+        write_failure(ex);
+    ex->answered = true;
+    if (wanted) {
+        ex->source = *source;
+        ex->source_left = length;
+    }
+    server_conn_answered(sc);
+    return wanted;
+}
+
+void exchange_answer_more(struct server *server, uint64_t id, struct span bytes)
+{
+    unsigned slot = (unsigned)(id & SLOT_MASK);
+    struct exchange *ex = id && slot < server->slot_count ? server->slots[slot] : NULL;
+    if (ex && ex->id == id && ex->source_asked)
+        server_conn_piece(ex->sc, bytes);
+}
+
+void exchange_source_over(struct exchange *ex, bool whole)
+{
+    void (*over)(void *ctx, bool whole) = ex->source.over;
+    ex->source.more = NULL;
+    ex->source.over = NULL;
+    ex->source_left = 0;
+    if (over)
+        over(ex->source.ctx, whole);
+}
+
+void exchange_stream_body(struct exchange *ex, const struct exchange_sink *sink)
+{
+    ex->sink = *sink;
 }
 
 void exchange_answer(struct exchange *ex, unsigned status, struct span content_type,

@@ -100,6 +100,12 @@ struct exchange {
     struct http_body_machine body_machine;
     uint64_t accounted; /* of the server's memory */
     int64_t body_start_ms;
+    struct exchange_sink sink; /* .data NULL: the body is kept */
+    bool paused, body_whole;
+    int64_t paused_ms;
+    struct exchange_source source; /* .more NULL: the answer was given whole */
+    uint64_t source_left;
+    bool source_asked; /* a piece is wanted and was not given yet */
     void *data;
     bool known;   /* the handler has seen it: on_gone if it goes unanswered */
     bool counted; /* in server->busy */
@@ -151,6 +157,8 @@ void server_conn_fired(struct deadline *deadline);
 void server_conn_go(struct server_conn *sc);
 /* After exchange_answer_end: sends, and goes on when it was not inside server_conn_go. */
 void server_conn_answered(struct server_conn *sc);
+/* The next piece of an answer in pieces. */
+void server_conn_piece(struct server_conn *sc, struct span bytes);
 /* The two exits. `reason` is a constant word. */
 void server_conn_abort(struct server_conn *sc, unsigned status, const char *reason);
 void server_conn_close(struct server_conn *sc, const char *reason);
@@ -163,5 +171,6 @@ void exchange_next(struct exchange *ex);               /* same connection, next 
 void exchange_gone(struct exchange *ex);               /* tells the handler, once */
 void exchange_account(struct exchange *ex, uint64_t bytes);
 void exchange_free(struct exchange *ex);
+void exchange_source_over(struct exchange *ex, bool whole); /* tells the handler, once */
 
 #endif

@@ -73,6 +73,16 @@ struct client_request {
     const struct http_field *fields;  /* beside Host, Content-Length, User-Agent, Accept-Encoding */
     unsigned field_count;
     struct span body;
+    /* Instead of `body`, one in pieces of `body_length` bytes in all: `more` is called when the
+     * last piece has been taken, also within client_send (*id is set by then), and the next is given
+     * with client_give, later. The request's time runs anew with each piece; due_ms ends it all the
+     * same. */
+    uint64_t body_length;
+    void (*more)(void *ctx);
+    /* Instead of an answer's body whole: the body of a 200 is handed over as it comes and `done`
+     * tells of its end with an empty body, also while it is held. 0, or an error that ends the
+     * request. Time runs anew with each piece. It may call client_hold, but not client_cancel. */
+    int (*data)(void *ctx, const struct http_head *head, struct span bytes);
     uint64_t answer_max;   /* cap on the answer's body [1 MiB] */
     bool status_only;      /* a close-delimited body is accepted and drained to 64 KiB (deliveries) */
     bool fresh_connection; /* do not reuse one */
@@ -85,6 +95,10 @@ struct client_request {
 /* 0 when `done` will be called, else an error and it will not. *id may be used to cancel. */
 SLUIS_MUST_CHECK int client_send(struct client *client, const struct client_request *request,
                                  uint64_t *id);
+/* The next piece of a body in pieces; nothing happens when that request is over. */
+void client_give(struct client *client, uint64_t id, struct span bytes);
+/* Nothing more of the answer is read, or its time counted, until it is let go on. */
+void client_hold(struct client *client, uint64_t id, bool on);
 /* No callback follows. */
 void client_cancel(struct client *client, uint64_t id);
 

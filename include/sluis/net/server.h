@@ -92,6 +92,23 @@ struct server *exchange_server(const struct exchange *ex);
 bool server_full(const struct server *server);
 const struct http_head *exchange_head(const struct exchange *ex);
 struct span exchange_body(const struct exchange *ex); /* valid until answered */
+/*
+ * A body in pieces, for what is too large to be kept: asked for in on_head. `data` gets the bytes
+ * as they come, at most EXCHANGE_PIECE at a time, and keeps what it needs; on_request follows at
+ * the body's end with an empty exchange_body. In `data` the exchange may be answered, which refuses
+ * the rest: nothing more is told then. Back-pressure: after exchange_pause_body nothing is read of the peer and no byte is
+ * handed over until exchange_resume_body (any time on the loop's thread, through the id). A pause
+ * does not count against the peer, but one longer than answer_ms ends in 503. on_gone as ever.
+ */
+#define EXCHANGE_PIECE (64 * 1024)
+struct exchange_sink {
+    void (*data)(struct exchange *ex, struct span bytes, void *ctx);
+    void *ctx;
+    unsigned min_rate; /* bytes a second over the body's life, pauses apart; 0: the server's */
+};
+void exchange_stream_body(struct exchange *ex, const struct exchange_sink *sink);
+void exchange_pause_body(struct exchange *ex);
+void exchange_resume_body(struct exchange *ex);
 /* Takes the body out of the exchange (for owners that outlive it); *out is freed by the caller
  * with buffer_free. */
 void exchange_take_body(struct exchange *ex, struct buffer *out);
@@ -117,6 +134,23 @@ void exchange_answer_end(struct exchange *ex, struct span body);
 /* The three in one, with a Content-Type (empty: none). */
 void exchange_answer(struct exchange *ex, unsigned status, struct span content_type,
                      struct span body);
+/*
+ * An answer in pieces: begin, fields, then this instead of the end. True: `more` is called
+ * whenever the peer has taken what it was given, the first time within this call, and the handler
+ * gives the next piece with exchange_answer_more, later, until `length` bytes have gone; `over` is
+ * called once when no more is wanted (whole: all went), also when the peer has gone, a deadline
+ * passed or the exchange was lost within this call. A piece that is not given within answer_ms, and one of length 0, cut the connection: that is how
+ * a handler gives up. False: nothing is wanted (HEAD, no length), neither is called.
+ */
+struct exchange_source {
+    void (*more)(struct exchange *ex, void *ctx);
+    void (*over)(void *ctx, bool whole);
+    void *ctx;
+};
+SLUIS_MUST_CHECK bool exchange_answer_stream(struct exchange *ex, uint64_t length,
+                                             const struct exchange_source *source);
+/* No effect when the exchange is over: `id` finds it. */
+void exchange_answer_more(struct server *server, uint64_t id, struct span bytes);
 /* Closes the connection after the answer. Before exchange_answer_end. */
 void exchange_close_after(struct exchange *ex);
 /* Closes without an answer. `reason` is a constant word. */
