@@ -58,8 +58,9 @@ enum audit_action {
     AUDIT_SEARCH,   /* a search looked through messages; one leaf more per message it showed */
     AUDIT_EXPORT,   /* a conversation was exported */
     AUDIT_INCIDENT, /* an incident pack was made */
-    AUDIT_ACCESS, /* a person signed in or out, was added or removed, was granted a role; glass broken */
-    AUDIT_POLICY, /* a policy was put before the second officer, refused, approved */
+    AUDIT_ACCESS,   /* a person signed in or out, was added or removed, was granted a role; glass
+                       broken */
+    AUDIT_POLICY,   /* a policy was put before the second officer, refused, approved */
     AUDIT_ACTION_COUNT
 };
 const char *audit_action_word(enum audit_action action);
@@ -82,7 +83,7 @@ struct audit_event {
     uint64_t subject;        /* pseudonym, 0 none */
     uint64_t masked;   /* bit set of detect types (enum detect_type, the policy's own included) */
     const char *build; /* build id of the program, hex; start and reload; or NULL */
-    const char *key;         /* fingerprint of the log's new key, hex; or NULL */
+    const char *key;   /* fingerprint of the log's new key, hex; or NULL */
     const char *config_hash; /* SHA-256 of the configuration, hex; start and reload; or NULL */
     const char *policy_hash; /* policy_hash(); the first 16 hex digits are written; or NULL */
     const char *outcome;     /* constant word: "accepted", "delivered", "refused", ... */
@@ -166,11 +167,11 @@ struct audit_target {
 struct audit_log;
 struct audit_log_config {
     struct store *store;
-    const uint8_t *seed; /* of the key in use, NOTE_SEED bytes, copied */
+    const uint8_t *seed;        /* of the key in use, NOTE_SEED bytes, copied */
     const struct span *changes; /* notes of the keys before it (key_change), in order; copied */
     unsigned change_count;
-    const char *origin;  /* audit_log_origin */
-    const char *file;    /* pushed checkpoints, or NULL: none leave the machine */
+    const char *origin; /* audit_log_origin */
+    const char *file;   /* pushed checkpoints, or NULL: none leave the machine */
     /* A log of more leaves than this is not hashed at opening when the store has the range of the
      * last pushed checkpoint, which that proves; the thread hashes it then, and when it differs
      * that is an alarm and no checkpoint is signed any more (SLUIS_ECRYPTO). 0: AUDIT_HASH_AT_OPEN.
@@ -183,7 +184,7 @@ struct audit_log_config {
     /* Leaves that are owed go into the log; on the log's thread, the gate's cause gone. Or NULL. */
     int (*pay)(void *ctx);
     void *pay_ctx;
-    void (*turn)(void *ctx); /* on the log's thread, once a turn, with pay_ctx; or NULL */
+    void (*turn)(void *ctx);         /* on the log's thread, once a turn, with pay_ctx; or NULL */
     struct audit_refusals *refusals; /* written by the log's thread; or NULL */
     bool accept; /* go on with a log that is not the one of the last pushed checkpoint */
 };
@@ -203,7 +204,8 @@ void audit_log_close(struct audit_log *log);
 
 /* Appends the checkpoint of the log as it stands, pushing it when it is new. */
 SLUIS_MUST_CHECK int audit_log_checkpoint(struct audit_log *log, struct buffer *note);
-/* The key in use, copied out; keys so far; each change's note, appended with an empty line between. */
+/* The key in use, copied out; keys so far; each change's note, appended with an empty line between.
+ */
 void audit_log_key(struct audit_log *log, struct note_key *out);
 unsigned audit_log_keys(struct audit_log *log);
 SLUIS_MUST_CHECK int audit_log_key_changes(struct audit_log *log, struct buffer *out);
@@ -226,6 +228,17 @@ bool audit_filter_match(const struct audit_filter *filter, struct span leaf);
  * colon ("\"time\":"). A text is given as it is spelled between its quotes, a list between its
  * brackets, a number as digits; empty when there is none. */
 struct span audit_member(struct span leaf, const char *name);
+/*
+ * Where to look for the leaves of a filter's period (from, to; the rest of it counts for nothing).
+ * Leaves do not stand in order of time: those owed in an outage follow hours later. Known are the
+ * first and last time of each AUDIT_PAGE_LEAVES leaves; what lies between the place given and the
+ * one returned holds none of the period. Any thread, never waits for a disk.
+ */
+/* The first place from `from` on that may hold some; at most one block past the log's end. */
+uint64_t audit_log_ahead(struct audit_log *log, const struct audit_filter *filter, uint64_t from);
+/* Backwards: the last place, up to `before`, with a leaf before it that may be one; 0: none. */
+uint64_t audit_log_behind(struct audit_log *log, const struct audit_filter *filter,
+                          uint64_t before);
 /* As it stands in an export (proof.h): a JSON object. SLUIS_EINVAL: a value that is not plain text.
  */
 SLUIS_MUST_CHECK int audit_filter_write(const struct audit_filter *filter, struct buffer *out);

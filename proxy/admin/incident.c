@@ -12,11 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SLICE 8192u           /* leaves in one read transaction */
 #define SUBJECTS_MAX 4194304u /* told apart; above it "at least" */
 #define CLOCK_MS (72ll * 3600000)
 #define TYPES 14
-#define MEASURES_MAX 40
+#define MEASURES_MAX 200 /* the newest; the pack says how many there were */
 
 struct measure {
     uint64_t index;
@@ -28,6 +27,7 @@ struct incident_work {
     bool to_join;
     _Atomic bool running, stop;
     struct store *store;
+    struct audit_log *log;
     struct loop *loop;
     struct mail mail;
     struct server *server;
@@ -43,7 +43,7 @@ struct incident_work {
     uint64_t records, delivered, shown, revealed, exported, searched, sent, media, refused, leaves;
     uint64_t types[TYPES];
     struct measure measures[MEASURES_MAX];
-    unsigned measure_count;
+    uint64_t measure_count; /* of which the last MEASURES_MAX are kept, in a ring */
     int result;
 };
 
@@ -120,7 +120,7 @@ static void add_types(struct incident_work *w, struct span list)
 static bool is_measure(struct span action)
 {
     static const char *const words[] = {"token", "reload", "erase",  "restrict", "hold",
-                                        "keys",  "queue",  "policy", "person",   "role"};
+                                        "keys",  "queue",  "policy", "access"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (span_is(action, words[i]))
             return true;
@@ -160,12 +160,36 @@ static int take_disclosure(struct incident_work *w, struct span action, struct s
     return add_subject(w, audit_member(leaf, "\"subject\":"));
 }
 
+/* Signing in and using a right are no measures: they would drown them. */
+static void add_measure(struct incident_work *w, uint64_t index, struct span leaf)
+{
+    struct span outcome = audit_member(leaf, "\"outcome\":");
+    static const char *const daily[] = {"signed_in", "signed_out", "session_moved", "used",
+                                        "break_glass"};
+    for (size_t i = 0; i < sizeof(daily) / sizeof(daily[0]); i++)
+        if (span_is(outcome, daily[i]))
+            return;
+    struct measure *m = &w->measures[w->measure_count++ % MEASURES_MAX];
+    m->index = index;
+    copy(m->time, sizeof(m->time), audit_member(leaf, "\"time\":"));
+    copy(m->action, sizeof(m->action), audit_member(leaf, "\"action\":"));
+    copy(m->outcome, sizeof(m->outcome), outcome);
+}
+
+static const struct measure *measure_at(const struct incident_work *w, uint64_t i)
+{
+    return &w->measures[i % MEASURES_MAX];
+}
+
+static uint64_t first_measure(const struct incident_work *w)
+{
+    return w->measure_count > MEASURES_MAX ? w->measure_count - MEASURES_MAX : 0;
+}
+
 struct slice {
     struct incident_work *w;
     char from[CLOCK_RFC3339_SIZE], to[CLOCK_RFC3339_SIZE];
-    uint64_t next;
-    unsigned n;
-    bool past;
+    uint64_t end;
 };
 
 static int take_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
@@ -175,41 +199,43 @@ static int take_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t 
     struct span time = audit_member(leaf, "\"time\":"), action = audit_member(leaf, "\"action\":");
     char at[CLOCK_RFC3339_SIZE];
     (void)hash;
-    if (s->n++ == SLICE)
+    if (index >= s->end)
         return 1;
-    s->next = index + 1;
     copy(at, sizeof(at), time);
     if (strcmp(at, s->from) < 0)
         return 0;
     /* Measures are looked for up to now, the rest in the period. */
-    if (is_measure(action) && w->measure_count < MEASURES_MAX) {
-        struct measure *m = &w->measures[w->measure_count++];
-        m->index = index;
-        copy(m->time, sizeof(m->time), time);
-        copy(m->action, sizeof(m->action), action);
-        copy(m->outcome, sizeof(m->outcome), audit_member(leaf, "\"outcome\":"));
-    }
+    if (is_measure(action))
+        add_measure(w, index, leaf);
     if (strcmp(at, s->to) >= 0 || !matches(w, leaf))
         return 0;
     w->leaves++;
     return take_disclosure(w, action, leaf);
 }
 
+/* A block of the log in one read transaction; those without a leaf since the period began are
+ * passed by. Leaves may stand hours behind their time: the whole log from there on is looked at. */
 static int walk(struct incident_work *w)
 {
     struct slice s = {.w = w};
-    int r = log_find(w->store, w->from_ms, &s.next);
+    struct store_status status;
+    int r = 0;
     clock_rfc3339(w->from_ms, s.from);
     clock_rfc3339(w->to_ms, s.to);
-    do {
+    const struct audit_filter filter = {.from = span_str(s.from)};
+    store_status(w->store, &status);
+    for (uint64_t at = 0; r >= 0 && !atomic_load(&w->stop); at = s.end) {
         struct store_read *read;
-        s.n = 0;
-        r = r ? r : store_read_begin(w->store, &read);
+        at = audit_log_ahead(w->log, &filter, at);
+        if (at >= status.log_size)
+            break;
+        s.end = (at / AUDIT_PAGE_LEAVES + 1) * AUDIT_PAGE_LEAVES;
+        r = store_read_begin(w->store, &read);
         if (r != 0)
             return r;
-        r = store_each_leaf(read, s.next, take_leaf, &s);
+        r = store_each_leaf(read, at, take_leaf, &s);
         store_read_end(read);
-    } while (r >= 0 && s.n > SLICE && !atomic_load(&w->stop));
+    }
     return r < 0 ? r : 0;
 }
 
@@ -261,11 +287,13 @@ static void write_json(const struct incident_work *w, struct buffer *out)
         first = first && !w->types[i];
     }
     buffer_add(out, SPAN("},\"measures\":["));
-    for (unsigned i = 0; i < w->measure_count; i++)
+    for (uint64_t i = first_measure(w); i < w->measure_count; i++) {
+        const struct measure *m = measure_at(w, i);
         buffer_addf(out, "%s{\"index\":%llu,\"time\":\"%s\",\"action\":\"%s\",\"outcome\":\"%s\"}",
-                    i ? "," : "", (unsigned long long)w->measures[i].index, w->measures[i].time,
-                    w->measures[i].action, w->measures[i].outcome);
-    buffer_add(out, SPAN("]}"));
+                    i > first_measure(w) ? "," : "", (unsigned long long)m->index, m->time,
+                    m->action, m->outcome);
+    }
+    buffer_addf(out, "],\"measures_total\":%llu}", (unsigned long long)w->measure_count);
 }
 
 static void row(struct buffer *out, const char *what, uint64_t n)
@@ -273,22 +301,38 @@ static void row(struct buffer *out, const char *what, uint64_t n)
     buffer_addf(out, "| %s | %llu |\n", what, (unsigned long long)n);
 }
 
-static void write_markdown(const struct incident_work *w, struct buffer *out)
+/* Whole hours, rounded to the careful side. */
+static void write_clock(const struct incident_work *w, struct buffer *out)
 {
-    char from[CLOCK_RFC3339_SIZE], to[CLOCK_RFC3339_SIZE], known[CLOCK_RFC3339_SIZE],
-        until[CLOCK_RFC3339_SIZE];
-    time_text(w->from_ms, from);
-    time_text(w->to_ms, to);
-    time_text(w->known_ms, known);
-    time_text(w->known_ms + CLOCK_MS, until);
-    buffer_addf(
-        out,
-        "# Incidentpakket (art. 33 AVG)\n\nPeriode: %s tot %s. Route: %s. Token of persoon: %s.\n"
-        "\n**Bekend sinds %s: melden bij de Autoriteit Persoonsgegevens v\xc3\xb3\xc3\xb3r %s** "
-        "(nog %lld uur).\n\n## 1. Aard van de inbreuk\n\n_In te vullen: wat is er gebeurd, "
-        "hoe is het ontdekt._\n\n",
-        from, to, w->route[0] ? w->route : "alle", w->actor[0] ? w->actor : "alle", known, until,
-        (long long)((w->known_ms + CLOCK_MS - clock_wall_ms()) / 3600000));
+    int64_t left = w->known_ms + CLOCK_MS - clock_wall_ms(), hour = 3600000;
+    buffer_add(out, SPAN("**Bekend sinds "));
+    log_local_time(out, w->known_ms);
+    buffer_add(out, SPAN(": melden bij de Autoriteit Persoonsgegevens uiterlijk "));
+    log_local_time(out, w->known_ms + CLOCK_MS);
+    if (left > 0)
+        buffer_addf(out, "** (nog %lld uur).\n\n", (long long)(left / hour));
+    else
+        buffer_addf(out,
+                    "** (%lld uur geleden verstreken: meld alsnog, met de reden van de "
+                    "vertraging, art. 33 lid 1).\n\n",
+                    (long long)((hour - 1 - left) / hour));
+}
+
+static void write_head(const struct incident_work *w, struct buffer *out)
+{
+    buffer_add(out, SPAN("# Incidentpakket (art. 33 AVG)\n\nPeriode: "));
+    log_local_time(out, w->from_ms);
+    buffer_add(out, SPAN(" tot "));
+    log_local_time(out, w->to_ms);
+    buffer_addf(out, ". Route: %s. Token of persoon: %s.\n\n", w->route[0] ? w->route : "alle",
+                w->actor[0] ? w->actor : "alle");
+    write_clock(w, out);
+    buffer_add(out, SPAN("## 1. Aard van de inbreuk\n\n_In te vullen: wat is er gebeurd, hoe is "
+                         "het ontdekt._\n\n"));
+}
+
+static void write_numbers(const struct incident_work *w, struct buffer *out)
+{
     buffer_addf(out,
                 "## 2. Betrokkenen en gegevens, bij benadering\n\n| | aantal |\n|---|---|\n"
                 "| betrokkenen%s | %llu |\n",
@@ -305,20 +349,48 @@ static void write_markdown(const struct incident_work *w, struct buffer *out)
     buffer_add(
         out, SPAN("\nCategorie\xc3\xabn die in die berichten zijn gevonden (berichten; gemaskeerd "
                   "volgens het profiel, of onthuld):\n\n"));
-    for (unsigned i = 0; i < TYPES; i++)
+    bool any = false;
+    for (unsigned i = 0; i < TYPES; i++) {
+        const char *word = log_type_dutch(span_str(audit_type_word(i)));
         if (w->types[i])
-            buffer_addf(out, "- %s: %llu\n", audit_type_word(i), (unsigned long long)w->types[i]);
+            buffer_addf(out, "- %s: %llu\n", word, (unsigned long long)w->types[i]);
+        any = any || w->types[i];
+    }
+    buffer_add_str(out, any ? "" : "- geen\n");
+}
+
+static void write_measures(const struct incident_work *w, struct buffer *out)
+{
+    uint64_t first = first_measure(w);
     buffer_add(out,
-               SPAN("\n## 3. Waarschijnlijke gevolgen\n\n_In te vullen._\n\n## 4. Maatregelen\n\n"
-                    "Uit het toegangslog, sinds het begin van de periode:\n\n"));
-    for (unsigned i = 0; i < w->measure_count; i++)
-        buffer_addf(out, "- %s: %s, %s (log %llu)\n", w->measures[i].time, w->measures[i].action,
-                    w->measures[i].outcome, (unsigned long long)w->measures[i].index);
+               SPAN("\n## 3. Waarschijnlijke gevolgen\n\n_In te vullen._\n\n## 4. "
+                    "Maatregelen\n\nUit het toegangslog, sinds het begin van de periode:\n\n"));
+    if (first)
+        buffer_addf(out, "- (%llu eerdere: zie het toegangslog)\n", (unsigned long long)first);
+    for (uint64_t i = first; i < w->measure_count; i++) {
+        const struct measure *m = measure_at(w, i);
+        const char *word = log_action_dutch(span_str(m->action));
+        int64_t at_ms;
+        buffer_add(out, SPAN("- "));
+        if (history_time(span_str(m->time), &at_ms))
+            log_local_time(out, at_ms);
+        buffer_addf(out, ": %s, %s (log %llu)\n", word ? word : m->action, m->outcome,
+                    (unsigned long long)m->index);
+    }
+    buffer_add_str(out, w->measure_count ? "" : "- geen\n");
+}
+
+static void write_markdown(const struct incident_work *w, struct buffer *out)
+{
+    write_head(w, out);
+    write_numbers(w, out);
+    write_measures(w, out);
     buffer_addf(
         out,
-        "%s\n_In te vullen: wat nog wordt gedaan, en of betrokkenen worden ingelicht (art. 34)."
-        "_\n\nBron: %llu regels van het toegangslog; bewijs: `sluis audit export`.\n",
-        w->measure_count ? "" : "- geen\n", (unsigned long long)w->leaves);
+        "\n_In te vullen: wat nog wordt gedaan, en of betrokkenen worden ingelicht (art. 34)."
+        "_\n\nTijden in Nederlandse tijd. Bron: %llu regels van het toegangslog; bewijs: `sluis "
+        "audit export`.\n",
+        (unsigned long long)w->leaves);
 }
 
 static void on_made(struct mail *mail)
@@ -423,6 +495,7 @@ void admin_incident(struct admin_request *r)
                                       .outcome = "made"};
     int result = admin_record(r->admin->deps.store, &event);
     w->store = r->admin->deps.store;
+    w->log = r->admin->deps.log;
     w->loop = r->admin->deps.loop;
     w->server = exchange_server(r->ex);
     w->exchange = exchange_id(r->ex);

@@ -166,10 +166,15 @@ void incident_work_free(struct incident_work *work);
 void admin_page_log(struct admin_request *r);
 void admin_openapi(struct admin_request *r);
 /* log_find.c */
-/* The index of a leaf a minute before that time, or the size of the log. */
-SLUIS_MUST_CHECK int log_find(struct store *store, int64_t at_ms, uint64_t *index);
 struct audit_filter log_filter(struct admin_request *r); /* since, until, actor, ... */
+/* False: answered. Brings times into the form in which they compare. */
+bool log_filter_good(struct admin_request *r, struct audit_filter *filter);
 bool log_filter_plain(const struct audit_filter *filter);
+/* words.c: in Dutch, NULL when there is no word */
+const char *log_action_dutch(struct span action);
+const char *log_type_dutch(struct span type);
+/* As in Europe/Amsterdam: "2026-11-22 06:00:00 (CET)". */
+void log_local_time(struct buffer *out, int64_t at_ms);
 /* history.c */
 void admin_history(struct admin_request *r);
 

@@ -1,22 +1,23 @@
 /* Reading the access log: recorded before the first leaf is read. */
 #include "internal.h"
 
-#include "sluis/history.h"
-
 #define FILTERED_LOOK_MAX 50000u /* leaves looked at in one filtered page */
 
 struct page {
     struct buffer out;
     unsigned n, looked;
-    uint64_t next;
-    bool filtered;
+    uint64_t next, end; /* end: of the block that is looked at */
+    bool full, filtered;
     struct audit_filter filter;
 };
 
 static int add_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
 {
     struct page *p = ctx;
-    if (p->n >= ADMIN_LOG_PAGE || (p->filtered && p->looked == FILTERED_LOOK_MAX))
+    if (p->filtered && index >= p->end)
+        return 1;
+    p->full = p->n >= ADMIN_LOG_PAGE || (p->filtered && p->looked == FILTERED_LOOK_MAX);
+    if (p->full)
         return 1;
     p->looked++;
     p->next = index + 1;
@@ -31,6 +32,29 @@ static int add_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t h
     return p->out.error ? p->out.error : 0;
 }
 
+/* Block by block, past those that hold nothing of the period. */
+static int gather(struct admin_request *r, struct page *p, uint64_t size)
+{
+    struct audit_log *log = r->admin->deps.log;
+    struct store_read *read;
+    int result = store_read_begin(r->admin->deps.store, &read);
+    if (result != 0)
+        return result;
+    if (!p->filtered)
+        result = store_each_leaf(read, p->next, add_leaf, p);
+    while (result >= 0 && p->filtered && !p->full) {
+        p->next = audit_log_ahead(log, &p->filter, p->next);
+        if (p->next >= size)
+            break;
+        p->end = (p->next / AUDIT_PAGE_LEAVES + 1) * AUDIT_PAGE_LEAVES;
+        result = store_each_leaf(read, p->next, add_leaf, p);
+        if (!p->full) /* the last of it may be hashes alone, or not there yet */
+            p->next = p->end;
+    }
+    store_read_end(read);
+    return result;
+}
+
 void admin_log_list(struct admin_request *r)
 {
     uint64_t from = 0;
@@ -39,37 +63,29 @@ void admin_log_list(struct admin_request *r)
         admin_error(r, 400, "from", "from: the index of a leaf was expected");
         return;
     }
-    struct page p = {.filter = log_filter(r)};
-    int64_t since;
+    struct page p = {.filter = log_filter(r), .next = from};
     p.filtered = !audit_filter_any(&p.filter);
-    if (!log_filter_plain(&p.filter)) {
-        admin_error(r, 400, "filter", "filters are plain text");
+    if (!log_filter_good(r, &p.filter))
         return;
-    }
-    int result = 0;
-    if (!text.n && history_time(p.filter.from, &since))
-        result = log_find(r->admin->deps.store, since, &from);
+    if (p.filtered)
+        p.next = audit_log_ahead(r->admin->deps.log, &p.filter, from);
     const struct audit_event event = {.at_ms = clock_wall_ms(),
                                       .action = AUDIT_READ_LOG,
                                       .actor = r->who.name,
-                                      .object = from,
+                                      .object = p.next,
                                       .outcome = "read"};
-    if (result == 0)
-        result = admin_record(r->admin->deps.store, &event);
-    struct store_read *read = NULL;
+    /* What is written from here on is not chased: that would not end while messages come in. */
+    struct store_status status;
+    int result = admin_record(r->admin->deps.store, &event);
+    store_status(r->admin->deps.store, &status);
     buffer_init(&p.out, ADMIN_ANSWER_MAX);
     if (result == 0)
-        result = store_read_begin(r->admin->deps.store, &read);
-    if (result == 0) {
-        result = store_each_leaf(read, from, add_leaf, &p);
-        store_read_end(read);
-    }
-    struct store_status status;
-    store_status(r->admin->deps.store, &status);
-    if (p.filtered && p.next && p.next < status.log_size) /* more to look at: where to go on */
+        result = gather(r, &p, status.log_size);
+    if (p.filtered && p.full && p.next < status.log_size) /* where to go on */
         buffer_addf(&p.out, "{\"next\":%llu}\n", (unsigned long long)p.next);
-    if (result < 0)
-        admin_error(r, 503, error_word(result), "the log could not be read");
+    if (result < 0 || p.out.error)
+        admin_error(r, 503, error_word(result < 0 ? result : p.out.error),
+                    "the log could not be read");
     else
         exchange_answer(r->ex, 200, SPAN("application/x-ndjson"), buffer_span(&p.out));
     buffer_free(&p.out);

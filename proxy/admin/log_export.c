@@ -75,13 +75,7 @@ static int record(struct admin_request *r, uint64_t from)
 
 void admin_log_export(struct admin_request *r)
 {
-    const struct audit_filter filter = {.from = admin_query(r, "since"),
-                                        .to = admin_query(r, "until"),
-                                        .actor = admin_query(r, "actor"),
-                                        .role = admin_query(r, "role"),
-                                        .subject = admin_query(r, "subject"),
-                                        .action = admin_query(r, "action"),
-                                        .outcome = admin_query(r, "outcome")};
+    struct audit_filter filter = log_filter(r);
     uint64_t from, size, to, cuts[CUTS_MAX];
     size_t cut_count;
     struct buffer out;
@@ -90,6 +84,8 @@ void admin_log_export(struct admin_request *r)
         admin_error(r, 400, "range", "from, size: numbers of leaves; cuts: rising, 100 at most");
         return;
     }
+    if (!log_filter_good(r, &filter))
+        return;
     buffer_init(&out, ADMIN_ANSWER_MAX);
     int result = record(r, from);
     if (result == 0)

@@ -1,49 +1,5 @@
-/* Where in the log a time is, and filters from a query. */
+/* Filters of the access log from a query. */
 #include "internal.h"
-
-struct probe {
-    uint64_t index;
-    char time[CLOCK_RFC3339_SIZE];
-    bool found;
-};
-
-static int take(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
-{
-    struct probe *p = ctx;
-    struct span time = audit_member(leaf, "\"time\":");
-    (void)hash;
-    p->found = true;
-    p->index = index;
-    memset(p->time, 0, sizeof(p->time));
-    memcpy(p->time, time.p ? time.p : "", time.n < sizeof(p->time) ? time.n : 0);
-    return 1;
-}
-
-/* Times rise but for moments between threads: a minute before is soon enough. */
-int log_find(struct store *store, int64_t at_ms, uint64_t *index)
-{
-    struct store_status status;
-    struct store_read *read;
-    char text[CLOCK_RFC3339_SIZE];
-    store_status(store, &status);
-    clock_rfc3339(at_ms > 60000 ? at_ms - 60000 : 0, text);
-    uint64_t low = 0, high = status.log_size;
-    int result = store_read_begin(store, &read);
-    if (result != 0)
-        return result;
-    while (result >= 0 && low < high) {
-        struct probe p = {.found = false};
-        uint64_t middle = low + (high - low) / 2;
-        result = store_each_leaf(read, middle, take, &p);
-        if (result >= 0 && p.found && p.index < high && strcmp(p.time, text) < 0)
-            low = p.index + 1;
-        else
-            high = middle;
-    }
-    store_read_end(read);
-    *index = low;
-    return result < 0 ? result : 0;
-}
 
 struct audit_filter log_filter(struct admin_request *r)
 {
@@ -63,4 +19,40 @@ bool log_filter_plain(const struct audit_filter *filter)
     int result = audit_filter_write(filter, &out);
     buffer_free(&out);
     return result == 0;
+}
+
+/* Times compare as text: what is not the beginning of one would show nothing, or everything. */
+static bool is_time(struct span s)
+{
+    static const char shape[] = "0000-00-00T00:00:00.000Z";
+    bool end = s.n && s.p[s.n - 1] == 'Z'; /* without a fraction, as people write it */
+    size_t n = end ? s.n - 1 : s.n;
+    if (s.n == 0)
+        return true;
+    if (n < 4 || n > sizeof(shape) - 2 || (end && n != 19 && n != 23))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (shape[i] == '0' ? s.p[i] < '0' || s.p[i] > '9' : s.p[i] != shape[i])
+            return false;
+    return true;
+}
+
+bool log_filter_good(struct admin_request *r, struct audit_filter *filter)
+{
+    if (!log_filter_plain(filter)) {
+        admin_error(r, 400, "filter", "filters are plain text");
+        return false;
+    }
+    if (!is_time(filter->from) || !is_time(filter->to)) {
+        admin_error(r, 400, "period",
+                    "since, until: a time in UTC as 2026-11-22T10:00:00Z, "
+                    "or its beginning: 2026-11-22, 2026-11-22T10");
+        return false;
+    }
+    /* "10:00:00Z" is after "10:00:00.500Z" as text: without its end it is before. */
+    if (filter->from.n == 20)
+        filter->from.n = 19;
+    if (filter->to.n == 20)
+        filter->to.n = 19;
+    return true;
 }

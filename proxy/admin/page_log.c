@@ -100,41 +100,6 @@ static const char *const texts[2][T_COUNT] = {
      "Reading this is itself in the log."},
 };
 
-/* What happened, in Dutch; what is not here is shown as it stands in the log. */
-static const struct {
-    const char *word, *nl;
-} actions[] = {
-    {"start", "gestart"},
-    {"stop", "gestopt"},
-    {"reload", "herladen"},
-    {"deliver_intent", "bericht aangeboden"},
-    {"deliver", "bezorgd"},
-    {"send_intent", "verzending aangevraagd"},
-    {"send", "verstuurd"},
-    {"refuse", "geweigerd"},
-    {"media", "media bekeken"},
-    {"token", "token"},
-    {"quarantine", "quarantaine"},
-    {"queue", "wachtrij"},
-    {"read_log", "log gelezen"},
-    {"remask", "opnieuw gemaskeerd"},
-    {"setup", "instelling beantwoord"},
-    {"purge", "verlopen vernietigd"},
-    {"erase", "gewist"},
-    {"subject", "persoon opgezocht"},
-    {"restrict", "beperking"},
-    {"hold", "bewaarplicht"},
-    {"clock", "klok"},
-    {"keys", "sleutels"},
-    {"backup", "back-up"},
-    {"consent", "toestemming"},
-    {"history", "gesprek bekeken"},
-    {"reveal", "waarde onthuld"},
-    {"search", "gezocht"},
-    {"export", "ge\xc3\xabxporteerd"},
-    {"incident", "incidentpakket"},
-};
-
 struct row {
     uint64_t index;
     uint8_t hash[32];
@@ -176,16 +141,17 @@ static int take_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t 
     return w->v->error != 0;
 }
 
-/* Backwards, a window at a time, newest first. */
-static int gather(struct view *v, uint64_t floor)
+/* Backwards, a window at a time, newest first, past what holds nothing of the period. */
+static int gather(struct view *v)
 {
     struct store *store = v->r->admin->deps.store;
+    struct audit_log *log = v->r->admin->deps.log;
     struct window *w = malloc(sizeof(*w));
     int r = w ? 0 : SLUIS_ENOMEM;
-    v->low = v->before;
-    while (r == 0 && v->low > floor && v->n < ROWS_MAX && v->looked < LOOK_MAX) {
+    v->low = audit_log_behind(log, &v->filter, v->before);
+    while (r == 0 && v->low > 0 && v->n < ROWS_MAX && v->looked < LOOK_MAX) {
         struct store_read *read;
-        uint64_t from = v->low > floor + WINDOW ? v->low - WINDOW : floor;
+        uint64_t from = (v->low - 1) / WINDOW * WINDOW;
         *w = (struct window){.v = v, .end = v->low};
         r = store_read_begin(store, &read);
         if (r != 0)
@@ -201,6 +167,7 @@ static int gather(struct view *v, uint64_t floor)
             }
             v->rows[v->n++] = w->found[i];
         }
+        v->low = audit_log_behind(log, &v->filter, v->low);
     }
     free(w);
     return r;
@@ -235,15 +202,13 @@ static void cell(struct buffer *out, struct span text)
 static void add_when(struct buffer *out, struct span time)
 {
     int64_t ms;
-    char local[CLOCK_RFC3339_SIZE];
     if (!history_time(time, &ms)) {
         cell(out, time);
         return;
     }
-    int64_t offset = policy_local_offset_s(ms / 1000);
-    clock_rfc3339(ms + offset * 1000, local);
-    buffer_addf(out, "<td class=\"t\">%.10s %.8s (%s)<br><small>", local, local + 11,
-                offset == 7200 ? "CEST" : "CET");
+    buffer_add(out, SPAN("<td class=\"t\">"));
+    log_local_time(out, ms);
+    buffer_add(out, SPAN("<br><small>"));
     html_escape(out, time);
     buffer_add(out, SPAN("</small></td>"));
 }
@@ -261,11 +226,10 @@ static void add_part(struct view *v, struct buffer *out, struct span leaf, const
 
 static void add_action(struct view *v, struct span word, struct buffer *out)
 {
-    for (size_t i = 0; !v->english && i < sizeof(actions) / sizeof(actions[0]); i++) {
-        if (span_is(word, actions[i].word)) {
-            buffer_addf(out, "%s <small>(%s)</small>", actions[i].nl, actions[i].word);
-            return;
-        }
+    const char *dutch = v->english ? NULL : log_action_dutch(word);
+    if (dutch) {
+        buffer_addf(out, "%s <small>(%.*s)</small>", dutch, (int)word.n, word.p);
+        return;
     }
     html_escape(out, word);
 }
@@ -386,7 +350,7 @@ static void add_checkpoint(struct view *v, struct buffer *out)
     buffer_free(&note);
 }
 
-static void write_page(struct view *v, uint64_t floor, struct buffer *out)
+static void write_page(struct view *v, struct buffer *out)
 {
     buffer_addf(
         out,
@@ -412,7 +376,7 @@ static void write_page(struct view *v, uint64_t floor, struct buffer *out)
     if (v->n == 0)
         buffer_addf(out, "<p>%s</p>\n", v->t[T_NONE]);
     buffer_add(out, SPAN("<p>"));
-    if (v->low > floor)
+    if (v->low > 0)
         add_link(v, out, v->english, v->low, v->t[T_OLDER]);
     add_link(v, out, v->english, 0, v->t[T_NEWEST]);
     add_link(v, out, !v->english, 0, v->t[T_OTHER]);
@@ -430,33 +394,20 @@ static int record(struct admin_request *r)
     return admin_record(r->admin->deps.store, &event);
 }
 
-/* Where the period begins and ends in the log; a filter beyond that is looked at leaf by leaf. */
-static int bounds(struct view *v, uint64_t *floor)
+static void bounds(struct view *v)
 {
-    struct store *store = v->r->admin->deps.store;
     struct store_status status;
-    int64_t ms;
     uint64_t before = 0;
-    int r = 0;
-    *floor = 0;
-    store_status(store, &status);
+    store_status(v->r->admin->deps.store, &status);
     v->before = status.log_size;
-    if (v->filter.to.n && history_time(v->filter.to, &ms)) {
-        r = log_find(store, ms + 2 * 60000, &before);
-        v->before = before < v->before ? before : v->before;
-    }
-    if (r == 0 && v->filter.from.n && history_time(v->filter.from, &ms))
-        r = log_find(store, ms, floor);
-    if (span_u64(admin_query(v->r, "before"), &before) == 0 && before < v->before)
+    if (span_u64(admin_query(v->r, "before"), &before) == 0 && before && before < v->before)
         v->before = before;
-    return r;
 }
 
 void admin_page_log(struct admin_request *r)
 {
     struct view *v = calloc(1, sizeof(*v));
     struct buffer out;
-    uint64_t floor;
     if (!v) {
         admin_error(r, 503, "memory", "not now");
         return;
@@ -467,16 +418,13 @@ void admin_page_log(struct admin_request *r)
     v->filter = log_filter(r);
     arena_init(&v->arena, 32u * 1024 * 1024);
     buffer_init(&out, ADMIN_ANSWER_MAX);
-    if (!log_filter_plain(&v->filter)) {
-        admin_error(r, 400, "filter", "filters are plain text");
-    } else {
+    if (log_filter_good(r, &v->filter)) {
         int result = record(r);
+        bounds(v);
         if (result == 0)
-            result = bounds(v, &floor);
+            result = gather(v);
         if (result == 0)
-            result = gather(v, floor);
-        if (result == 0)
-            write_page(v, floor, &out);
+            write_page(v, &out);
         if (result != 0 || out.error) {
             admin_error(r, 503, error_word(result), "the log could not be read");
         } else {

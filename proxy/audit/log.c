@@ -155,6 +155,8 @@ int audit_log_open(const struct audit_log_config *config, struct audit_log **out
     buffer_init(&log->note, NOTE_MAX);
     buffer_init(&log->changes, KEY_CHAIN_MAX * (size_t)NOTE_MAX);
     pthread_mutex_init(&log->lock, NULL);
+    pthread_mutex_init(&log->times.lock, NULL);
+    times_load(log);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&log->wake, &monotonic);
@@ -426,6 +428,7 @@ static void *run(void *ctx)
         if (r != 0)
             LOG(LOG_ERROR, "audit", "no_checkpoint", log_error(r));
         push_out(log);
+        times_follow(log, stopping);
         bool paid = pay_owed(log);
         if (log->turn)
             log->turn(log->pay_ctx);
@@ -467,6 +470,8 @@ void audit_log_close(struct audit_log *log)
     }
     pthread_cond_destroy(&log->wake);
     pthread_mutex_destroy(&log->lock);
+    pthread_mutex_destroy(&log->times.lock);
+    free(log->times.block);
     buffer_free(&log->note);
     buffer_free(&log->changes);
     sodium_memzero(log->seed, sizeof(log->seed));

@@ -6,8 +6,19 @@
 
 #include "sluis/audit.h"
 
+#define LOG_TIME_BYTES 24 /* 2026-11-22T05:00:00.123Z */
+struct block_times {      /* of AUDIT_PAGE_LEAVES leaves */
+    char first[LOG_TIME_BYTES], last[LOG_TIME_BYTES];
+};
+struct log_times { /* the log's thread adds blocks */
+    pthread_mutex_t lock;
+    struct block_times *block;
+    size_t count, room;
+};
+
 struct audit_log {
     struct store *store;
+    struct log_times times;
     char *file;
     struct audit_refusals *refusals;
     struct audit_gate *gate;
@@ -15,7 +26,7 @@ struct audit_log {
     int (*pay)(void *ctx);
     void *pay_ctx;
     void (*turn)(void *ctx);
-    int64_t refusals_ms; /* monotonic: when they were written last */
+    int64_t refusals_ms;  /* monotonic: when they were written last */
     pthread_mutex_t lock; /* all below */
     struct note_key key;
     uint8_t seed[NOTE_SEED];
@@ -31,11 +42,11 @@ struct audit_log {
         bool pushed, failing, change_due;
     } targets[AUDIT_TARGETS_MAX];
     unsigned target_count;
-    bool failing;       /* the last push failed: said once */
+    bool failing; /* the last push failed: said once */
     pthread_cond_t wake;
     pthread_t thread;
     bool started, stop, accepted;
-    bool hurry; /* the thread's next turn is now */
+    bool hurry;         /* the thread's next turn is now */
     bool changed;       /* the log is not what was signed: nothing is signed any more */
     uint64_t unchecked; /* leaves that the start took on the word of the checkpoint */
     uint8_t unchecked_root[MERKLE_HASH];
@@ -56,12 +67,18 @@ SLUIS_MUST_CHECK int range_check(struct store *store, uint64_t size,
                                  const uint8_t root[MERKLE_HASH], bool (*stop)(void *ctx),
                                  void *ctx);
 
+/* times.c */
+void times_load(struct audit_log *log); /* what cannot be read is looked at again */
+/* Takes in the blocks that are full by now, for some seconds at most. */
+void times_follow(struct audit_log *log, bool (*stop)(void *ctx));
+
 /* refusals.c */
 SLUIS_MUST_CHECK int refusals_write(struct store *store, struct audit_refusals *refusals);
 
 /* push.c */
-/* The newest checkpoint of this log in the file, and whether the key in use signed it. SLUIS_ENOENT: no file, or an empty one;
- * SLUIS_EDENIED: it holds none of this log; SLUIS_ESYS. What a crash left of a last one is cut off.
+/* The newest checkpoint of this log in the file, and whether the key in use signed it.
+ * SLUIS_ENOENT: no file, or an empty one; SLUIS_EDENIED: it holds none of this log; SLUIS_ESYS.
+ * What a crash left of a last one is cut off.
  */
 SLUIS_MUST_CHECK int push_last(const char *file, const struct key_chain *chain,
                                struct checkpoint *out, bool *newest_key);
