@@ -88,6 +88,12 @@ void subject_tombstone_put(struct store_txn *txn, struct keyring *keyring, struc
 SLUIS_MUST_CHECK int subject_erased(struct subject_resolver *resolver, struct span phone,
                                     struct span user_id, int64_t at_ms);
 
+/* An identifier as people write it, as it is stored: "+31 6 1234 5678", "0031612345678" and
+ * "0612345678" are 31612345678; what is no number (a BSUID) stays as it is. Points into `given` or
+ * `out` (personal data: wipe it); empty when it is empty or longer than SUBJECT_WRITTEN_MAX. */
+#define SUBJECT_WRITTEN_MAX 126
+struct span subject_normalise(struct span given, char out[SUBJECT_WRITTEN_MAX + 2]);
+
 /* The same hash for an identifier without resolving (look-ups): by the newest index key. */
 void subject_hash(struct keyring *keyring, struct span identifier, uint8_t out[STORE_HASH_BYTES]);
 /* By every living one, newest first. */
@@ -120,9 +126,9 @@ void subject_record_prefix(uint64_t subject, uint8_t out[SUBJECT_RECORD_PREFIX])
 void subject_records_delete(struct store_txn *txn, uint64_t subject);
 
 /* ---- links ---- */
-/* A number change says that two subjects may be one person. They are linked, never merged: each keeps
- * its keys, and a link can be taken away. Rows 'N', subject, other (be64) -> since (be64), both
- * ways. */
+/* A number change says that two subjects may be one person. They are linked, never merged: each
+ * keeps its keys, and a link can be taken away. Rows 'N', subject, other (be64) -> since (be64),
+ * both ways. */
 #define SUBJECT_LINKS_MAX 16
 void subject_link(struct store_txn *txn, uint64_t a, uint64_t b, int64_t at_ms);
 void subject_unlink(struct store_txn *txn, uint64_t a, uint64_t b);

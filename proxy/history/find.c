@@ -6,7 +6,6 @@
 
 #include <sodium.h>
 
-#define IDENTIFIER_MAX 128
 #define PROBES_MAX 130 /* doubling to the end of 64 bits, and halving back */
 
 bool subject_refused(struct work *w, uint64_t subject)
@@ -15,35 +14,11 @@ bool subject_refused(struct work *w, uint64_t subject)
     return deps->refused && deps->refused(deps->ctx, subject);
 }
 
-/* "+31 6 1234 5678", "0031612345678" and "0612345678" are 31612345678; what is no number stays. */
-static struct span normalise(struct span given, char out[IDENTIFIER_MAX + 4])
-{
-    size_t n = 2;
-    bool plus = given.n && given.p[0] == '+';
-    if (given.n == 0 || given.n > IDENTIFIER_MAX)
-        return SPAN_EMPTY;
-    for (size_t i = 0; i < given.n; i++) {
-        if (given.p[i] >= '0' && given.p[i] <= '9')
-            out[n++] = given.p[i];
-        else if (!memchr("+ -().", given.p[i], 6) || (given.p[i] == '+' && i > 0))
-            return given; /* a BSUID */
-    }
-    struct span digits = span_of(out + 2, n - 2);
-    if (!plus && span_starts(digits, SPAN("00")))
-        return span_from(digits, 2);
-    if (!plus && span_starts(digits, SPAN("0"))) { /* national: Dutch */
-        out[1] = '3';
-        out[2] = '1';
-        return span_of(out + 1, n - 1);
-    }
-    return digits;
-}
-
 static int by_contact(struct work *w, uint64_t *subject)
 {
-    char text[IDENTIFIER_MAX + 4];
+    char text[SUBJECT_WRITTEN_MAX + 2];
     struct store_read *read;
-    struct span known = normalise(w->query.contact, text);
+    struct span known = subject_normalise(w->query.contact, text);
     if (!known.n)
         return SLUIS_ENOENT;
     int r = store_read_begin(w->h->deps.store, &read);

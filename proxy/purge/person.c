@@ -9,32 +9,7 @@
 
 #define WALK_ITEMS 20000 /* in one read transaction */
 #define ITEMS_MAX 2000000u
-#define IDENTIFIER_MAX 128
 #define CHANNELS_MAX 1024
-
-/* "+31 6 1234 5678", "0031612345678" and "0612345678" are 31612345678; what is no number stays. */
-static struct span normalise(struct span given, char out[IDENTIFIER_MAX])
-{
-    size_t n = 2;
-    bool plus = given.n && given.p[0] == '+';
-    if (given.n == 0 || given.n > IDENTIFIER_MAX - 2)
-        return SPAN_EMPTY;
-    for (size_t i = 0; i < given.n; i++) {
-        if (given.p[i] >= '0' && given.p[i] <= '9')
-            out[n++] = given.p[i];
-        else if (!memchr("+ -().", given.p[i], 6) || (given.p[i] == '+' && i > 0))
-            return given; /* a BSUID */
-    }
-    struct span digits = span_of(out + 2, n - 2);
-    if (!plus && span_starts(digits, SPAN("00")))
-        return span_from(digits, 2);
-    if (!plus && span_starts(digits, SPAN("0"))) { /* national: Dutch */
-        out[1] = '3';
-        out[2] = '1';
-        return span_of(out + 1, n - 1);
-    }
-    return digits;
-}
 
 /* "#17": that subject, if anything is known of it. */
 static int find_serial(struct purge *p, struct span digits, uint64_t *subject)
@@ -55,9 +30,9 @@ int person_find(struct purge *p, struct span identifier, uint64_t *subject)
 {
     if (identifier.n > 1 && identifier.p[0] == '#')
         return find_serial(p, span_from(identifier, 1), subject);
-    char text[IDENTIFIER_MAX];
+    char text[SUBJECT_WRITTEN_MAX + 2];
     struct store_read *read;
-    struct span known = normalise(identifier, text);
+    struct span known = subject_normalise(identifier, text);
     if (!known.n)
         return SLUIS_EINVAL;
     int r = store_read_begin(p->deps.store, &read);

@@ -256,6 +256,35 @@ static void cache_model(void **state)
     cache_free(&cache);
 }
 
+/* As people write a number, and what is no number. */
+static void written(void **state)
+{
+    static const char *const rows[][2] = {{"+31 6 1234 5678", "31612345678"},
+                                          {"0031612345678", "31612345678"},
+                                          {"06-12345678", "31612345678"},
+                                          {"(06) 12.34.56.78", "31612345678"},
+                                          {"31612345678", "31612345678"},
+                                          {"+0612", "0612"},
+                                          {"0", "31"},
+                                          {"NL.13491208655302741918", "NL.13491208655302741918"},
+                                          {"6+1", "6+1"},
+                                          {"+ -().", ""},
+                                          {"", ""}};
+    char text[SUBJECT_WRITTEN_MAX + 2], digits[SUBJECT_WRITTEN_MAX + 1];
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct span got = subject_normalise(span_str(rows[i][0]), text);
+        assert_true(span_is(got, rows[i][1]));
+    }
+    memset(digits, '0', sizeof(digits)); /* the longest, every byte of it a digit */
+    assert_int_equal(subject_normalise(span_of(digits, SUBJECT_WRITTEN_MAX), text).n,
+                     SUBJECT_WRITTEN_MAX - 2);
+    digits[1] = '6';
+    assert_int_equal(subject_normalise(span_of(digits, SUBJECT_WRITTEN_MAX), text).n,
+                     SUBJECT_WRITTEN_MAX + 1);
+    assert_int_equal(subject_normalise(span_of(digits, sizeof(digits)), text).n, 0);
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -269,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(invented_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(number_is_not_stored, setup, teardown),
         cmocka_unit_test(cache_model),
+        cmocka_unit_test(written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
