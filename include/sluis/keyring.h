@@ -32,8 +32,9 @@
  * Associated data, 29 bytes, big-endian: table (1), class (2), bucket (4), subject (8), serial (8),
  * part (1), schema version (1), generation (4).
  *
- * Threads: any; a keyring is shared. record_seal takes a cache of its own thread; record_open may
- * share one (its lock is held for the look-up of the leaves only). A puncture wipes them all. Do
+ * Threads: any; a keyring is shared. A cache may be shared too: its lock is held for the look-up of
+ * the leaves and for taking a nonce only. A thread that seals much has one of its own. A puncture
+ * wipes them all. Do
  * not fork a process that goes on sealing: a child needs a keyring of its own.
  */
 #ifndef SLUIS_KEYRING_H

@@ -221,14 +221,17 @@ static void record_ad(uint8_t ad[RECORD_AD], uint8_t table, const struct record_
     be32_put(ad + 25, generation);
 }
 
+/* Under the cache's lock too: two threads with one cache must never get the same nonce. */
 static void nonce_take(struct keyring_cache *cache, uint8_t out[RECORD_NONCE])
 {
+    pthread_mutex_lock(&cache->lock);
     if (cache->nonces_left == 0) {
         randombytes_buf(cache->nonces, sizeof(cache->nonces));
         cache->nonces_left = NONCE_POOL;
     }
     cache->nonces_left--;
     memcpy(out, cache->nonces[cache->nonces_left], RECORD_NONCE);
+    pthread_mutex_unlock(&cache->lock);
 }
 
 int record_seal(struct keyring_cache *cache, uint8_t table, const struct record_id *id,

@@ -1,6 +1,7 @@
 /* Sealing and opening: what must not open, and what two sealings may have in common. */
 #include "help.h"
 
+#include <pthread.h>
 #include <sodium.h>
 
 struct fixture {
@@ -153,6 +154,55 @@ static void nonces_never_repeat(void **state)
     free(seen);
 }
 
+/* Nor when threads share a cache, as an erasure and a purge do. */
+enum { THREADS = 4, SEALED = 20000 };
+struct sealer {
+    struct keyring_cache *cache;
+    uint8_t (*nonces)[24];
+    int error;
+};
+
+static void *seal_many(void *ctx)
+{
+    struct sealer *s = ctx;
+    const struct record_id id = id_of(2, 400000, 5, 17, 'O');
+    struct buffer sealed;
+    buffer_init(&sealed, 4096);
+    for (unsigned i = 0; i < SEALED && s->error == 0; i++) {
+        buffer_clear(&sealed);
+        s->error = record_seal(s->cache, 1, &id, 1, SPAN("x"), &sealed);
+        memcpy(s->nonces[i], sealed.p + 6, 24);
+    }
+    buffer_free(&sealed);
+    return NULL;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, 24);
+}
+
+static void shared_cache(void **state)
+{
+    struct fixture *f = *state;
+    struct sealer sealers[THREADS];
+    pthread_t threads[THREADS];
+    uint8_t(*seen)[24] = calloc((size_t)THREADS * SEALED, 24);
+    assert_non_null(seen);
+    for (unsigned i = 0; i < THREADS; i++) {
+        sealers[i] = (struct sealer){f->cache, seen + (size_t)i * SEALED, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, seal_many, &sealers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(sealers[i].error, 0);
+    }
+    qsort(seen, (size_t)THREADS * SEALED, 24, by_bytes);
+    for (size_t i = 1; i < (size_t)THREADS * SEALED; i++)
+        assert_true(memcmp(seen[i - 1], seen[i], 24) != 0);
+    free(seen);
+}
+
 static void hashes(void **state)
 {
     struct fixture *f = *state;
@@ -193,6 +243,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_bit, setup, teardown),
         cmocka_unit_test_setup_teardown(sealed_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(nonces_never_repeat, setup, teardown),
+        cmocka_unit_test_setup_teardown(shared_cache, setup, teardown),
         cmocka_unit_test_setup_teardown(hashes, setup, teardown),
         cmocka_unit_test_setup_teardown(long_labels, setup, teardown),
     };
