@@ -178,7 +178,7 @@ int plan_count(struct purge *p, struct class_plan *c)
         goto out;
     *s = (struct slice){.bucket = c->first, .ended = c->ended, .more = true};
     while (r == 0 && s->more)
-        r = count_slice(p, c, s, &seen);
+        r = purge_stopping(p) ? SLUIS_ECLOSED : count_slice(p, c, s, &seen);
 out:
     free(seen.bits);
     free(s);

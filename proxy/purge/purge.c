@@ -27,6 +27,7 @@ int purge_new(const struct purge_deps *deps, struct purge **out)
     pthread_mutex_init(&p->witness_lock, NULL);
     pthread_mutex_init(&p->lookup_lock, NULL);
     pthread_mutex_init(&p->erase_lock, NULL);
+    pthread_mutex_init(&p->run_lock, NULL);
     pthread_rwlock_init(&p->mark_lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -65,6 +66,7 @@ void purge_free(struct purge *p)
     pthread_mutex_destroy(&p->witness_lock);
     pthread_mutex_destroy(&p->lookup_lock);
     pthread_mutex_destroy(&p->erase_lock);
+    pthread_mutex_destroy(&p->run_lock);
     pthread_rwlock_destroy(&p->mark_lock);
     free(p->marks);
     pthread_cond_destroy(&p->wake);
@@ -208,20 +210,37 @@ static int count_all(struct purge *p, struct purge_plan *plan)
     return r;
 }
 
-static int run_locked(struct purge *p, bool dry_run, struct purge_plan *plan, int64_t now_ms)
+/* What has ended, and its keys: the part that must not be disturbed. */
+static int destroy_due(struct purge *p, bool dry_run, struct purge_plan *plan, int64_t now_ms)
 {
-    if (!clock_check(p, now_ms))
-        return SLUIS_EDENIED;
-    int r = plan_make(p, now_ms, plan);
-    if (r == 0 && !dry_run && plan->count)
-        r = holds_copy(p); /* else the puncture waits */
-    if (r == 0 && !dry_run)
-        r = destroy_keys(p, plan, now_ms);
-    clock_note(p, now_ms);
-    if (r == 0) /* after the keys: what is counted cannot be read any more, however long it takes */
+    pthread_mutex_lock(&p->lock);
+    int r = clock_check(p, now_ms) ? 0 : SLUIS_EDENIED;
+    if (r == 0) {
+        r = plan_make(p, now_ms, plan);
+        if (r == 0 && !dry_run && plan->count)
+            r = holds_copy(p); /* else the puncture waits */
+        if (r == 0 && !dry_run)
+            r = destroy_keys(p, plan, now_ms);
+        clock_note(p, now_ms);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}
+
+/* Counting comes after the keys, for nobody can read what is counted any more, and with nothing
+ * locked: a million messages take seconds, and a person who restricts, holds or erases does not
+ * wait for them. `run_lock` keeps another purge from counting the same; a stop leaves what has no
+ * record to the next one. */
+static int run_alone(struct purge *p, bool dry_run, struct purge_plan *plan, int64_t now_ms)
+{
+    int r = destroy_due(p, dry_run, plan, now_ms);
+    if (r == 0)
         r = count_all(p, plan);
-    for (unsigned i = 0; r == 0 && !dry_run && i < plan->count; i++)
+    for (unsigned i = 0; r == 0 && !dry_run && i < plan->count; i++) {
+        pthread_mutex_lock(&p->lock);
         r = put_on_record(p, &plan->at[i], now_ms);
+        pthread_mutex_unlock(&p->lock);
+    }
     return r;
 }
 
@@ -231,10 +250,10 @@ int purge_run(struct purge *p, bool dry_run, struct buffer *out)
     struct purge_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)
         return SLUIS_ENOMEM;
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&p->run_lock);
     int64_t now = clock_wall_ms();
-    int r = run_locked(p, dry_run, plan, now);
-    pthread_mutex_unlock(&p->lock);
+    int r = run_alone(p, dry_run, plan, now);
+    pthread_mutex_unlock(&p->run_lock);
     clock_rfc3339(now, time);
     buffer_addf(out, "{\"dry_run\":%s,\"time\":\"%s\",\"classes\":[", dry_run ? "true" : "false",
                 time);
@@ -251,9 +270,9 @@ int purge_run(struct purge *p, bool dry_run, struct buffer *out)
         atomic_store(&p->last_error, r);
         if (r == 0 && plan->count)
             atomic_store(&p->last_ms, now);
-        if (r != 0)
+        if (r != 0 && r != SLUIS_ECLOSED)
             LOG(LOG_ALARM, "purge", "not_done", log_error(r));
-        else if (n)
+        else if (r == 0 && n)
             LOG(LOG_INFO, "purge", "destroyed", log_u64("classes", n),
                 log_u64("messages", messages));
         if (n && p->thread_started && !pthread_equal(pthread_self(), p->thread))

@@ -48,9 +48,11 @@ struct purge {
     /* One erasure, hold or release at a time, from beginning to end; before `lock`, which is let go
      * while rows are removed and routes told: other operations need not wait for those. */
     pthread_mutex_t erase_lock;
+    pthread_mutex_t run_lock; /* one purge at a time, likewise */
     struct keyring_cache *cache;
     struct purge_keys *keys; /* in guarded memory */
-    uint64_t destruction_number;
+    _Atomic uint64_t
+        destruction_number; /* of the last record: erasures write theirs beside a purge */
 
     /* clock.c, under `lock` */
     int64_t clock_last_ms;                        /* the last minute written down, 0 none */
@@ -146,7 +148,8 @@ struct subjects { /* a set; a bit for each, since serials are dense */
 /* *count grows when it is new. */
 int subjects_add(struct subjects *seen, uint64_t subject, uint64_t *count);
 bool subjects_has(const struct subjects *seen, uint64_t subject);
-/* Messages and subjects of buckets `first` .. `ended` that are not on record. */
+/* Messages and subjects of buckets `first` .. `ended` that are not on record: in slices, without
+ * `lock`. SLUIS_ECLOSED: told to stop. */
 int plan_count(struct purge *p, struct class_plan *c);
 
 /* record.c: the signed records */

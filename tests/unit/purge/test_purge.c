@@ -2,6 +2,8 @@
  */
 #include "help.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -178,6 +180,57 @@ static void test_clock(void **state)
     assert_int_equal(purge_clock_accept(w->purge), 0);
     assert_int_equal(run_purge(w, false, out), 0);
     assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
+}
+
+/* Linked in place of the real one (--wrap): a purge looks messages up while it counts. */
+int __real_store_get_item(struct store_read *read, uint64_t serial, struct store_item *out);
+int __wrap_store_get_item(struct store_read *read, uint64_t serial, struct store_item *out);
+static struct {
+    struct world *w; /* NULL: not watched */
+    atomic_int done; /* the restriction was made */
+    unsigned counted, waited_ms;
+    pthread_t thread;
+} counting;
+
+static void *restrict_person(void *ctx)
+{
+    struct world *w = ctx;
+    int r = purge_person_restrict(w->purge, SPAN("31612345678"), true);
+    atomic_store(&counting.done, r == 0 ? 1 : -1);
+    return NULL;
+}
+
+int __wrap_store_get_item(struct store_read *read, uint64_t serial, struct store_item *out)
+{
+    const struct timespec ms = {.tv_nsec = 1000000};
+    if (counting.w && ++counting.counted == 1) {
+        assert_int_equal(pthread_create(&counting.thread, NULL, restrict_person, counting.w), 0);
+        while (!atomic_load(&counting.done) && counting.waited_ms++ < 20000)
+            nanosleep(&ms, NULL);
+    }
+    return __real_store_get_item(read, serial, out);
+}
+
+/* While a purge counts what it destroyed, persons can be restricted, held and erased: a million
+ * messages take seconds to count. */
+static void test_counting_locks_nothing(void **state)
+{
+    struct world *w = *state;
+    struct message one, two;
+    char out[4096];
+    message_put(w, 10, "31612345678", clock_wall_ms(), &one);
+    message_put(w, 11, NULL, clock_wall_ms(), &two);
+    world_shift(w, 3 * HOUR_MS);
+    counting.w = w;
+    int r = run_purge(w, false, out);
+    counting.w = NULL;
+    assert_int_equal(r, 0);
+    assert_true(counting.counted >= 2);
+    bool free = atomic_load(&counting.done) == 1; /* before the count went on */
+    assert_int_equal(pthread_join(counting.thread, NULL), 0);
+    assert_true(free && counting.waited_ms < 20000);
+    assert_non_null(strstr(out, "\"messages\":2,\"subjects\":2"));
+    assert_true(purge_refused(w->purge, 10));
 }
 
 /* Full up to the mark at which intake stops: what has expired is destroyed, put on record and
@@ -486,6 +539,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counting_locks_nothing, setup, teardown),
         cmocka_unit_test(test_full),
         cmocka_unit_test_setup_teardown(test_media, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock_witness, setup, teardown),
