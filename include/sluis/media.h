@@ -144,6 +144,7 @@ enum mask_media_state media_state_for(const struct media_item *item, const struc
 struct media_look {
     struct span bytes;              /* the caller's, valid until `done` */
     uint8_t actions[MEDIA_CLASSES]; /* enum media_action of each enum policy_picture */
+    uint64_t policy;                /* policy_key of the one whose recognisers judge its text */
 };
 enum media_verdict { MEDIA_CLEAN, MEDIA_COVERED, MEDIA_UNDECIDED };
 struct media_inspected {
@@ -240,9 +241,10 @@ struct media_check {
     struct loop *loop;
     void (*done)(struct media_check *check);
     void *ctx;
-    struct media *media; /* the room's */
-    int64_t until_ms;    /* mono; 0: MEDIA_ANSWER_MS from now */
+    struct media *media;            /* the room's */
+    int64_t until_ms;               /* mono; 0: MEDIA_ANSWER_MS from now */
     uint8_t actions[MEDIA_CLASSES]; /* of each class of pictures: MEDIA_PASS or MEDIA_REDACT */
+    uint64_t policy;                /* policy_key */
     struct buffer bytes;
     int result;
     enum media_kind kind;

@@ -65,6 +65,8 @@ enum picture_action { PICTURE_WITHHOLD, PICTURE_PASS, PICTURE_REDACT };
 /* What to do. A class that is seen and passed stays uncovered, unless another one covers it. */
 struct picture_policy {
     uint8_t action[PICTURE_CLASSES]; /* enum picture_action; UNKNOWN and CLEAN are never redacted */
+    uint64_t detect;                 /* whose settings judge the text: a key of picture_pool_detect;
+                                      * 0: the pool's first. A key it does not have: withheld */
     uint64_t types;                  /* bit 1 << enum detect_type: text findings that count as OTHER
                                       * (IBAN, BSN, PAN and ID documents have classes of their own) */
     bool card_name;                  /* a card keeps its holder's name uncovered */
@@ -94,6 +96,7 @@ enum picture_reason {
     PICTURE_STOPPED,     /* the pool is being freed */
     PICTURE_READABLE,    /* digits could still be read after covering */
     PICTURE_FAILED,      /* anything else (memory, detection) */
+    PICTURE_NO_POLICY,   /* the settings it was to be judged by are not (no longer) the worker's */
     PICTURE_REASONS
 };
 const char *picture_reason_word(enum picture_reason reason); /* "policy", "no-worker", ... */
@@ -163,7 +166,7 @@ struct picture_pool_options {
     unsigned workers;   /* children at once; 0: cores - 1, at least 1, at most 16 */
     unsigned wall_ms;   /* 0: PICTURE_WALL_MS */
     unsigned forks;     /* 0: PICTURE_FORKS_MAX */
-    const struct detect_settings *detect; /* copied; NULL: detect_settings_default */
+    const struct detect_settings *detect; /* copied; NULL: detect_settings_default; key 0 */
 };
 /* Starts the thread; the worker is started by the first job or picture_pool_warm. SLUIS_EINVAL,
  * SLUIS_ENOMEM, SLUIS_ESYS. A missing program is no error here: its jobs end as NO_WORKER. */
@@ -174,10 +177,19 @@ SLUIS_MUST_CHECK int picture_pool_new(const struct picture_pool_options *options
 void picture_pool_free(struct picture_pool *pool);
 /* Starts the worker now, so that the first picture does not wait for the models (0.5 s). */
 void picture_pool_warm(struct picture_pool *pool);
-/* After a policy reload: jobs submitted from now on are judged with these settings (copied); the
- * worker is replaced. SLUIS_ENOMEM, SLUIS_ELIMIT (own recognisers of more than 64 KiB). */
+/* Detect settings by key, one for each policy: thresholds, own recognisers, special words. */
+#define PICTURE_DETECT_MAX 64                   /* of a pool: each costs the worker memory */
+#define PICTURE_DETECT_BYTES (4u * 1024 * 1024) /* of all together; a policy file is <= 1 MiB */
+struct picture_detect {
+    uint64_t key; /* never 0; the same key twice is the same settings */
+    const struct detect_settings *settings;
+};
+/* At start and after a policy reload: jobs handed out from now on are judged with these (copied).
+ * The worker compiles their patterns before it sees a picture, so it is replaced when anything
+ * changed; pictures under way end first. `n` 0: the defaults. SLUIS_ENOMEM, SLUIS_ELIMIT (too many,
+ * too long): then the settings before stay. */
 SLUIS_MUST_CHECK int picture_pool_detect(struct picture_pool *pool,
-                                         const struct detect_settings *settings);
+                                         const struct picture_detect *list, size_t n);
 
 struct picture_job {
     int in; /* memfd with the picture from its first byte; the pool seals it if it is not, and

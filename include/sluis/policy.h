@@ -38,6 +38,10 @@ const char *policy_controller(const struct policy *policy);
 const char *policy_dpo(const struct policy *policy);
 const char *policy_hash(const struct policy *policy);
 const struct detector *policy_detector(const struct policy *policy);
+/* What the detector was made from, for a process that makes its own (pictures); lives with the
+ * policy. policy_key: the first 8 bytes of its hash, never 0, a name for it there. */
+const struct detect_settings *policy_detect(const struct policy *policy);
+uint64_t policy_key(const struct policy *policy);
 /* The type a word names, the policy's own included; DETECT_TYPES_MAX when none. */
 unsigned policy_type_of(const struct policy *policy, const char *word);
 /* The same turned round; NULL when the policy has no such type. */

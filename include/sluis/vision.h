@@ -20,6 +20,10 @@ struct vision;
  * the best one ("" when it is). SLUIS_ENOMEM, SLUIS_EINVAL (settings). */
 SLUIS_MUST_CHECK int vision_new(const char *models, const struct detect_settings *settings,
                                 struct vision **out, char problem[160]);
+/* Further settings, by the key that picture_policy.detect names; those of vision_new have key 0. At
+ * most PICTURE_DETECT_MAX. SLUIS_ENOMEM, SLUIS_EINVAL, SLUIS_ELIMIT. */
+SLUIS_MUST_CHECK int vision_detect(struct vision *vision, uint64_t key,
+                                   const struct detect_settings *settings);
 void vision_free(struct vision *vision);
 enum picture_engine vision_engine(const struct vision *vision);
 void vision_versions(const struct vision *vision, char *out, size_t size);

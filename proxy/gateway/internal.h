@@ -148,6 +148,8 @@ void listen_set_contexts(struct gateway *gw, struct tls_context *contexts[CONFIG
 /* pictures.c */
 /* The media room, with whatever inspects pictures for it. */
 int media_open(struct gateway *gw, const struct config *config);
+/* After a reload: pictures are judged by these policies from now on. As picture_pool_detect. */
+int pictures_judge_by(struct gateway *gw, const struct config *config, struct diag *diag);
 void media_close(struct gateway *gw); /* its loop has stopped */
 
 /* reload.c */

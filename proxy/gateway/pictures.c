@@ -57,8 +57,9 @@ static void on_looked(struct mail *mail)
     struct picture_verdict *v = &look->job.verdict;
     struct media_inspected seen = {.verdict = MEDIA_UNDECIDED,
                                    .reason = reason_of(v->reason),
-                                   .again = v->reason == PICTURE_DIED ||
-                                            v->reason == PICTURE_BUSY || v->reason == PICTURE_LATE,
+                                   .again =
+                                       v->reason == PICTURE_DIED || v->reason == PICTURE_BUSY ||
+                                       v->reason == PICTURE_LATE || v->reason == PICTURE_NO_POLICY,
                                    .classes = v->classes,
                                    .found = types_in(v)};
     void *bytes = MAP_FAILED;
@@ -97,6 +98,8 @@ static int inspect(void *ctx, const struct media_look *wanted,
     look->job.done = looked;
     look->job.context = look;
     picture_policy_default(&look->job.policy);
+    look->job.policy.detect = wanted->policy;
+    look->job.policy.types = ~UINT64_C(0); /* the policy's thresholds say what is looked for */
     for (unsigned c = 0; c < PICTURE_CLASSES; c++)
         if (c > PICTURE_CLASS_CLEAN) /* those two are never covered */
             look->job.policy.action[c] = wanted->actions[c];
@@ -144,6 +147,24 @@ static void on_found(void *ctx, const struct media_found *found)
         graph_notice(gw->graph, &notice);
 }
 
+/* A channel's pictures are judged by the recognisers and thresholds of its policy. */
+int pictures_judge_by(struct gateway *gw, const struct config *config, struct diag *diag)
+{
+    struct picture_detect *list = calloc(config->channel_count + 1, sizeof(*list));
+    if (!list)
+        return SLUIS_ENOMEM;
+    for (size_t i = 0; i < config->channel_count; i++) {
+        const struct policy *policy = config->channels[i].policy;
+        list[i] = (struct picture_detect){policy_key(policy), policy_detect(policy)};
+    }
+    int r = picture_pool_detect(gw->pictures, list, config->channel_count);
+    free(list);
+    if (r != 0)
+        diag_set(diag, NULL, 0, 0, "the policies' recognisers do not fit the picture worker: %s",
+                 error_word(r));
+    return r;
+}
+
 int media_open(struct gateway *gw, const struct config *config)
 {
     char path[MEDIA_PATH_MAX];
@@ -151,6 +172,8 @@ int media_open(struct gateway *gw, const struct config *config)
     int r = media_path(config->store_path, path, sizeof(path));
     if (r == 0)
         r = picture_pool_new(&options, &gw->pictures);
+    if (r == 0)
+        r = pictures_judge_by(gw, config, NULL);
     const struct media_deps deps = {
         .store = gw->store,
         .keyring = gw->keyring,

@@ -79,6 +79,8 @@ int gateway_reload_by(void *ctx, const char *author, struct diag *diag)
         diag_set(diag, NULL, 0, 0, "the versions of policies cannot be kept: %s", error_word(r));
     if (r == 0 && (r = log_keep_set(gw, next)) != 0)
         diag_set(diag, NULL, 0, 0, "no class for the access log: %s", error_word(r));
+    if (r == 0)
+        r = pictures_judge_by(gw, next, diag);
     if (r == 0 && (r = listen_contexts(next, contexts, diag)) == 0) {
         r = record_in_force(gw, next, AUDIT_RELOAD, "reloaded");
         if (r != 0) {
@@ -96,6 +98,8 @@ int gateway_reload_by(void *ctx, const char *author, struct diag *diag)
             LOG(LOG_ALARM, "gateway", "policy_in_force_not_written");
         LOG(LOG_INFO, "gateway", "reloaded", log_word("file", gw->config_file));
     } else {
+        if (pictures_judge_by(gw, now, NULL) != 0) /* again, where the new one's came first */
+            LOG(LOG_ALARM, "gateway", "pictures_wait_for_reload");
         if (next)
             config_unref(next);
         LOG(LOG_ERROR, "gateway", "not_reloaded", log_word("reason", diag->text),

@@ -139,8 +139,11 @@ void upload_check(struct call *call, struct span said)
     snprintf(m->type, sizeof(m->type), "%.*s",
              said.n && said.n < sizeof(m->type) ? (int)said.n : 24,
              said.n && said.n < sizeof(m->type) ? said.p : "application/octet-stream");
-    m->check = (struct media_check){
-        .loop = call->thread->loop, .done = on_checked, .ctx = call, .bytes = m->file};
+    m->check = (struct media_check){.loop = call->thread->loop,
+                                    .done = on_checked,
+                                    .ctx = call,
+                                    .policy = policy_key(call->channel->policy),
+                                    .bytes = m->file};
     buffer_init(&m->file, GRAPH_UPLOAD_MAX);
     look_for(call, m->check.actions);
     if (room) {

@@ -37,7 +37,7 @@ static void on_inspected(void *ctx, const struct media_inspected *seen)
 static bool begin(struct media *m, struct media_check *check)
 {
     const struct media_inspector *i = &m->deps.inspector;
-    struct media_look look = {.bytes = buffer_span(&check->bytes)};
+    struct media_look look = {.bytes = buffer_span(&check->bytes), .policy = check->policy};
     memcpy(look.actions, check->actions, sizeof(look.actions));
     int r = i->inspect ? i->inspect(i->ctx, &look, on_inspected, check) : SLUIS_ENOENT;
     if (r == SLUIS_EAGAIN)

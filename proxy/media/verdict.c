@@ -220,7 +220,8 @@ static void on_inspected(void *ctx, const struct media_inspected *seen)
 static void inspect(struct job *j)
 {
     const struct media_inspector *i = &j->media->deps.inspector;
-    struct media_look look = {.bytes = buffer_span(&j->bytes)};
+    struct media_look look = {.bytes = buffer_span(&j->bytes),
+                              .policy = policy_key(j->channel->policy)};
     if (j->bytes.n > MEDIA_PICTURE_MAX) {
         job_hold(j, MEDIA_TOO_LARGE);
         return;

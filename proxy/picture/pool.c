@@ -494,26 +494,50 @@ static void *run(void *context)
 
 /* ---- the door ---- */
 
-static int set_settings(struct picture_pool *pool, const struct detect_settings *settings)
+static bool listed(const struct picture_detect *list, size_t n, uint64_t key)
 {
-    struct detect_settings fallback;
+    for (size_t i = 0; i < n; i++)
+        if (list[i].key == key)
+            return true;
+    return false;
+}
+
+/* The settings as the zygote gets them. What is the same as before replaces nothing. */
+static int set_settings(struct picture_pool *pool, const struct picture_detect *list, size_t n)
+{
     struct buffer bytes;
-    if (!settings) {
-        detect_settings_default(&fallback);
-        settings = &fallback;
+    size_t kept = 0;
+    int error = 0;
+    buffer_init(&bytes, PICTURE_DETECT_BYTES);
+    for (size_t i = 0; i < n && !error; i++) {
+        if (listed(list, i, list[i].key))
+            continue;
+        error = ++kept > PICTURE_DETECT_MAX
+                    ? SLUIS_ELIMIT
+                    : wire_detect_add(list[i].key, list[i].settings, &bytes);
     }
-    buffer_init(&bytes, WIRE_SETTINGS_MAX);
-    int error = wire_settings_write(settings, &bytes);
     if (error) {
         buffer_free(&bytes);
         return error;
     }
     pthread_mutex_lock(&pool->lock);
-    buffer_free(&pool->settings);
-    pool->settings = bytes;
-    pool->epoch++;
+    if (span_eq(buffer_span(&pool->settings), buffer_span(&bytes))) {
+        buffer_free(&bytes);
+    } else {
+        buffer_free(&pool->settings);
+        pool->settings = bytes;
+        pool->epoch++;
+    }
     pthread_mutex_unlock(&pool->lock);
     return 0;
+}
+
+/* One policy's, or the defaults, under key 0. */
+static int set_one(struct picture_pool *pool, const struct detect_settings *settings)
+{
+    struct detect_settings fallback;
+    detect_settings_default(&fallback);
+    return set_settings(pool, &(struct picture_detect){0, settings ? settings : &fallback}, 1);
 }
 
 static unsigned default_workers(void)
@@ -538,10 +562,10 @@ int picture_pool_new(const struct picture_pool_options *options, struct picture_
     pool->wall_ms = options->wall_ms ? options->wall_ms : PICTURE_WALL_MS;
     pool->forks_max = options->forks ? options->forks : PICTURE_FORKS_MAX;
     pool->status.workers = pool->workers;
-    buffer_init(&pool->settings, WIRE_SETTINGS_MAX);
+    buffer_init(&pool->settings, PICTURE_DETECT_BYTES);
     int error = pool_spawn_init(&pool->spawn, options->program, options->models);
     if (!error)
-        error = set_settings(pool, options->detect);
+        error = set_one(pool, options->detect);
     if (!error && (pool->wake = eventfd(0, EFD_CLOEXEC)) < 0)
         error = SLUIS_ESYS;
     sigset_t all, old; /* signals are for the program's other threads */
@@ -587,9 +611,9 @@ void picture_pool_warm(struct picture_pool *pool)
     wake(pool);
 }
 
-int picture_pool_detect(struct picture_pool *pool, const struct detect_settings *settings)
+int picture_pool_detect(struct picture_pool *pool, const struct picture_detect *list, size_t n)
 {
-    int error = set_settings(pool, settings);
+    int error = n ? set_settings(pool, list, n) : set_one(pool, NULL);
     if (!error)
         wake(pool);
     return error;

@@ -287,3 +287,34 @@ int wire_settings_read(struct span bytes, struct arena *arena, struct detect_set
         t.error = SLUIS_EINVAL;
     return t.error;
 }
+
+/* A list: key (8 bytes), length (4), settings; one after another. */
+int wire_detect_add(uint64_t key, const struct detect_settings *settings, struct buffer *list)
+{
+    struct buffer one;
+    buffer_init(&one, WIRE_SETTINGS_MAX);
+    int error = wire_settings_write(settings, &one);
+    if (!error) {
+        buffer_add_be64(list, key);
+        buffer_add_be32(list, (uint32_t)one.n);
+        buffer_add(list, buffer_span(&one));
+        error = list->error;
+    }
+    buffer_free(&one);
+    return error;
+}
+
+int wire_detect_next(struct span *list, struct arena *arena, uint64_t *key,
+                     struct detect_settings *out)
+{
+    struct take t = {.rest = *list};
+    if (!list->n)
+        return SLUIS_ENOENT;
+    *key = (uint64_t)take_be(&t, 4) << 32;
+    *key |= take_be(&t, 4);
+    size_t n = take_be(&t, 4);
+    if (t.error || n > t.rest.n)
+        return SLUIS_EINVAL;
+    *list = span_from(t.rest, n);
+    return wire_settings_read(span_sub(t.rest, 0, n), arena, out);
+}

@@ -2,10 +2,10 @@
  * Between the pool and sluis-media: a SOCK_SEQPACKET pair, descriptor 3 on the worker's side. Both
  * ends are of one build on one machine: native byte order, and the version must be equal.
  *
- *   parent -> zygote   WIRE_SETTINGS  first; carries a memfd with the detect settings (settings.c)
- *   zygote -> parent   WIRE_READY     engine, sandbox, versions
- *   parent -> zygote   WIRE_JOB       carries [picture (sealed), result, out], three memfds
- *   zygote -> parent   WIRE_DONE      the child's wait status, or WIRE_LATE
+ *   parent -> zygote   WIRE_SETTINGS  first; carries a memfd with the detect settings of each
+ * policy zygote -> parent   WIRE_READY     engine, sandbox, versions parent -> zygote   WIRE_JOB
+ * carries [picture (sealed), result, out], three memfds zygote -> parent   WIRE_DONE      the
+ * child's wait status, or WIRE_LATE
  *
  * A closed socket ends the zygote. The child writes struct wire_result, its findings and its text
  * to `result` and the picture to `out`; the parent seals both before it reads the first byte, and
@@ -18,11 +18,12 @@
 
 #define WIRE_FD 3
 #define WIRE_MAGIC 0x534c5049u /* "SLPI" */
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define WIRE_RESULT_MAX                                                                            \
     (sizeof(struct wire_result) + PICTURE_FINDINGS_MAX * sizeof(struct picture_finding) +          \
      PICTURE_TEXT_MAX)
-#define WIRE_SETTINGS_MAX (64u * 1024) /* bytes of detect settings */
+#define WIRE_SETTINGS_MAX (2u * 1024 * 1024)         /* bytes of one policy's detect settings */
+#define WIRE_SETTINGS_ARENA (16 * WIRE_SETTINGS_MAX) /* read: a pointer for each string too */
 
 enum wire_kind { WIRE_SETTINGS = 1, WIRE_READY, WIRE_JOB, WIRE_DONE };
 
@@ -55,6 +56,12 @@ struct buffer;
 SLUIS_MUST_CHECK int wire_settings_write(const struct detect_settings *settings,
                                          struct buffer *out);
 struct arena;
+/* Adds one policy's settings with their key to a list of them. */
+SLUIS_MUST_CHECK int wire_detect_add(uint64_t key, const struct detect_settings *settings,
+                                     struct buffer *list);
+/* Takes the next off a list: 0, SLUIS_ENOENT at its end, SLUIS_EINVAL, SLUIS_ENOMEM. */
+SLUIS_MUST_CHECK int wire_detect_next(struct span *list, struct arena *arena, uint64_t *key,
+                                      struct detect_settings *out);
 SLUIS_MUST_CHECK int wire_settings_read(struct span bytes, struct arena *arena,
                                         struct detect_settings *out);
 

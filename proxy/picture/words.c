@@ -6,7 +6,7 @@ static const char *const class_words[PICTURE_CLASSES] = {
 };
 static const char *const reason_words[PICTURE_REASONS] = {
     "ok",   "policy", "no-worker", "no-engine", "not-a-picture", "too-large", "broken",
-    "late", "died",   "busy",      "stopped",   "readable",      "failed",
+    "late", "died",   "busy",      "stopped",   "readable",      "failed",    "no-policy",
 };
 static const char *const found_words[] = {"card", "name", "cvc", "mrz", "code"};
 

@@ -276,6 +276,22 @@ const struct detector *policy_detector(const struct policy *policy)
     return policy->detector;
 }
 
+const struct detect_settings *policy_detect(const struct policy *policy)
+{
+    return &policy->settings;
+}
+
+uint64_t policy_key(const struct policy *policy)
+{
+    uint8_t first[8];
+    if (hex_decode_lower(span_of(policy->hash, 2 * sizeof(first)), first, sizeof(first)) != 0)
+        return 1; /* cannot be: the hash is ours */
+    uint64_t key = 0;
+    for (size_t i = 0; i < sizeof(first); i++)
+        key = key << 8 | first[i];
+    return key ? key : 1;
+}
+
 const struct profile *policy_profile(const struct policy *policy, const char *name)
 {
     for (size_t i = 0; i < policy->profile_count; i++)

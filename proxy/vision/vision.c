@@ -25,7 +25,11 @@ static const uint32_t sides[] = {960, 736, 1280, 544};
 
 struct vision {
     struct engine *engine;
-    struct detector *detector;
+    struct {
+        uint64_t key;
+        struct detector *detector;
+    } detect[PICTURE_DETECT_MAX + 1]; /* the first has key 0 */
+    unsigned detectors;
     struct detect_scratch *scratch;
     unsigned passes;
 };
@@ -39,7 +43,7 @@ int vision_new(const char *models, const struct detect_settings *settings, struc
     if (!v)
         return SLUIS_ENOMEM;
     v->passes = PASSES_DEFAULT;
-    int error = detector_new(settings, &v->detector, NULL);
+    int error = vision_detect(v, 0, settings);
     if (!error)
         error = detect_scratch_new(&v->scratch);
     if (!error)
@@ -51,13 +55,32 @@ int vision_new(const char *models, const struct detect_settings *settings, struc
     return error;
 }
 
+int vision_detect(struct vision *v, uint64_t key, const struct detect_settings *settings)
+{
+    if (v->detectors > PICTURE_DETECT_MAX)
+        return SLUIS_ELIMIT;
+    int error = detector_new(settings, &v->detect[v->detectors].detector, NULL);
+    if (!error)
+        v->detect[v->detectors++].key = key;
+    return error;
+}
+
+static const struct detector *detector_of(const struct vision *v, uint64_t key)
+{
+    for (unsigned i = 0; i < v->detectors; i++)
+        if (v->detect[i].key == key)
+            return v->detect[i].detector;
+    return NULL;
+}
+
 void vision_free(struct vision *vision)
 {
     if (!vision)
         return;
     engine_free(vision->engine);
     detect_scratch_free(vision->scratch);
-    detector_free(vision->detector);
+    for (unsigned i = 0; i < vision->detectors; i++)
+        detector_free(vision->detect[i].detector);
     free(vision);
 }
 
@@ -419,7 +442,7 @@ void vision_inspect(struct vision *vision, struct span bytes, const struct pictu
 {
     int64_t began = now_ms();
     struct look l = {.vision = vision, .policy = policy};
-    l.judge = (struct judge){.detector = vision->detector,
+    l.judge = (struct judge){.detector = detector_of(vision, policy->detect),
                              .scratch = vision->scratch,
                              .types = policy->types,
                              .card_name = policy->card_name,
@@ -428,7 +451,9 @@ void vision_inspect(struct vision *vision, struct span bytes, const struct pictu
     v->fd = -1;
     buffer_init(&l.text, PICTURE_TEXT_MAX + 1);
     l.j = calloc(1, sizeof *l.j);
-    if (l.j)
+    if (!l.judge.detector)
+        withhold(v, PICTURE_NO_POLICY);
+    else if (l.j)
         inspect(&l, bytes, v, picture);
     else
         withhold(v, PICTURE_TOO_LARGE);

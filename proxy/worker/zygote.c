@@ -26,7 +26,6 @@
 
 #define CHILDREN_MAX 16
 #define PATH_BYTES 4096
-#define SETTINGS_ARENA (4u * 1024 * 1024)
 
 struct child {
     pid_t pid; /* 0: free */
@@ -245,24 +244,38 @@ static int serve(struct zygote *z)
     }
 }
 
+/* Patterns are compiled here, before the walls: a child can map nothing executable. The first of
+ * the list serves key 0 too. */
+static int load_detectors(struct zygote *z, struct span list, const char *models, char problem[160])
+{
+    int error;
+    do {
+        struct detect_settings settings;
+        struct arena arena;
+        uint64_t key;
+        arena_init(&arena, WIRE_SETTINGS_ARENA);
+        error = wire_detect_next(&list, &arena, &key, &settings);
+        if (!error && !z->vision)
+            error = vision_new(models, &settings, &z->vision, problem);
+        if (!error && key)
+            error = vision_detect(z->vision, key, &settings);
+        arena_free(&arena);
+    } while (!error);
+    return error == SLUIS_ENOENT && z->vision ? 0 : error ? error : SLUIS_EINVAL;
+}
+
 static int load(struct zygote *z, struct wire_message *ready)
 {
     struct wire_message m;
-    struct detect_settings settings;
-    struct arena arena;
     char folder[PATH_BYTES];
     int fd;
     unsigned count;
     int error = wire_receive(WIRE_FD, &m, &fd, 1, &count);
     if (error || m.kind != WIRE_SETTINGS || count != 1)
         return error ? error : SLUIS_EINVAL;
-    arena_init(&arena, SETTINGS_ARENA);
-    error = wire_settings_read(map_file(fd), &arena, &settings);
+    struct span list = map_file(fd);
     close(fd);
-    if (!error)
-        error =
-            vision_new(models_folder(folder, sizeof folder), &settings, &z->vision, ready->problem);
-    arena_free(&arena);
+    error = load_detectors(z, list, models_folder(folder, sizeof folder), ready->problem);
     if (!error && vision_engine(z->vision) != PICTURE_ENGINE_NONE)
         error = vision_warm(z->vision);
     if (error)

@@ -25,5 +25,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         settings.own_count > DETECT_OWN_MAX)
         abort();
     arena_free(&arena);
+    struct span list = span_of(data, n), before = list;
+    uint64_t key;
+    arena_init(&arena, 1024 * 1024);
+    while (wire_detect_next(&list, &arena, &key, &settings) == 0) {
+        if (list.n >= before.n || settings.own_count > DETECT_OWN_MAX)
+            abort();
+        before = list;
+    }
+    arena_free(&arena);
     return 0;
 }

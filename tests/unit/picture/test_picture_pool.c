@@ -99,10 +99,14 @@ static void replaced(void **state)
     assert_int_equal(s.starts, 3);
     struct detect_settings settings;
     detect_settings_default(&settings);
-    assert_int_equal(picture_pool_detect(pool, &settings), 0);
-    expect(pool, "clean", PICTURE_OK);
-    picture_pool_status(pool, &s);
-    assert_int_equal(s.starts, 4);
+    settings.strict = true;
+    const struct picture_detect list[] = {{7, &settings}, {7, &settings}};
+    for (int i = 0; i < 2; i++) { /* the second time nothing changed */
+        assert_int_equal(picture_pool_detect(pool, list, 1 + (size_t)i), 0);
+        expect(pool, "clean", PICTURE_OK);
+        picture_pool_status(pool, &s);
+        assert_int_equal(s.starts, 4);
+    }
     picture_pool_free(pool);
 }
 
@@ -196,6 +200,58 @@ static void settings_pass(void **state)
     buffer_free(&bytes);
 }
 
+/* Several policies' settings, by key; cut anywhere the list is refused. */
+static void settings_by_key(void **state)
+{
+    (void)state;
+    struct detect_settings a, b, out;
+    struct buffer bytes;
+    struct arena arena;
+    uint64_t key;
+    detect_settings_default(&a);
+    b = a;
+    b.from[DETECT_IBAN] = 123;
+    buffer_init(&bytes, WIRE_SETTINGS_MAX);
+    arena_init(&arena, WIRE_SETTINGS_MAX);
+    assert_int_equal(wire_detect_add(UINT64_C(0x1122334455667788), &a, &bytes), 0);
+    assert_int_equal(wire_detect_add(9, &b, &bytes), 0);
+    struct span list = buffer_span(&bytes);
+    assert_int_equal(wire_detect_next(&list, &arena, &key, &out), 0);
+    assert_true(key == UINT64_C(0x1122334455667788));
+    assert_int_equal(out.from[DETECT_IBAN], a.from[DETECT_IBAN]);
+    size_t first = bytes.n - list.n;
+    assert_int_equal(wire_detect_next(&list, &arena, &key, &out), 0);
+    assert_int_equal(key, 9);
+    assert_int_equal(out.from[DETECT_IBAN], 123);
+    assert_int_equal(wire_detect_next(&list, &arena, &key, &out), SLUIS_ENOENT);
+    for (size_t n = first + 1; n < bytes.n; n++) {
+        list = span_sub(buffer_span(&bytes), first, n);
+        assert_int_equal(wire_detect_next(&list, &arena, &key, &out), SLUIS_EINVAL);
+    }
+    arena_free(&arena);
+    buffer_free(&bytes);
+}
+
+/* More policies than a worker holds: refused, and those before stay in force. */
+static void too_many_settings(void **state)
+{
+    (void)state;
+    struct picture_pool *pool = make(FAKE_MEDIA, NULL, 0);
+    struct picture_detect list[PICTURE_DETECT_MAX + 1];
+    struct detect_settings settings;
+    struct picture_pool_status s;
+    detect_settings_default(&settings);
+    for (size_t i = 0; i < PICTURE_DETECT_MAX + 1; i++)
+        list[i] = (struct picture_detect){i + 1, &settings};
+    expect(pool, "clean", PICTURE_OK);
+    assert_int_equal(picture_pool_detect(pool, list, PICTURE_DETECT_MAX + 1), SLUIS_ELIMIT);
+    expect(pool, "clean", PICTURE_OK);
+    picture_pool_status(pool, &s);
+    assert_int_equal(s.starts, 1);
+    assert_int_equal(picture_pool_detect(pool, list, PICTURE_DETECT_MAX), 0);
+    picture_pool_free(pool);
+}
+
 static void lines(void **state)
 {
     (void)state;
@@ -211,9 +267,11 @@ static void lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(verdicts),      cmocka_unit_test(late),    cmocka_unit_test(replaced),
-        cmocka_unit_test(no_worker),     cmocka_unit_test(stopped), cmocka_unit_test(refused_input),
-        cmocka_unit_test(settings_pass), cmocka_unit_test(lines),
+        cmocka_unit_test(verdicts),          cmocka_unit_test(late),
+        cmocka_unit_test(replaced),          cmocka_unit_test(no_worker),
+        cmocka_unit_test(stopped),           cmocka_unit_test(refused_input),
+        cmocka_unit_test(settings_pass),     cmocka_unit_test(settings_by_key),
+        cmocka_unit_test(too_many_settings), cmocka_unit_test(lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,26 @@ static void expect_rule(const struct policy *p, const char *profile, unsigned ty
     assert_int_equal(rule.last, last);
 }
 
+/* What the picture worker makes its detector from. */
+static void test_detect_settings(void **state)
+{
+    (void)state;
+    static const char own[] =
+        HEAD "detect: {iban: {from: 0.90}}\n"
+             "recognisers: [{name: klantnummer, patterns: ['K[0-9]{6}'], score: 0.90}]\n"
+             "profiles: {p: {default: redact}}\n";
+    struct policy *p = load(own), *again = load(own), *other = load(contract);
+    const struct detect_settings *s = policy_detect(p);
+    assert_int_equal(s->from[DETECT_IBAN], 900);
+    assert_int_equal(s->own_count, 1);
+    assert_string_equal(s->own[0].patterns[0], "K[0-9]{6}");
+    assert_true(policy_key(p) != 0 && policy_key(p) == policy_key(again));
+    assert_true(policy_key(p) != policy_key(other));
+    policy_unref(p);
+    policy_unref(again);
+    policy_unref(other);
+}
+
 static void test_contract(void **state)
 {
     (void)state;
@@ -651,7 +671,8 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_contract), cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_contract),
+        cmocka_unit_test(test_detect_settings), cmocka_unit_test(test_retention),
         cmocka_unit_test(test_smallest), cmocka_unit_test(test_why),
         cmocka_unit_test(test_detect),   cmocka_unit_test(test_recognisers),
         cmocka_unit_test(test_special),  cmocka_unit_test(test_conditions),

@@ -34,7 +34,7 @@ static void start(const char *program, struct worker *w)
     int fd;
     detect_settings_default(&settings);
     buffer_init(&bytes, WIRE_SETTINGS_MAX);
-    assert_int_equal(wire_settings_write(&settings, &bytes), 0);
+    assert_int_equal(wire_detect_add(0, &settings, &bytes), 0);
     assert_int_equal(picture_memfd(buffer_span(&bytes), &fd), 0);
     buffer_free(&bytes);
     assert_int_equal(pool_spawn_init(&spawn, program, ""),
