@@ -142,6 +142,10 @@ struct config {
  * or with a diagnosis SLUIS_EINVAL, SLUIS_ENOENT (no such file as `file`), SLUIS_ELIMIT,
  * SLUIS_ESYS, SLUIS_ENOMEM, SLUIS_ECRYPTO. */
 SLUIS_MUST_CHECK int config_load(const char *file, struct config **out, struct diag *diag);
+/* Only where the control socket is: nothing else of the file is looked at and no secret is read, so
+ * that a person at the machine can ask a gateway whose credentials only systemd gives out. */
+SLUIS_MUST_CHECK int config_control_path(const char *file, char *out, size_t size,
+                                         struct diag *diag);
 struct config *config_ref(struct config *config);
 void config_unref(struct config *config); /* wipes secrets */
 

@@ -1,4 +1,4 @@
-#include "internal.h"
+#include "doctor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,47 +57,104 @@ static int ask_meta(const struct cli_call *call)
     return worst;
 }
 
-/* What becomes of pictures is said, whatever it is: without the worker they are withheld. */
-static int ask_pictures(const struct cli_call *call, bool json)
-{
-    struct control_answer a;
-    char words[512];
-    if (control_call(call, HTTP_GET, "/sluis/v1/status", SPAN_EMPTY, &a) != 0)
-        return CLI_FAILED;
-    uint32_t node = json_get(&a.json, 0, SPAN("pictures"));
-    struct span raw = json_raw(&a.json, node);
-    if (json)
-        printf(",\"pictures\":%.*s}\n", (int)raw.n, raw.p);
-    else
-        printf("pictures: %s\n", print_member(&a, 0, "pictures", words, sizeof(words)));
-    control_free(&a);
-    return CLI_DONE;
-}
-
-static int ask_health(const struct cli_call *call)
+/* Ready for Meta, ready for tools: {"ready":...,"text":...} each in JSON. */
+static void ask_ready(const struct cli_call *call, struct doctor_report *r, struct buffer *json)
 {
     static const char *const names[] = {"meta", "tools"};
-    bool json = cli_has(call, "--json");
-    int worst = CLI_DONE;
     for (size_t i = 0; i < 2; i++) {
         struct control_answer a;
         char target[32];
         snprintf(target, sizeof(target), "/readyz/%s", names[i]);
-        if (control_ask(call, HTTP_GET, target, SPAN_EMPTY, &a) != 0)
-            return CLI_FAILED;
-        bool ready = a.status == 200;
+        if (control_ask(call, HTTP_GET, target, SPAN_EMPTY, &a) != 0) {
+            doctor_find(r, DOCTOR_FAULT, "gateway: it gave no answer");
+            return;
+        }
         struct span text = buffer_span(&a.text);
         text = span_sub(text, 0, span_find(text, '\n'));
-        if (json)
-            printf("%s\"%s\":{\"ready\":%s,\"text\":\"%.*s\"}", i ? "," : "{", names[i],
-                   ready ? "true" : "false", (int)text.n, text.p);
-        else
-            printf("readyz/%s: %.*s\n", names[i], (int)text.n, text.p);
-        if (!ready)
-            worst = CLI_FAILED;
+        doctor_find(r, a.status == 200 ? DOCTOR_OK : DOCTOR_FAULT, "readyz/%s: %.*s", names[i],
+                    (int)text.n, text.n ? text.p : "");
+        buffer_addf(json, "\"%s\":{\"ready\":%s,\"text\":", names[i],
+                    a.status == 200 ? "true" : "false");
+        json_quote(json, text);
+        buffer_add(json, SPAN("},"));
         control_free(&a);
     }
-    return ask_pictures(call, json) == CLI_DONE ? worst : CLI_FAILED;
+}
+
+static void judge_route(struct doctor_report *r, const struct control_answer *a, uint32_t route)
+{
+    char name[160], state[16], by[64], parked[24];
+    print_member(a, route, "name", name, sizeof(name));
+    print_member(a, route, "state", state, sizeof(state));
+    print_member(a, route, "paused_by", by, sizeof(by));
+    print_member(a, route, "parked", parked, sizeof(parked));
+    if (strcmp(state, "active") != 0)
+        doctor_find(r, DOCTOR_FAULT,
+                    "route %s: %s%s%s; messages wait: sluis doctor --route %s says why, then sluis "
+                    "queue retry %s",
+                    name, state, by[0] ? " by " : "", by, name, name);
+    else if (strcmp(parked, "0") != 0)
+        doctor_find(r, DOCTOR_WARNING,
+                    "route %s: %s parked: sluis queue list, then queue retry or drop", name,
+                    parked);
+}
+
+/* What the running gateway knows: pictures (without the worker they are withheld, which is said),
+ * the log, routes that stand still. */
+static void ask_running(const struct cli_call *call, struct doctor_report *r, struct buffer *json)
+{
+    struct control_answer a;
+    char words[512];
+    if (control_call(call, HTTP_GET, "/sluis/v1/status", SPAN_EMPTY, &a) != 0) {
+        doctor_find(r, DOCTOR_FAULT, "gateway: it refused to give its status");
+        return;
+    }
+    struct span raw = json_raw(&a.json, json_get(&a.json, 0, SPAN("pictures")));
+    buffer_add(json, SPAN("\"pictures\":"));
+    buffer_add(json, raw);
+    buffer_add_char(json, ',');
+    doctor_find(r, DOCTOR_OK, "pictures: %s",
+                print_member(&a, 0, "pictures", words, sizeof(words)));
+    if (strcmp(print_member(&a, 0, "log.refuses", words, sizeof(words)), "true") == 0)
+        doctor_find(r, DOCTOR_FAULT,
+                    "access log: no checkpoint leaves, so that nothing is shown or sent: look at "
+                    "log_checkpoints");
+    uint32_t list = json_get(&a.json, 0, SPAN("routes"));
+    for (uint32_t i = json_first(&a.json, list); i != JSON_NONE; i = json_next(&a.json, i))
+        judge_route(r, &a, i);
+    control_free(&a);
+}
+
+static bool is_running(const struct cli_call *call)
+{
+    struct control_answer a;
+    if (control_ask(call, HTTP_GET, "/livez", SPAN_EMPTY, &a) != 0)
+        return false;
+    control_free(&a);
+    return true;
+}
+
+static int ask_health(const struct cli_call *call)
+{
+    const char *file = cli_value(call, "--config", 0);
+    struct doctor_report r = {.json = cli_has(call, "--json"), .running = is_running(call)};
+    struct buffer ready;
+    buffer_init(&r.out, 256 * 1024);
+    buffer_init(&ready, 64 * 1024);
+    if (file || !cli_has(call, "--socket"))
+        doctor_here(&r, file ? file : CLI_CONFIG);
+    if (r.running) {
+        ask_ready(call, &r, &ready);
+        ask_running(call, &r, &ready);
+    } else {
+        doctor_find(&r, DOCTOR_FAULT, "gateway: it does not answer");
+    }
+    if (r.json)
+        printf("{%.*s\"running\":%s,\"findings\":[%.*s]}\n", (int)ready.n, ready.n ? ready.p : "",
+               r.running ? "true" : "false", (int)r.out.n, r.out.n ? r.out.p : "");
+    buffer_free(&ready);
+    buffer_free(&r.out);
+    return r.counts[DOCTOR_FAULT] ? CLI_FAILED : CLI_DONE;
 }
 
 int cmd_doctor(const struct cli_call *call)

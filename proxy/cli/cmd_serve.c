@@ -7,9 +7,10 @@ int cmd_serve(const struct cli_call *call)
     const char *file = cli_value(call, "--config", 0);
     if (call->word_count)
         return cli_usage(call, "no words are expected");
-    const struct gateway_options options = {.config_file = file ? file : CLI_CONFIG,
-                                            .accept_older_keyring =
-                                                cli_has(call, "--accept-older-keyring"),
-                                            .accept_log = cli_has(call, "--accept-log")};
+    const struct gateway_options options = {
+        .config_file = file ? file : CLI_CONFIG,
+        .accept_older_keyring = cli_has(call, "--accept-older-keyring"),
+        .accept_log = cli_has(call, "--accept-log"),
+        .accept_empty_store = cli_has(call, "--accept-empty-store")};
     return gateway_run(&options);
 }

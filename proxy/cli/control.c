@@ -21,19 +21,27 @@ static int socket_path(const struct cli_call *call, char *out, size_t size)
         return 0;
     }
     const char *file = cli_value(call, "--config", 0);
-    struct config *config;
     struct diag diag = {.text = ""};
     char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
-    if (config_load(file ? file : CLI_CONFIG, &config, &diag) != 0) {
-        fprintf(stderr,
-                "sluis: %s\nThe file says where the control socket is; a gateway that runs can be "
-                "asked without it: --socket PATH\n",
-                diag_line(&diag, line, sizeof(line)));
-        return CLI_FAILED;
-    }
-    snprintf(out, size, "%s", config->control_path);
-    config_unref(config);
-    return 0;
+    if (config_control_path(file ? file : CLI_CONFIG, out, size, &diag) == 0)
+        return 0;
+    fprintf(stderr,
+            "sluis: %s\nThe file says where the control socket is; a gateway that runs can be "
+            "asked without it: --socket PATH\n",
+            diag_line(&diag, line, sizeof(line)));
+    return CLI_FAILED;
+}
+
+/* Why nobody answers there, and what to do. */
+static void tell_no_gateway(const char *path, int error)
+{
+    fprintf(stderr, "sluis: %s: %s\n", path, strerror(error));
+    if (error == EACCES || error == EPERM)
+        fprintf(stderr, "Only root and the gateway's own user may ask it: sudo, or runuser -u "
+                        "sluis.\n");
+    else
+        fprintf(stderr, "Is the gateway running? Start it: systemctl start sluis, or sluis serve. "
+                        "Why it stopped: journalctl -u sluis.\n");
 }
 
 static int connect_to(const char *path)
@@ -50,8 +58,7 @@ static int connect_to(const char *path)
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
         return fd;
     }
-    fprintf(stderr, "sluis: %s: %s\nIs the gateway running? (`sluis serve`)\n", path,
-            strerror(errno));
+    tell_no_gateway(path, errno);
     if (fd >= 0)
         close(fd);
     return -1;

@@ -446,3 +446,20 @@ const struct config_route *config_route_by_id(const struct config *config, uint1
     }
     return NULL;
 }
+
+int config_control_path(const char *file, char *out, size_t size, struct diag *diag)
+{
+    struct yaml_doc *doc;
+    int error = yaml_parse_file(file, &doc, diag);
+    if (error)
+        return error;
+    const struct yaml_node *node = yaml_get(yaml_root(doc), "control");
+    const char *text = node && node->kind == YAML_SCALAR && node->text ? node->text : CONTROL_PATH;
+    const char *slash = strrchr(file, '/');
+    bool beside = text[0] != '/' && slash;
+    int n = snprintf(out, size, "%.*s%s", beside ? (int)(slash - file) + 1 : 0, file, text);
+    if (n < 1 || (size_t)n >= size)
+        error = yaml_error(doc, node, diag, "\"control\": the path does not fit");
+    yaml_free(doc);
+    return error;
+}

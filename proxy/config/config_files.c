@@ -75,7 +75,8 @@ static int credential_path(const struct loader *l, const struct yaml_node *node,
     if (!folder || folder[0] != '/')
         return yaml_error(l->doc, node, l->diag,
                           "credential %s: $CREDENTIALS_DIRECTORY is not set; systemd sets it with "
-                          "LoadCredential=",
+                          "LoadCredential=, by hand name the folder of the secrets: "
+                          "CREDENTIALS_DIRECTORY=/etc/sluis/secrets sluis ...",
                           yaml_quote(&quote, name));
     char path[CONFIG_PATH_MAX + 1];
     int length = snprintf(path, sizeof(path), "%s/%s", folder, name);

@@ -3,6 +3,8 @@
 
 #include "sluis/base/clock.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -55,6 +57,34 @@ static int bind_ledger(struct gateway *gw, struct diag *diag)
     return r;
 }
 
+/* A keyring that served before and a store without one leaf: most likely a disk that is not
+ * mounted. To go on would forget what waits for delivery, and begin the access log anew. */
+static int check_not_empty(struct gateway *gw, const char *path, bool empty, struct diag *diag)
+{
+    struct keyring_status keys;
+    keyring_status(gw->keyring, &keys);
+    if (!empty || keys.generation <= 1)
+        return 0;
+    if (gw->options->accept_empty_store) {
+        LOG(LOG_ALARM, "gateway", "empty_store_accepted", log_word("path", path));
+        return 0;
+    }
+    diag_set(diag, path, 0, 0,
+             "the store is empty, but its keyring was in use (generation %llu): is its disk "
+             "mounted? What was stored comes back with `sluis restore`; to begin with nothing: "
+             "sluis serve --accept-empty-store",
+             (unsigned long long)keys.generation);
+    return SLUIS_EDENIED;
+}
+
+/* Before it is opened: preallocating would fill the disk that is there instead. */
+static bool no_database(const struct config *config)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%s/data.mdb", config->store_path);
+    return n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) != 0 && errno == ENOENT;
+}
+
 static int open_ledger(struct gateway *gw, const struct config *config, struct diag *diag)
 {
     const struct keyring_config keys = {.path = config->keys_path,
@@ -72,7 +102,12 @@ static int open_ledger(struct gateway *gw, const struct config *config, struct d
                                        .seal = block_seal_put,
                                        .open = block_seal_get,
                                        .seal_ctx = &gw->seal};
-    r = store_open(&store, &gw->store, diag);
+    struct store_status status = {.log_size = 0};
+    r = check_not_empty(gw, config->store_path, no_database(config), diag);
+    if (r == 0 && (r = store_open(&store, &gw->store, diag)) == 0) {
+        store_status(gw->store, &status);
+        r = check_not_empty(gw, config->store_path, status.log_size == 0, diag);
+    }
     if (r == 0)
         r = bind_ledger(gw, diag);
     return r ? r : ledger_log_open(gw, config, diag);
@@ -537,8 +572,9 @@ int gateway_run(const struct gateway_options *options)
     pthread_mutex_init(&gw->version_lock, NULL);
     int r = start(gw, &diag);
     if (r == 0) {
-        LOG(LOG_INFO, "gateway", "ready", log_u64("threads", gw->loop_count),
-            log_word("version", SLUIS_VERSION));
+        struct config *config = config_acquire(gw->cell);
+        announce_start(gw, config);
+        config_unref(config);
         wait_for_signals(gw, &signals);
         stop(gw);
         code = 0;

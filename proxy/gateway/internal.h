@@ -25,6 +25,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 
 #define GATEWAY_THREADS_MAX 64
 
@@ -128,7 +129,12 @@ int log_key_replace(void *ctx, const char *actor); /* for struct admin_deps */
 /* audit_log.c */
 int ledger_log_open(struct gateway *gw, const struct config *config, struct diag *diag);
 
+/* announce.c */
+void announce_start(const struct gateway *gw, const struct config *config);
+void announce_config(const struct config *config); /* after a reload */
+
 /* listen.c */
+const char *listen_name(unsigned kind); /* "meta" of CONFIG_META */
 int listen_contexts(const struct config *config, struct tls_context *out[CONFIG_LISTENERS],
                     struct diag *diag);
 int listen_open(struct gateway *gw, const struct config *config, struct diag *diag);

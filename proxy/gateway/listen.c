@@ -19,6 +19,11 @@ static const uint64_t largest_body[CONFIG_LISTENERS] = {
 static const unsigned per_address[CONFIG_LISTENERS] = {
     [CONFIG_META] = 0, [CONFIG_TOOLS] = 1024, [CONFIG_ADMIN] = 256};
 
+const char *listen_name(unsigned kind)
+{
+    return names[kind];
+}
+
 static void unref_all(struct tls_context *contexts[CONFIG_LISTENERS])
 {
     for (unsigned i = 0; i < CONFIG_LISTENERS; i++) {

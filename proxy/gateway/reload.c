@@ -96,6 +96,7 @@ int gateway_reload_by(void *ctx, const char *author, struct diag *diag)
         deliver_reload(gw->deliver);
         if (versions_in_force(gw, next) != 0)
             LOG(LOG_ALARM, "gateway", "policy_in_force_not_written");
+        announce_config(next);
         LOG(LOG_INFO, "gateway", "reloaded", log_word("file", gw->config_file));
     } else {
         if (pictures_judge_by(gw, now, NULL) != 0) /* again, where the new one's came first */

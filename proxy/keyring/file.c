@@ -353,7 +353,10 @@ static int folder_check(struct keyring_files *files, const char *path, bool any_
         return SLUIS_ESYS;
     }
     if (st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
-        diag_set(diag, path, 0, 0, "keyring folder: owner must be this user and the mode 0700");
+        diag_set(diag, path, 0, 0,
+                 "keyring folder: owner must be this user (it is uid %u, this is %u) and the mode "
+                 "0700 (it is %04o)",
+                 (unsigned)st.st_uid, (unsigned)geteuid(), (unsigned)st.st_mode & 07777);
         return SLUIS_EDENIED;
     }
     /* overwriting in place must reach the old bytes: not so where writes are copied elsewhere */

@@ -147,7 +147,9 @@ static ssize_t file_read(const char *file, bool credential, char *out, size_t ma
                /* systemd lets the service read by an ACL, which shows as a group's right to read */
                (st.st_mode & (credential && st.st_uid == 0 ? 07137 : 07177)) != 0) {
         diag_set(diag, file, 0, 0,
-                 "root key file: owner must be this user or root, the mode 0400 or 0600");
+                 "root key file: owner must be this user or root (it is uid %u), the mode 0400 or "
+                 "0600 (it is %04o)",
+                 (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
     } else {
         result = read(fd, out, max);
         if (result < 0)

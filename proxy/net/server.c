@@ -112,6 +112,22 @@ static int bind_inet(struct server *server, int fd, const struct sockaddr_storag
     return 0;
 }
 
+/* What to do about a socket that does not open. */
+static const char *listen_hint(int error, bool local)
+{
+    if (error == EADDRINUSE)
+        return local ? " (another gateway runs: sluis status)"
+                     : " (another process listens there: ss -ltnp)";
+    if (error == EADDRNOTAVAIL)
+        return " (no interface of this machine has that address: ip addr)";
+    if (error == EACCES || error == EPERM)
+        return local ? " (this user may not write in that folder)"
+                     : " (ports below 1024 need CAP_NET_BIND_SERVICE, as in sluis.service)";
+    if (error == ENOENT && local)
+        return " (make the folder; systemd does with RuntimeDirectory=sluis)";
+    return "";
+}
+
 static int listen_on(struct server *server, struct diag *diag)
 {
     struct sockaddr_storage address;
@@ -129,8 +145,9 @@ static int listen_on(struct server *server, struct diag *diag)
         (local ? bind_unix(server->fd, server->address)
                : bind_inet(server, server->fd, &address, size)) ||
         listen(server->fd, SERVER_BACKLOG)) {
-        diag_set(diag, "", 0, 0, "listener %s: cannot listen on %s: %s", server->name,
-                 server->address, strerror(errno));
+        int error = errno;
+        diag_set(diag, "", 0, 0, "listener %s: cannot listen on %s: %s%s", server->name,
+                 server->address, strerror(error), listen_hint(error, local));
         return SLUIS_ESYS;
     }
     server->bound_path = local;

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -142,6 +143,11 @@ int tls_server_new(const struct tls_server_config *config, struct tls_context **
         goto fail;
     }
     if (SSL_CTX_use_PrivateKey_file(context->ctx, config->key_file, SSL_FILETYPE_PEM) != 1) {
+        if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH) {
+            diag_set(diag, config->key_file, 0, 0,
+                     "the key does not belong to the certificate in %s", config->certificate);
+            goto fail;
+        }
         diag_set(diag, config->key_file, 0, 0, "no usable private key in PEM: %s", last_error());
         goto fail;
     }
@@ -185,6 +191,30 @@ int tls_client_new(const struct tls_client_config *config, struct tls_context **
     }
     *out = context;
     return 0;
+}
+
+static bool seconds_of(const ASN1_TIME *time, int64_t *out)
+{
+    int days = 0, seconds = 0;
+    ASN1_TIME *zero = ASN1_TIME_set(NULL, 0);
+    bool known = zero && time && ASN1_TIME_diff(&days, &seconds, zero, time) == 1;
+    *out = (int64_t)days * 86400 + seconds;
+    ASN1_TIME_free(zero);
+    return known;
+}
+
+int tls_certificate_dates(const char *file, int64_t *from_s, int64_t *until_s, struct diag *diag)
+{
+    BIO *in = BIO_new_file(file, "r");
+    X509 *leaf = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    bool known = leaf && seconds_of(X509_get0_notBefore(leaf), from_s) &&
+                 seconds_of(X509_get0_notAfter(leaf), until_s);
+    X509_free(leaf);
+    BIO_free(in);
+    ERR_clear_error();
+    if (!known)
+        diag_set(diag, file, 0, 0, "no usable certificate in PEM");
+    return known ? 0 : SLUIS_EINVAL;
 }
 
 struct tls_context *tls_ref(struct tls_context *context)

@@ -117,11 +117,18 @@ int space_preallocate(struct store *store, struct diag *diag)
         LOG(LOG_WARN, "store", "not_preallocated", log_errno());
         return 0;
     }
-    diag_set(diag, store->path, 0, 0,
-             errno == ENOSPC ? "the disk has no room for the store's size"
-                             : "the store's file cannot be preallocated");
     int rc = errno == ENOSPC ? SLUIS_EFULL : SLUIS_EIO;
-    if (ftruncate(fd, st.st_size) != 0)
+    struct statvfs disk = {.f_bavail = 0};
+    if (ftruncate(fd, st.st_size) !=
+        0) /* what was taken of it is given back before it is counted */
         LOG(LOG_WARN, "store", "not_cut_back", log_errno());
+    if (rc == SLUIS_EFULL && fstatvfs(fd, &disk) == 0)
+        diag_set(diag, store->path, 0, 0,
+                 "the disk has no room for the store's size: store.size is %llu MiB, %llu MiB are "
+                 "free",
+                 (unsigned long long)(store->config.preallocate >> 20),
+                 (unsigned long long)disk.f_bavail * disk.f_frsize >> 20);
+    else
+        diag_set(diag, store->path, 0, 0, "the store's file cannot be preallocated");
     return rc;
 }

@@ -1,6 +1,7 @@
 /*
  * TLS contexts (OpenSSL 3): TLS 1.2 and 1.3, ALPN http/1.1, no session tickets (or rotated ones),
- * SSL_MODE_RELEASE_BUFFERS. A context is immutable and shared between threads; reload makes a new one.
+ * SSL_MODE_RELEASE_BUFFERS. A context is immutable and shared between threads; reload makes a new
+ * one.
  */
 #ifndef SLUIS_NET_TLS_H
 #define SLUIS_NET_TLS_H
@@ -26,6 +27,11 @@ struct tls_client_config {
 /* Verifies chain and host name always; there is no way to turn that off. */
 SLUIS_MUST_CHECK int tls_client_new(const struct tls_client_config *config,
                                     struct tls_context **out, struct diag *diag);
+
+/* When the first certificate of a PEM file (the leaf) begins and ends to be valid, in seconds since
+ * 1970. SLUIS_EINVAL with a diagnosis: no certificate in it. For who warns before the day. */
+SLUIS_MUST_CHECK int tls_certificate_dates(const char *file, int64_t *from_s, int64_t *until_s,
+                                           struct diag *diag);
 
 struct tls_context *tls_ref(struct tls_context *context);
 void tls_unref(struct tls_context *context);

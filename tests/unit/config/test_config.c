@@ -166,7 +166,9 @@ static void test_secrets(void **state)
     replaced("verify_token: {file: verify}", "verify_token: {credential: verify}", text);
     assert_int_equal(load_text(text, &c, &diag), SLUIS_EINVAL);
     assert_string_equal(diag.text, "credential \"verify\": $CREDENTIALS_DIRECTORY is not set; "
-                                   "systemd sets it with LoadCredential=");
+                                   "systemd sets it with LoadCredential=, by hand name the folder "
+                                   "of the secrets: CREDENTIALS_DIRECTORY=/etc/sluis/secrets "
+                                   "sluis ...");
     setenv("CREDENTIALS_DIRECTORY", in_folder("credentials"), 1);
     free(text);
 }
