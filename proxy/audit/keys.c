@@ -37,6 +37,15 @@ struct span newest_change(const struct audit_log *log)
     return last;
 }
 
+struct span change_at(const struct audit_log *log, unsigned number)
+{
+    struct span rest = buffer_span(&log->changes), note = SPAN_EMPTY;
+    for (unsigned i = 0; i <= number; i++)
+        if (note_next(&rest, &note) != 0)
+            return SPAN_EMPTY;
+    return note;
+}
+
 static int keep(struct audit_log *log, struct span note, const struct key_change *change)
 {
     int r = key_chain_add(&log->chain, change);
@@ -92,8 +101,6 @@ static int replace(struct audit_log *log, const uint8_t seed[NOTE_SEED],
         memcpy(log->seed, seed, NOTE_SEED);
         buffer_clear(&log->note); /* the next one is the new key's */
         log->change_pushed = !log->file;
-        for (unsigned i = 0; i < log->target_count; i++)
-            log->targets[i].change_due = true;
     }
     buffer_free(&note);
     return r;

@@ -168,6 +168,8 @@ int audit_log_open(const struct audit_log_config *config, struct audit_log **out
         r = SLUIS_ENOMEM;
     if (r == 0)
         r = compare_last(log, config, diag);
+    for (unsigned i = 0; r == 0 && i < log->target_count; i++)
+        log->targets[i].told = told_load(log, &log->targets[i]);
     if (r != 0)
         audit_log_close(log);
     else
@@ -268,7 +270,7 @@ static bool any_fails(const struct audit_log *log)
 
 /* Under the lock. What is owed is paid by the thread, at once. `made`: the newest checkpoint is of
  * the log as it stands. */
-static void move_gate(struct audit_log *log, bool made)
+void move_gate(struct audit_log *log, bool made)
 {
     int64_t now = clock_mono_ms();
     if (made && has_left(log))
@@ -348,50 +350,6 @@ static void write_refusals(struct audit_log *log, bool now)
         LOG(LOG_ERROR, "audit", "refusals_not_recorded", log_error(r));
 }
 
-/* The ways out that may take seconds: without the lock. A checkpoint that is made meanwhile is
- * pushed in the next turn. */
-static void push_out(struct audit_log *log)
-{
-    struct buffer note, changed;
-    buffer_init(&note, NOTE_MAX);
-    buffer_init(&changed, NOTE_MAX);
-    for (unsigned i = 0; i < log->target_count; i++) {
-        struct log_target *t = &log->targets[i];
-        pthread_mutex_lock(&log->lock);
-        uint64_t size = log->note_size;
-        bool due = !t->pushed && log->note.n;
-        bool change = t->change_due;
-        buffer_clear(&note);
-        buffer_add(&note, buffer_span(&log->note));
-        buffer_clear(&changed);
-        buffer_add(&changed, newest_change(log));
-        pthread_mutex_unlock(&log->lock);
-        if (!due)
-            continue;
-        int r = note.error ? note.error : changed.error;
-        if (r == 0 && change)
-            r = t->door.push(t->door.ctx, buffer_span(&changed));
-        bool change_out = r == 0;
-        if (r == 0)
-            r = t->door.push(t->door.ctx, buffer_span(&note));
-        pthread_mutex_lock(&log->lock);
-        if (change && change_out)
-            t->change_due = false;
-        t->pushed = r == 0 && size == log->note_size;
-        if (r != 0 && !t->failing)
-            LOG(LOG_ALARM, "audit", "checkpoint_not_pushed", log_word("target", t->door.name),
-                log_error(r));
-        else if (r == 0 && t->failing)
-            LOG(LOG_WARN, "audit", "checkpoint_pushed_again", log_word("target", t->door.name),
-                log_u64("leaves", size));
-        t->failing = r != 0;
-        move_gate(log, true);
-        pthread_mutex_unlock(&log->lock);
-    }
-    buffer_free(&note);
-    buffer_free(&changed);
-}
-
 /* Something did not get out. */
 static bool waits(struct audit_log *log)
 {
@@ -467,6 +425,7 @@ void audit_log_close(struct audit_log *log)
         if (r != 0)
             LOG(LOG_ERROR, "audit", "no_last_checkpoint", log_error(r));
         push_out(log);
+        say_left_behind(log);
     }
     pthread_cond_destroy(&log->wake);
     pthread_mutex_destroy(&log->lock);

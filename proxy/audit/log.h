@@ -39,7 +39,8 @@ struct audit_log {
     bool pushed;        /* it stands in the file */
     struct log_target {
         struct audit_target door;
-        bool pushed, failing, change_due;
+        bool pushed, failing;
+        unsigned told; /* changes of the key that went this way; kept in the store */
     } targets[AUDIT_TARGETS_MAX];
     unsigned target_count;
     bool failing; /* the last push failed: said once */
@@ -56,6 +57,18 @@ struct audit_log {
 SLUIS_MUST_CHECK int take_changes(struct audit_log *log, const struct audit_log_config *config,
                                   struct diag *diag);
 struct span newest_change(const struct audit_log *log); /* under the lock; empty: none */
+
+struct span change_at(const struct audit_log *log, unsigned number); /* the same, from 0 */
+
+/* log.c */
+void move_gate(struct audit_log *log, bool made); /* under the lock */
+
+/* out.c */
+unsigned told_load(struct audit_log *log, const struct log_target *target);
+/* The ways out that may take seconds: without the lock. A checkpoint that is made meanwhile is
+ * pushed in the next turn. */
+void push_out(struct audit_log *log);
+void say_left_behind(struct audit_log *log); /* at the end: what did not get out by them */
 
 /* range.c */
 SLUIS_MUST_CHECK int range_save(struct store *store, const struct merkle_range *range);

@@ -443,6 +443,7 @@ static void end(struct gateway *gw)
     media_close(gw);
     settle_mail(gw);
     listen_close(gw);
+    log_push_hurry(gw->log_push);
     audit_log_close(gw->log); /* a last checkpoint, over all that was written */
     gw->log = NULL;
     log_push_close(gw->log_push);

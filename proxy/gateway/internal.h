@@ -110,6 +110,8 @@ void log_keep_turn(void *ctx);
 struct log_push;
 SLUIS_MUST_CHECK int log_push_open(const struct config_log_push *config, struct log_push **out,
                                    struct diag *diag); /* *out NULL: there is nothing to do */
+/* From now on no more than some seconds in all: the gateway stops. Any thread. */
+void log_push_hurry(struct log_push *push);
 void log_push_close(struct log_push *push);
 int log_push_https(void *ctx, struct span note); /* struct audit_target */
 int log_push_mail(void *ctx, struct span note);

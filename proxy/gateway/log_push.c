@@ -18,6 +18,8 @@
 
 #define PUSH_CONNECT_MS 5000
 #define PUSH_ANSWER_MS 10000
+#define PUSH_STOP_MS 3000            /* for all of them, when the gateway stops: the file has it */
+#define PUSH_LOOK_MS 100             /* an errand under way sees within it that there is a hurry */
 #define PUSH_ANSWER_MAX (64u * 1024) /* read and thrown away */
 #define MAIL_EVERY_MS                                                                              \
     (3600 * 1000ll) /* a person reads these; the file and HTTPS go each minute                     \
@@ -32,7 +34,8 @@ struct log_push {
     struct client_url url;
     char authorization[CONFIG_SECRET_MAX + 16];
     char *mail_folder, *mail_from, *mail_to;
-    int64_t mailed_ms; /* monotonic; 0: not yet */
+    int64_t mailed_ms;          /* monotonic; 0: not yet */
+    _Atomic int64_t stop_by_ms; /* monotonic; 0: no hurry */
 };
 
 struct errand {
@@ -43,6 +46,10 @@ struct errand {
     pthread_cond_t ready;
     bool done;
     int result;
+    struct mail cancel;
+    bool cancelled, cancel_ran; /* asked for, by the thread that waits; the loop is through it */
+    bool sent;      /* on the loop: `id` may be cancelled */
+    uint64_t id;
 };
 
 static void finish(struct errand *e, int result)
@@ -57,6 +64,7 @@ static void finish(struct errand *e, int result)
 static void on_answer(const struct client_answer *answer, void *ctx)
 {
     struct errand *e = ctx;
+    e->sent = false;
     bool taken = answer->error == 0 && answer->head->status >= 200 && answer->head->status < 300;
     if (!taken)
         LOG(LOG_WARN, "audit", "push_refused",
@@ -84,21 +92,68 @@ static void on_loop(struct mail *mail)
         .done = on_answer,
         .ctx = e,
     };
-    uint64_t id;
-    int r = client_send(p->client, &request, &id);
+    int r = client_send(p->client, &request, &e->id);
+    e->sent = r == 0;
     if (r != 0)
         finish(e, r);
+}
+
+static void on_cancel(struct mail *mail)
+{
+    struct errand *e = (struct errand *)((char *)mail - offsetof(struct errand, cancel));
+    if (e->sent)
+        client_cancel(e->push->client, e->id);
+    pthread_mutex_lock(&e->lock);
+    e->result = e->done ? e->result : SLUIS_ETIMEOUT;
+    e->done = e->cancel_ran = true;
+    pthread_cond_signal(&e->ready);
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* True: the gateway stops, and its time is over. */
+static bool too_late(struct log_push *p)
+{
+    int64_t by = atomic_load(&p->stop_by_ms);
+    return by && clock_mono_ms() >= by;
+}
+
+void log_push_hurry(struct log_push *p)
+{
+    if (p)
+        atomic_store(&p->stop_by_ms, clock_mono_ms() + PUSH_STOP_MS);
+}
+
+/* Under the lock of the errand. It is over only when the loop says so: the loop has its address. */
+static void await(struct errand *e)
+{
+    while (!e->done || (e->cancelled && !e->cancel_ran)) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += PUSH_LOOK_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        pthread_cond_timedwait(&e->ready, &e->lock, &until);
+        if (!e->done && !e->cancelled && too_late(e->push)) {
+            e->cancelled = true;
+            loop_post(e->push->loop, &e->cancel, on_cancel);
+        }
+    }
 }
 
 int log_push_https(void *ctx, struct span note)
 {
     struct errand e = {.push = ctx, .note = note};
+    pthread_condattr_t monotonic;
+    if (too_late(ctx))
+        return SLUIS_ETIMEOUT;
     pthread_mutex_init(&e.lock, NULL);
-    pthread_cond_init(&e.ready, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&e.ready, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     loop_post(e.push->loop, &e.mail, on_loop);
     pthread_mutex_lock(&e.lock);
-    while (!e.done)
-        pthread_cond_wait(&e.ready, &e.lock);
+    await(&e);
     pthread_mutex_unlock(&e.lock);
     pthread_cond_destroy(&e.ready);
     pthread_mutex_destroy(&e.lock);
