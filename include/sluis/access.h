@@ -107,6 +107,7 @@ enum access_why {
     ACCESS_CHANNEL,  /* another's channel */
     ACCESS_GONE,     /* revoked, expired or removed meanwhile */
     ACCESS_OFFICERS, /* an operator, where two persons can do it */
+    ACCESS_WAITS,    /* a person whom nobody but who enrolled him has vouched for */
 };
 const char *access_why_word(enum access_why why); /* for the log: "no_right" */
 const char *access_why_text(enum access_why why); /* for people, English */

@@ -30,7 +30,9 @@ struct policy_approval {
     const char *actor; /* who approves */
     struct span hash;  /* the beginning of the hash that was looked at, or empty */
     bool dry_run;      /* only what would become looser */
-    bool alone;        /* an operator, as there are not two officers */
+    bool alone;        /* an operator, as there never were two officers, or by breaking the glass */
+    bool put_forward;  /* out: nobody had, by name; the actor has (would have) now, and has not
+                          approved */
     bool (*may)(void *ctx, uint16_t channel); /* the actor, on each channel that has the policy */
     void *may_ctx;
     struct buffer *out; /* "looser":[...],"hash":"..." is appended */
@@ -61,7 +63,6 @@ struct admin_deps {
     int (*reload)(void *ctx, const char *author, struct diag *diag);
     int (*approve)(void *ctx, struct policy_approval *approval, struct diag *diag);
     int (*versions)(void *ctx, struct buffer *out); /* a JSON object */
-    void (*settle)(void *ctx); /* roles were given: there may be two officers now */
     /* Asks Meta where each channel's callback points. 0: `done` follows on `loop` with a JSON array
      * of findings, or an error; else it does not. */
     int (*check_meta)(void *ctx, void (*done)(void *done_ctx, int error, struct span json),

@@ -11,8 +11,6 @@
 
 #define TOKEN_SECRET 32 /* 256 random bits */
 #define TOKEN_PREFIX "sluis_"
-#define ROW_PART 'P'
-#define ROW_KEY (1 + 8)
 #define ROW_TEXT_MAX 1024
 #define REFUSALS_WINDOW_MS 60000
 #define KNOWN_MS                                                                                   \
@@ -52,18 +50,6 @@ static const struct counter counter_rows[C_N] = {
                      COUNTER_TOTAL, 0},
 };
 
-static void row_key(char kind, uint64_t id, char key[ROW_KEY])
-{
-    key[0] = kind;
-    be64_put((uint8_t *)key + 1, id);
-}
-
-/* Parts of their own: a person's row does not open as a token's. */
-static struct record_id row_id(char kind, uint64_t id)
-{
-    return (struct record_id){.serial = id, .part = kind == 't' ? ROW_PART : (uint8_t)kind};
-}
-
 /* ---- loading ---- */
 
 struct load {
@@ -77,8 +63,8 @@ static int load_person_row(struct load *load, struct span key, struct span value
 {
     uint64_t id = be64_get((const uint8_t *)key.p + 1);
     char kind = key.p[0];
-    const struct record_id record = row_id(kind, id);
-    if (kind != 'p' && kind != 'g')
+    const struct record_id record = principal_record(kind, id);
+    if (kind != 'p' && kind != 'g' && kind != 'o')
         return 0;
     buffer_clear(&load->plain);
     int result =
@@ -90,7 +76,10 @@ static int load_person_row(struct load *load, struct span key, struct span value
         return 1;
     }
     if (result)
-        LOG(LOG_ALARM, "access", kind == 'p' ? "person_row_unreadable" : "grant_row_unreadable",
+        LOG(LOG_ALARM, "access",
+            kind == 'p'   ? "person_row_unreadable"
+            : kind == 'g' ? "grant_row_unreadable"
+                          : "officers_row_unreadable",
             log_u64("id", id), log_error(result));
     return 0;
 }
@@ -99,12 +88,12 @@ static int load_row(void *ctx, struct span key, struct span value)
 {
     struct load *load = ctx;
     struct access *access = load->access;
-    if (key.n != ROW_KEY)
+    if (key.n != PRINCIPAL_KEY)
         return 0;
     if (key.p[0] != 't')
         return load_person_row(load, key, value);
     uint64_t id = be64_get((const uint8_t *)key.p + 1);
-    const struct record_id record = row_id('t', id);
+    const struct record_id record = principal_record('t', id);
     if (id >= access->next_id)
         access->next_id = id + 1;
     if (access->table.count == ACCESS_TOKENS_MAX) {
@@ -348,43 +337,18 @@ bool principal_may_use(const struct principal *principal, uint16_t channel)
 
 /* ---- changing: a row is written, then the table ---- */
 
-struct row_job {
-    struct store_job job;
-    char key[ROW_KEY], gone[ROW_KEY];
-    bool removes; /* `gone` goes in the same commit */
-    struct buffer sealed;
-};
-
-static int row_run(struct store_txn *txn, struct store_job *job)
-{
-    struct row_job *row = (struct row_job *)(void *)job;
-    store_put_row(txn, STORE_TABLE_PRINCIPAL, span_of(row->key, ROW_KEY),
-                  buffer_span(&row->sealed));
-    if (row->removes)
-        store_put_row(txn, STORE_TABLE_PRINCIPAL, span_of(row->gone, ROW_KEY), SPAN_EMPTY);
-    return store_txn_error(txn);
-}
-
 /* Under `change`, not under `lock`. */
 static int row_commit(struct access *access, const struct token *token, uint64_t gone)
 {
-    struct row_job row = {.job = {.priority = STORE_NORMAL, .run = row_run}};
     struct buffer plain;
-    const struct record_id record = row_id('t', token->principal.id);
-    row_key('t', token->principal.id, row.key);
-    row.removes = gone != 0;
-    row_key('t', gone, row.gone);
     buffer_init(&plain, ROW_TEXT_MAX);
-    buffer_init(&row.sealed, STORE_VALUE_MAX);
     token_write(token, &plain);
+    const struct principal_row rows[] = {{'t', token->principal.id, buffer_span(&plain)},
+                                         {'t', gone, SPAN_EMPTY}};
     int result = plain.error;
     if (!result)
-        result = record_seal(access->keys, STORE_TABLE_PRINCIPAL, &record, 1, buffer_span(&plain),
-                             &row.sealed);
-    if (!result)
-        result = store_submit_wait(access->store, &row.job);
+        result = principal_rows_commit(access->store, access->keys, rows, gone ? 2 : 1);
     buffer_free(&plain);
-    buffer_free(&row.sealed);
     return result;
 }
 
@@ -398,21 +362,18 @@ static bool text_plain(const char *text)
     return n < ACCESS_NAME_SIZE;
 }
 
+int principal_rows_put(struct access *access, const struct principal_row *rows, unsigned n)
+{
+    pthread_mutex_lock(&access->change); /* the keys are one thread's at a time */
+    int result = principal_rows_commit(access->store, access->keys, rows, n);
+    pthread_mutex_unlock(&access->change);
+    return result;
+}
+
 int principal_row_put(struct access *access, char kind, uint64_t id, struct span plain)
 {
-    struct row_job row = {.job = {.priority = STORE_NORMAL, .run = row_run}};
-    const struct record_id record = row_id(kind, id);
-    int result = 0;
-    row_key(kind, id, row.key);
-    buffer_init(&row.sealed, STORE_VALUE_MAX);
-    pthread_mutex_lock(&access->change); /* the keys are one thread's at a time */
-    if (plain.n)
-        result = record_seal(access->keys, STORE_TABLE_PRINCIPAL, &record, 1, plain, &row.sealed);
-    if (!result)
-        result = store_submit_wait(access->store, &row.job);
-    pthread_mutex_unlock(&access->change);
-    buffer_free(&row.sealed);
-    return result;
+    const struct principal_row row = {kind, id, plain};
+    return principal_rows_put(access, &row, 1);
 }
 
 struct people *people_of(struct access *access)
@@ -553,10 +514,16 @@ int access_token_revoke(struct access *access, uint64_t id)
     struct token *token = table_by_id(&access->table, id);
     if (token) {
         token->principal.revoked = true; /* at once, before it is durable */
+        token->due = true;               /* until it is: access_flush tries again */
         copy = *token;
     }
     pthread_rwlock_unlock(&access->lock);
     int result = token ? row_commit(access, &copy, 0) : SLUIS_ENOENT;
+    if (!result) {
+        pthread_rwlock_wrlock(&access->lock);
+        table_by_id(&access->table, id)->due = false;
+        pthread_rwlock_unlock(&access->lock);
+    }
     pthread_mutex_unlock(&access->change);
     return result;
 }
@@ -570,35 +537,75 @@ static void token_copy(struct token *token, struct principal *out)
 }
 
 #define FLUSH_MS (3600 * INT64_C(1000)) /* last use is kept to the hour */
+#define FLUSH_BATCH 32u                 /* tokens in one commit */
 
-/* The first token from place `from` on whose last use is to be written; table.count when none. */
-static unsigned next_used(struct access *access, unsigned from, struct token *out)
+/* The next tokens from place *from on whose last use is newer by `than` than what is written. */
+static unsigned next_used(struct access *access, unsigned *from, int64_t than,
+                          struct token out[FLUSH_BATCH])
 {
-    pthread_rwlock_wrlock(&access->lock);
-    unsigned i = from;
-    for (; i < access->table.count; i++) {
-        struct token *token = &access->table.tokens[i];
+    unsigned n = 0, i = *from;
+    pthread_rwlock_rdlock(&access->lock);
+    for (; i < access->table.count && n < FLUSH_BATCH; i++) {
+        const struct token *token = &access->table.tokens[i];
         int64_t used = atomic_load_explicit(&token->used_ms, memory_order_relaxed);
-        if (used < token->principal.last_use_ms + FLUSH_MS)
+        bool newer = used && used >= token->principal.last_use_ms + than;
+        if (!newer && !token->due)
             continue;
-        token->principal.last_use_ms = used;
-        *out = *token;
-        break;
+        out[n] = *token;
+        if (newer)
+            out[n].principal.last_use_ms = used;
+        n++;
     }
     pthread_rwlock_unlock(&access->lock);
-    return i;
+    *from = i;
+    return n;
 }
 
-void access_flush(struct access *access, int64_t now_ms)
+/* Under `change`. */
+static int used_commit(struct access *access, const struct token *tokens, unsigned n)
 {
-    struct token copy;
+    struct principal_row rows[FLUSH_BATCH];
+    struct buffer plain[FLUSH_BATCH];
+    int result = 0;
+    for (unsigned i = 0; i < n; i++) {
+        buffer_init(&plain[i], ROW_TEXT_MAX);
+        token_write(&tokens[i], &plain[i]);
+        result = result ? result : plain[i].error;
+        rows[i] = (struct principal_row){'t', tokens[i].principal.id, buffer_span(&plain[i])};
+    }
+    if (!result)
+        result = principal_rows_commit(access->store, access->keys, rows, n);
+    for (unsigned i = 0; i < n; i++)
+        buffer_free(&plain[i]);
+    if (result)
+        return result;
+    pthread_rwlock_wrlock(&access->lock);
+    for (unsigned i = 0; i < n; i++) {
+        struct token *token = table_by_id(&access->table, tokens[i].principal.id);
+        if (!token)
+            continue;
+        token->principal.last_use_ms = tokens[i].principal.last_use_ms;
+        token->due = false;
+    }
+    pthread_rwlock_unlock(&access->lock);
+    return 0;
+}
+
+void access_flush(struct access *access, bool all)
+{
+    const int64_t than = all ? 1 : FLUSH_MS;
+    struct token batch[FLUSH_BATCH];
+    unsigned n, from = 0;
+    int result = 0;
     pthread_mutex_lock(&access->change);
-    for (unsigned i = 0; (i = next_used(access, i, &copy)) < access->table.count; i++)
-        if (row_commit(access, &copy, 0) != 0)
-            LOG(LOG_WARN, "access", "last_use_not_written", log_u64("token", copy.principal.id));
+    while (!result && (n = next_used(access, &from, than, batch)) > 0)
+        result = used_commit(access, batch, n);
     pthread_mutex_unlock(&access->change);
-    sodium_memzero(&copy, sizeof(copy));
-    people_flush(access->people, now_ms);
+    sodium_memzero(batch, sizeof(batch));
+    if (!result)
+        result = people_flush(access->people, than);
+    if (result) /* they stay to be written: at the next turn */
+        LOG(LOG_WARN, "access", "last_use_not_written", log_error(result));
 }
 
 int access_each(struct access *access, int (*each)(void *ctx, const struct principal *p), void *ctx)

@@ -1,6 +1,9 @@
 /* The decision: a principal, a channel, rights, a moment. */
 #include "people.h"
 
+#include "sluis/base/encode.h"
+#include "sluis/base/log.h"
+
 /* Who holds one of the first may hold none of the second, and the other way round. */
 static const struct {
     uint32_t one, other;
@@ -33,6 +36,7 @@ const char *access_why_word(enum access_why why)
         [ACCESS_NO_RIGHT] = "no_right", [ACCESS_CLOSED] = "closed",
         [ACCESS_CONFLICT] = "conflict", [ACCESS_CHANNEL] = "channel",
         [ACCESS_GONE] = "gone",         [ACCESS_OFFICERS] = "officers",
+        [ACCESS_WAITS] = "waits",
     };
     return words[why];
 }
@@ -47,8 +51,10 @@ const char *access_why_text(enum access_why why)
         [ACCESS_CONFLICT] = "your roles together break the separation of duties",
         [ACCESS_CHANNEL] = "no role of yours is for this channel",
         [ACCESS_GONE] = "this access was withdrawn or has expired",
-        [ACCESS_OFFICERS] = ("there are two officers who can do this: --as NAME, or --break-glass "
-                             "REASON, which raises an alarm"),
+        [ACCESS_OFFICERS] = ("officers do this, or did once there were two: --as NAME, or "
+                             "--break-glass REASON, which raises an alarm"),
+        [ACCESS_WAITS] = ("you have no rights until a second officer has confirmed that it was "
+                          "you who enrolled: sluis person confirm"),
     };
     return texts[why];
 }
@@ -147,7 +153,7 @@ enum access_why decide_person(struct people *people, const struct principal *who
     unsigned n = 0;
     pthread_mutex_lock(&people->lock);
     const struct person_row *row = person_by_id(people, who->id);
-    bool here = row && !row->person.removed;
+    bool here = row && !row->person.removed, waits = here && row->person.waits;
     for (unsigned i = 0; here && i < people->grant_count && n < ACCESS_CHANNELS_MAX; i++)
         if (people->grants[i].person == who->id)
             grants[n++] = people->grants[i];
@@ -156,6 +162,8 @@ enum access_why decide_person(struct people *people, const struct principal *who
         return ACCESS_GONE;
     if (rights == 0) /* signed in is enough */
         return ACCESS_GRANTED;
+    if (waits)
+        return ACCESS_WAITS;
     if (rights & access_conflicts(rights_of(people->access, grants, n, at_ms)))
         return ACCESS_CONFLICT;
     enum access_why why = n ? ACCESS_CHANNEL : ACCESS_NO_GRANT;
@@ -169,6 +177,8 @@ enum access_why decide_person(struct people *people, const struct principal *who
         memset(&out->given, 0, sizeof(out->given));
     return why;
 }
+
+/* ---- officers ---- */
 
 unsigned access_officers(struct access *access, uint32_t rights, int64_t at_ms)
 {
@@ -219,6 +229,38 @@ bool access_may(struct access *access, const struct principal *principal, uint16
 
 #define OFFICERS 2 /* from then on persons govern, and the operator only by breaking the glass */
 
+int governed_commit(struct people *people)
+{
+    char plain[8];
+    be64_put((uint8_t *)plain, people->governed);
+    int result = principal_row_put(people->access, 'o', 0, span_of(plain, sizeof(plain)));
+    people->governed_due = result != 0;
+    return result;
+}
+
+/* Once there were two it stays so, also across a restart: removing one of them, which an operator
+ * may, must not give the operator his rights. */
+bool access_governed(struct access *access, uint32_t right, int64_t at_ms)
+{
+    struct people *people = people_of(access);
+    pthread_mutex_lock(&people->lock);
+    bool known = right && (people->governed & right) == right;
+    pthread_mutex_unlock(&people->lock);
+    if (known)
+        return true;
+    if (!right || access_officers(access, right, at_ms) < OFFICERS)
+        return false;
+    pthread_mutex_lock(&people->change);
+    pthread_mutex_lock(&people->lock);
+    people->governed |= right;
+    people->governed_due = true;
+    pthread_mutex_unlock(&people->lock);
+    int result = governed_commit(people); /* that fails: people_flush does it */
+    pthread_mutex_unlock(&people->change);
+    LOG(LOG_WARN, "access", "two_officers", log_u64("right", right), log_error(result));
+    return true;
+}
+
 static enum access_why decide_operator(struct access *access, const struct permission_row *row,
                                        const struct principal *who, int64_t at_ms, bool *alarm)
 {
@@ -229,7 +271,7 @@ static enum access_why decide_operator(struct access *access, const struct permi
         *alarm = true;
         return ACCESS_GRANTED;
     case OPERATOR_FIRST:
-        if (access_officers(access, row->right, at_ms) < OFFICERS)
+        if (!access_governed(access, row->right, at_ms))
             return ACCESS_GRANTED;
         *alarm = who->break_glass;
         return who->break_glass ? ACCESS_GRANTED : ACCESS_OFFICERS;

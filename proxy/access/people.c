@@ -6,10 +6,10 @@
 #include "sluis/base/clock.h"
 #include "sluis/base/encode.h"
 
-#define PERSON_VERSION 1
+#define PERSON_VERSION 2 /* 1 ends with the hash: nobody had to be confirmed */
 #define GRANT_VERSION 1
 #define ROW_MAX 1024
-#define ONE_TIME_BYTES 15 /* 120 random bits: 24 characters of base32 */
+#define FLUSH_BATCH 32u /* persons in one commit */
 
 /* ---- rows ---- */
 
@@ -30,7 +30,8 @@ static bool text_get(struct span *in, char *out, size_t size)
     return strlen(out) == n;
 }
 
-/* version, id, times (4 of 8), last step (8), removed (1), secret, name, added_by, hash */
+/* version, id, times (4 of 8), last step (8), removed (1), secret, name, added_by, hash,
+ * enrolled_by, confirmed_by, confirmed (8), waits (1) */
 static void person_write(const struct person_row *row, struct buffer *out)
 {
     const struct person *p = &row->person;
@@ -45,15 +46,30 @@ static void person_write(const struct person_row *row, struct buffer *out)
     text_put(p->name, out);
     text_put(p->added_by, out);
     text_put(row->hash, out);
+    text_put(p->enrolled_by, out);
+    text_put(p->confirmed_by, out);
+    buffer_add_be64(out, (uint64_t)p->confirmed_ms);
+    buffer_add_char(out, p->waits ? 1 : 0);
 }
 
 #define PERSON_FIXED (1 + 5 * 8 + 1 + PERSON_SECRET)
+
+static bool read_confirmed(struct span in, struct person *p)
+{
+    if (!text_get(&in, p->enrolled_by, sizeof(p->enrolled_by)) ||
+        !text_get(&in, p->confirmed_by, sizeof(p->confirmed_by)) || in.n != 9 ||
+        (uint8_t)in.p[8] > 1)
+        return false;
+    p->confirmed_ms = (int64_t)be64_get((const uint8_t *)in.p);
+    p->waits = in.p[8] == 1;
+    return true;
+}
 
 static int person_read(struct span in, struct person_row *row)
 {
     const uint8_t *at = (const uint8_t *)in.p;
     memset(row, 0, sizeof(*row));
-    if (in.n < PERSON_FIXED || at[0] != PERSON_VERSION || at[41] > 1)
+    if (in.n < PERSON_FIXED || at[0] == 0 || at[0] > PERSON_VERSION || at[41] > 1)
         return SLUIS_EINVAL;
     row->person.id = be64_get(at + 1);
     row->person.created_ms = (int64_t)be64_get(at + 9);
@@ -65,9 +81,11 @@ static int person_read(struct span in, struct person_row *row)
     in = span_from(in, PERSON_FIXED);
     if (!text_get(&in, row->person.name, sizeof(row->person.name)) ||
         !text_get(&in, row->person.added_by, sizeof(row->person.added_by)) ||
-        !text_get(&in, row->hash, sizeof(row->hash)) || in.n || !token_name_valid(row->person.name))
+        !text_get(&in, row->hash, sizeof(row->hash)) || !token_name_valid(row->person.name))
         return SLUIS_EINVAL;
-    return 0;
+    if (at[0] == 1)
+        return in.n ? SLUIS_EINVAL : 0;
+    return read_confirmed(in, &row->person) ? 0 : SLUIS_EINVAL;
 }
 
 static void grant_write(const struct access_grant *g, struct buffer *out)
@@ -120,6 +138,11 @@ int people_load(struct people *people, char kind, uint64_t id, struct span plain
             people->next_person = id + 1;
         if (!result)
             people->person_count++;
+    } else if (kind == 'o') {
+        if (plain.n != 8)
+            return SLUIS_EINVAL;
+        people->governed = (uint32_t)be64_get((const uint8_t *)plain.p);
+        result = 0;
     } else if (kind == 'g') {
         if (people->grant_count == ACCESS_GRANTS_MAX)
             return SLUIS_ELIMIT;
@@ -135,16 +158,52 @@ int people_load(struct people *people, char kind, uint64_t id, struct span plain
     return result;
 }
 
-int person_commit(struct people *people, const struct person_row *row)
+int person_commit(struct people *people, const struct person_row *row, uint64_t gone)
 {
     struct buffer plain;
     buffer_init(&plain, ROW_MAX);
     person_write(row, &plain);
+    const struct principal_row rows[] = {{'p', row->person.id, buffer_span(&plain)},
+                                         {'p', gone, SPAN_EMPTY}};
     int result = plain.error;
     if (!result)
-        result = principal_row_put(people->access, 'p', row->person.id, buffer_span(&plain));
+        result = principal_rows_put(people->access, rows, gone ? 2 : 1);
     buffer_free(&plain);
     return result;
+}
+
+/* Grants of a person, out of memory when their rows are. */
+static void grants_drop(struct people *people, uint64_t person)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < people->grant_count; i++)
+        if (people->grants[i].person != person)
+            people->grants[kept++] = people->grants[i];
+    people->grant_count = kept;
+}
+
+int person_gone(struct people *people, const struct person_row *row)
+{
+    struct principal_row rows[1 + ACCESS_CHANNELS_MAX];
+    struct buffer plain;
+    unsigned n = 1;
+    buffer_init(&plain, ROW_MAX);
+    person_write(row, &plain);
+    rows[0] = (struct principal_row){'p', row->person.id, buffer_span(&plain)};
+    pthread_mutex_lock(&people->lock);
+    for (unsigned i = 0; i < people->grant_count && n <= ACCESS_CHANNELS_MAX; i++)
+        if (people->grants[i].person == row->person.id)
+            rows[n++] = (struct principal_row){'g', people->grants[i].id, SPAN_EMPTY};
+    pthread_mutex_unlock(&people->lock);
+    int result = plain.error ? plain.error : principal_rows_put(people->access, rows, n);
+    buffer_free(&plain);
+    if (result)
+        return result;
+    pthread_mutex_lock(&people->lock);
+    grants_drop(people, row->person.id);
+    person_by_id(people, row->person.id)->due = false;
+    pthread_mutex_unlock(&people->lock);
+    return 0;
 }
 
 static int grant_commit(struct people *people, const struct access_grant *grant)
@@ -238,6 +297,9 @@ int access_person_find(struct access *access, const char *name, struct person *o
     struct people *people = people_of(access);
     pthread_mutex_lock(&people->lock);
     const struct person_row *row = person_by_name(people, name);
+    for (unsigned i = 0; !row && i < people->person_count; i++)
+        if (people->persons[i].due && strcmp(people->persons[i].person.name, name) == 0)
+            row = &people->persons[i]; /* whose removal is to be tried again */
     if (row)
         *out = row->person;
     pthread_mutex_unlock(&people->lock);
@@ -266,200 +328,68 @@ int access_each_person(struct access *access, int (*each)(void *ctx, const struc
     return 0;
 }
 
-/* ---- enrolment ---- */
+/* ---- written down later ---- */
 
-static int password_hash(const struct people *people, struct span password,
-                         char hash[crypto_pwhash_STRBYTES])
+/* The next persons from `id` who are to be written: last use newer by `than`, or what failed. */
+static unsigned next_due(struct people *people, uint64_t *from, int64_t than,
+                         struct person_row out[FLUSH_BATCH])
 {
-    if (password.n < ACCESS_PASSWORD_MIN || password.n > ACCESS_PASSWORD_MAX)
-        return SLUIS_EINVAL;
-    memset(hash, 0, crypto_pwhash_STRBYTES);
-    return crypto_pwhash_str_alg(hash, password.p, password.n, people->ops, people->mem,
-                                 crypto_pwhash_ALG_ARGON2ID13)
-               ? SLUIS_ENOMEM
-               : 0;
-}
-
-/* A new secret, and a one-time password unless one was given. */
-static int enrol(const struct people *people, struct person_row *row, struct span password,
-                 int64_t now_ms, struct access_enrolment *out)
-{
-    uint8_t random[ONE_TIME_BYTES];
-    struct buffer text;
-    memset(out, 0, sizeof(*out));
-    randombytes_buf(row->secret, sizeof(row->secret));
-    row->last_step = 0;
-    row->person.one_time_until_ms = 0;
-    buffer_init(&text, 512);
-    if (password.n == 0) {
-        randombytes_buf(random, sizeof(random));
-        base32_encode(span_of(random, sizeof(random)), &text);
-        memcpy(out->password, text.p, text.n < sizeof(out->password) ? text.n : 0);
-        buffer_clear(&text);
-        password = span_str(out->password);
-        row->person.one_time_until_ms = now_ms + ACCESS_ENROL_MS;
-    }
-    buffer_addf(&text, "otpauth://totp/Sluis:%s?secret=", row->person.name);
-    base32_encode(span_of(row->secret, sizeof(row->secret)), &text);
-    buffer_add_str(&text, "&issuer=Sluis&algorithm=SHA1&digits=6&period=30");
-    int result = text.error ? text.error : password_hash(people, password, row->hash);
-    if (!result && text.n < sizeof(out->uri))
-        memcpy(out->uri, text.p, text.n);
-    buffer_free(&text);
-    sodium_memzero(random, sizeof(random));
-    return result;
-}
-
-int access_person_add(struct access *access, const char *name, const char *added_by,
-                      struct span password, struct access_enrolment *out)
-{
-    struct people *people = people_of(access);
-    struct person_row row = {.last_step = 0};
-    memset(out, 0, sizeof(*out));
-    if (!token_name_valid(name) || strlen(added_by) >= ACCESS_NAME_SIZE)
-        return SLUIS_EINVAL;
-    snprintf(row.person.name, sizeof(row.person.name), "%s", name);
-    snprintf(row.person.added_by, sizeof(row.person.added_by), "%s", added_by);
-    row.person.created_ms = clock_wall_ms();
-    int result = enrol(people, &row, password, row.person.created_ms, out);
-    if (result)
-        goto wipe;
-    pthread_mutex_lock(&people->change); /* only its holders add or remove */
+    unsigned n = 0;
     pthread_mutex_lock(&people->lock);
-    if (person_by_name(people, name))
-        result = SLUIS_EEXIST;
-    else if (people->person_count == ACCESS_PERSONS_MAX)
-        result = SLUIS_ELIMIT;
-    row.person.id = people->next_person;
-    people->next_person += result == 0;
-    pthread_mutex_unlock(&people->lock);
-    if (!result)
-        result = person_commit(people, &row);
-    if (!result) {
-        pthread_mutex_lock(&people->lock);
-        people->persons[people->person_count++] = row;
-        pthread_mutex_unlock(&people->lock);
-        out->id = row.person.id;
-    }
-    pthread_mutex_unlock(&people->change);
-wipe:
-    sodium_memzero(&row, sizeof(row));
-    if (result)
-        sodium_memzero(out, sizeof(*out));
-    return result;
-}
-
-/* Changes a person: `next` goes to the store, then to memory. Under `change`. */
-static int person_replace(struct people *people, const struct person_row *next)
-{
-    int result = person_commit(people, next);
-    if (result)
-        return result;
-    pthread_mutex_lock(&people->lock);
-    struct person_row *row = person_by_id(people, next->person.id);
-    *row = *next;
-    sessions_end(people, next->person.id, NULL);
-    pthread_mutex_unlock(&people->lock);
-    return 0;
-}
-
-static bool person_copy(struct people *people, uint64_t id, struct person_row *out)
-{
-    pthread_mutex_lock(&people->lock);
-    const struct person_row *row = person_by_id(people, id);
-    bool found = row && !row->person.removed;
-    if (found)
-        *out = *row;
-    pthread_mutex_unlock(&people->lock);
-    return found;
-}
-
-int access_person_reset(struct access *access, uint64_t id, struct access_enrolment *out)
-{
-    struct people *people = people_of(access);
-    struct person_row row;
-    memset(out, 0, sizeof(*out));
-    pthread_mutex_lock(&people->change);
-    int result = person_copy(people, id, &row) ? 0 : SLUIS_ENOENT;
-    if (!result)
-        result = enrol(people, &row, SPAN_EMPTY, clock_wall_ms(), out);
-    if (!result)
-        result = person_replace(people, &row);
-    pthread_mutex_unlock(&people->change);
-    out->id = id;
-    if (result)
-        sodium_memzero(out, sizeof(*out));
-    sodium_memzero(&row, sizeof(row));
-    return result;
-}
-
-int access_person_password(struct access *access, uint64_t id, struct span password)
-{
-    struct people *people = people_of(access);
-    struct person_row row;
-    pthread_mutex_lock(&people->change);
-    int result = person_copy(people, id, &row) ? 0 : SLUIS_ENOENT;
-    if (!result &&
-        crypto_pwhash_str_verify(row.hash, password.p ? password.p : "", password.n) == 0)
-        result = SLUIS_EINVAL; /* the same again: a one-time password would live on */
-    if (!result)
-        result = password_hash(people, password, row.hash);
-    row.person.one_time_until_ms = 0;
-    if (!result)
-        result = person_replace(people, &row);
-    pthread_mutex_unlock(&people->change);
-    sodium_memzero(&row, sizeof(row));
-    return result;
-}
-
-int access_person_remove(struct access *access, uint64_t id)
-{
-    struct people *people = people_of(access);
-    struct person_row copy;
-    pthread_mutex_lock(&people->change);
-    pthread_mutex_lock(&people->lock);
-    struct person_row *row = person_by_id(people, id);
-    if (row) {
-        row->person.removed = true; /* at once, before it is durable */
-        sodium_memzero(row->hash, sizeof(row->hash));
-        sodium_memzero(row->secret, sizeof(row->secret));
-        sessions_end(people, id, NULL);
-        copy = *row;
+    for (unsigned i = 0; i < people->person_count && n < FLUSH_BATCH; i++) {
+        const struct person_row *row = &people->persons[i];
+        bool used = row->used_ms && row->used_ms >= row->person.last_use_ms + than;
+        if (row->person.id < *from || !(used || row->due))
+            continue;
+        out[n] = *row;
+        if (used)
+            out[n].person.last_use_ms = row->used_ms;
+        *from = out[n++].person.id + 1;
     }
     pthread_mutex_unlock(&people->lock);
-    int result = row ? person_commit(people, &copy) : SLUIS_ENOENT;
-    pthread_mutex_unlock(&people->change);
+    return n;
+}
+
+static int used_commit(struct people *people, const struct person_row *batch, unsigned n)
+{
+    struct principal_row rows[FLUSH_BATCH];
+    struct buffer plain[FLUSH_BATCH];
+    int result = 0;
+    for (unsigned i = 0; i < n; i++) {
+        buffer_init(&plain[i], ROW_MAX);
+        person_write(&batch[i], &plain[i]);
+        result = result ? result : plain[i].error;
+        rows[i] = (struct principal_row){'p', batch[i].person.id, buffer_span(&plain[i])};
+    }
+    if (!result)
+        result = principal_rows_put(people->access, rows, n);
+    for (unsigned i = 0; i < n; i++)
+        buffer_free(&plain[i]);
+    pthread_mutex_lock(&people->lock);
+    for (unsigned i = 0; !result && i < n; i++)
+        person_by_id(people, batch[i].person.id)->person.last_use_ms = batch[i].person.last_use_ms;
+    pthread_mutex_unlock(&people->lock);
     return result;
 }
 
-/* The next person from `id` on whose last use is an hour newer than what is written. */
-static bool next_used(struct people *people, uint64_t from, struct person_row *out)
+int people_flush(struct people *people, int64_t than_ms)
 {
-    bool found = false;
-    pthread_mutex_lock(&people->lock);
-    for (unsigned i = 0; !found && i < people->person_count; i++) {
-        struct person_row *row = &people->persons[i];
-        found = row->person.id >= from &&
-                row->used_ms >= row->person.last_use_ms + 3600 * INT64_C(1000);
-        if (found) {
-            row->person.last_use_ms = row->used_ms;
-            *out = *row;
-        }
-    }
-    pthread_mutex_unlock(&people->lock);
-    return found;
-}
-
-void people_flush(struct people *people, int64_t now_ms)
-{
-    struct person_row row;
-    (void)now_ms;
+    struct person_row batch[FLUSH_BATCH];
+    uint64_t from = 0;
+    unsigned n;
+    int result = 0;
     pthread_mutex_lock(&people->change);
-    for (uint64_t id = 0; next_used(people, id, &row); id = row.person.id + 1)
-        if (person_commit(people, &row) != 0)
-            break;
+    if (people->governed_due)
+        result = governed_commit(people);
+    while (!result && (n = next_due(people, &from, than_ms, batch)) > 0) {
+        result = used_commit(people, batch, n);
+        for (unsigned i = 0; !result && i < n; i++)
+            if (batch[i].due)
+                result = person_gone(people, &batch[i]);
+    }
     pthread_mutex_unlock(&people->change);
-    sodium_memzero(&row, sizeof(row));
+    sodium_memzero(batch, sizeof(batch));
+    return result;
 }
 
 /* ---- grants ---- */
@@ -522,6 +452,8 @@ int access_grant_add(struct access *access, const struct access_grant *wanted, i
         *id = grant.id;
     }
     pthread_mutex_unlock(&people->change);
+    if (!result)
+        officers_look(access);
     return result;
 }
 
@@ -529,6 +461,7 @@ int access_grant_revoke(struct access *access, uint64_t id)
 {
     struct people *people = people_of(access);
     int result = SLUIS_ENOENT;
+    officers_look(access);
     pthread_mutex_lock(&people->change);
     pthread_mutex_lock(&people->lock);
     for (unsigned i = 0; result && i < people->grant_count; i++) {

@@ -20,6 +20,7 @@ struct person_row {
     uint8_t secret[PERSON_SECRET];
     uint64_t last_step; /* of the newest code that was used */
     int64_t used_ms;    /* newest, not yet written down */
+    bool due;           /* removed, and the store does not know it yet */
 };
 
 struct session {
@@ -40,6 +41,8 @@ struct people {
     struct access_grant *grants; /* ACCESS_GRANTS_MAX, by rising id */
     unsigned grant_count;
     uint64_t next_person, next_grant;
+    uint32_t governed; /* rights of which there were two officers; they are never taken out */
+    bool governed_due; /* that is not written down yet */
     struct session *sessions; /* SESSIONS_MAX */
     _Atomic uint64_t refused[ACCESS_REFUSALS];
     struct throttle throttle;
@@ -58,6 +61,9 @@ struct people {
 /* Seals and commits one row of STORE_TABLE_PRINCIPAL; `plain` empty: the row goes. */
 SLUIS_MUST_CHECK int principal_row_put(struct access *access, char kind, uint64_t id,
                                        struct span plain);
+/* Several rows, in one commit. */
+SLUIS_MUST_CHECK int principal_rows_put(struct access *access, const struct principal_row *rows,
+                                        unsigned n);
 struct people *people_of(struct access *access);
 
 /* people.c */
@@ -68,10 +74,19 @@ int people_load(struct people *people, char kind, uint64_t id, struct span plain
 /* Under `lock`. */
 struct person_row *person_by_id(struct people *people, uint64_t id);
 struct person_row *person_by_name(struct people *people, const char *name);
-/* Under `change`, not under `lock`. */
-SLUIS_MUST_CHECK int person_commit(struct people *people, const struct person_row *row);
-void people_flush(struct people *people, int64_t now_ms);
+/* These four under `change`, not under `lock`. */
+/* `gone`: another whose row goes in the same commit, 0 nobody. */
+SLUIS_MUST_CHECK int person_commit(struct people *people, const struct person_row *row,
+                                   uint64_t gone);
+/* The removed person's row, and its grants go. */
+SLUIS_MUST_CHECK int person_gone(struct people *people, const struct person_row *row);
+SLUIS_MUST_CHECK int governed_commit(struct people *people);
+/* Takes `change`. Last uses newer by `than_ms` than what is written, and what could not be. */
+SLUIS_MUST_CHECK int people_flush(struct people *people, int64_t than_ms);
 void principal_of(const struct person *person, struct principal *out);
+
+/* enrol.c */
+void officers_look(struct access *access); /* under no lock */
 
 /* session.c; under `lock` */
 void sessions_end(struct people *people, uint64_t person, const struct session *but);

@@ -17,6 +17,7 @@ struct token {
     uint8_t hash[TOKEN_HASH];
     _Atomic int64_t used_ms;    /* newest use, written down by the hour */
     _Atomic uint64_t used_from; /* keyed hash of the address of it */
+    bool due;                   /* revoked, and the store does not know it yet */
 };
 
 /* Tokens by rising id, and a hash table of places (plus one) by the first bytes of their hash. */
@@ -40,6 +41,20 @@ void table_index(struct token_table *table); /* after tokens came, went or moved
 /* Compares whole hashes in constant time. NULL when unknown. */
 struct token *table_find(struct token_table *table, const uint8_t hash[TOKEN_HASH]);
 struct token *table_by_id(struct token_table *table, uint64_t id);
+
+/* rows.c */
+#define PRINCIPAL_KEY (1 + 8)
+#define PRINCIPAL_ROWS_MAX 64u /* of one commit */
+struct principal_row {
+    char kind;
+    uint64_t id;
+    struct span plain; /* empty: the row goes */
+};
+void principal_key(char kind, uint64_t id, char key[PRINCIPAL_KEY]);
+struct record_id principal_record(char kind, uint64_t id);
+/* All of them or none, durable; one caller at a time per `keys`. */
+SLUIS_MUST_CHECK int principal_rows_commit(struct store *store, struct keyring_cache *keys,
+                                           const struct principal_row *rows, unsigned n);
 
 /* access.c */
 /* The token as it is now, when it is still good: not revoked, not expired. */

@@ -111,7 +111,7 @@ static int let_in(struct people *people, struct access_sign_in *s, struct person
         *copy = *row;
     }
     pthread_mutex_unlock(&people->lock);
-    int result = same ? person_commit(people, copy) : SLUIS_EDENIED;
+    int result = same ? person_commit(people, copy, 0) : SLUIS_EDENIED;
     pthread_mutex_unlock(&people->change);
     if (result)
         return result;

@@ -20,7 +20,7 @@ static const enum http_method methods[] = {
 static void on_flush(void *ctx)
 {
     struct admin *a = ctx;
-    access_flush(a->deps.access, clock_wall_ms());
+    access_flush(a->deps.access, false);
     loop_timer_set(a->flush, FLUSH_EVERY_MS);
 }
 

@@ -88,6 +88,7 @@ SLUIS_MUST_CHECK int admin_password_set(struct admin_request *r, struct span pas
 /* ---- persons.c ---- */
 void admin_persons_add(struct admin_request *r);
 void admin_persons_reset(struct admin_request *r);
+void admin_persons_confirm(struct admin_request *r);
 void admin_persons_remove(struct admin_request *r);
 void admin_roles_add(struct admin_request *r);
 void admin_roles_revoke(struct admin_request *r);

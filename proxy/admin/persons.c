@@ -31,6 +31,8 @@ static bool take_name(struct span in, char out[ACCESS_NAME_SIZE])
 static void answer_enrolment(struct admin_request *r, const char *name,
                              const struct access_enrolment *e)
 {
+    struct person p = {.waits = false};
+    (void)access_person_find(r->admin->deps.access, name, &p);
     struct buffer out;
     buffer_init(&out, 4096);
     buffer_addf(&out, "{\"id\":%llu", (unsigned long long)e->id);
@@ -38,7 +40,8 @@ static void answer_enrolment(struct admin_request *r, const char *name,
     add_text(&out, "uri", e->uri);
     if (e->password[0])
         add_text(&out, "password", e->password);
-    buffer_addf(&out, ",\"valid_hours\":%d}", (int)(ACCESS_ENROL_MS / 3600000));
+    buffer_addf(&out, ",\"valid_hours\":%d,\"to_be_confirmed\":%s}",
+                (int)(ACCESS_ENROL_MS / 3600000), p.waits ? "true" : "false");
     admin_json(r, 201, &out);
     buffer_free(&out);
 }
@@ -96,12 +99,50 @@ void admin_persons_reset(struct admin_request *r)
     if (result == 0)
         result = admin_note(r, AUDIT_ACCESS, "person_reset", p.name, NULL);
     if (result == 0)
-        result = access_person_reset(r->admin->deps.access, p.id, &e);
+        result = access_person_reset(r->admin->deps.access, p.id, r->who.name, &e);
     if (result != 0)
         refuse(r, result);
     else
         answer_enrolment(r, p.name, &e);
     sodium_memzero(&e, sizeof(e));
+}
+
+static const char *why_not_confirmed(int result)
+{
+    switch (result) {
+    case SLUIS_EEXIST:
+        return "nobody has to confirm this person: nothing waits";
+    case SLUIS_EAGAIN:
+        return "this person has not chosen a password yet: first that, then ask whether it was "
+               "they who did";
+    default:
+        return "who enrolled this person saw the secret and cannot confirm it: another officer "
+               "has to";
+    }
+}
+
+/* A second officer vouches that it is this person who holds the password and the app. */
+void admin_persons_confirm(struct admin_request *r)
+{
+    struct person p;
+    int result = find_person(r, &p);
+    if (result == 0)
+        result = admin_note(r, AUDIT_ACCESS, "person_confirming", p.name, NULL);
+    if (result == 0)
+        result = access_person_confirm(r->admin->deps.access, p.id, r->who.name,
+                                       r->who.kind == PRINCIPAL_OPERATOR);
+    if (result == SLUIS_EEXIST || result == SLUIS_EAGAIN || result == SLUIS_EDENIED) {
+        if (admin_note(r, AUDIT_REFUSE, "not_confirmed", p.name, NULL) != 0)
+            LOG(LOG_ALARM, "admin", "not_recorded", log_word("what", "refused"));
+        admin_error(r, 409, "not_confirmed", why_not_confirmed(result));
+        return;
+    }
+    if (result == 0)
+        result = admin_note(r, AUDIT_ACCESS, "person_confirmed", p.name, NULL);
+    if (result != 0)
+        refuse(r, result);
+    else
+        exchange_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"confirmed\":true}\n"));
 }
 
 void admin_persons_remove(struct admin_request *r)
@@ -192,8 +233,6 @@ void admin_roles_add(struct admin_request *r)
         refuse(r, result);
         return;
     }
-    if (r->admin->deps.settle)
-        r->admin->deps.settle(r->admin->deps.ctx);
     struct buffer out;
     buffer_init(&out, 256);
     buffer_addf(&out, "{\"id\":%llu}", (unsigned long long)id);
@@ -271,7 +310,11 @@ static int add_person(void *ctx, const struct person *p)
     add_text(&v->out, "added_by", p->added_by);
     add_time(&v->out, "added", p->created_ms);
     add_time(&v->out, "last_use", p->last_use_ms);
-    buffer_addf(&v->out, ",\"enrolled\":%s,\"grants\":[", p->one_time_until_ms ? "false" : "true");
+    buffer_addf(&v->out, ",\"enrolled\":%s", p->one_time_until_ms ? "false" : "true");
+    add_text(&v->out, "enrolled_by", p->enrolled_by);
+    add_text(&v->out, "confirmed_by", p->confirmed_by);
+    add_time(&v->out, "confirmed", p->confirmed_ms);
+    buffer_addf(&v->out, ",\"waits\":%s,\"grants\":[", p->waits ? "true" : "false");
     int result = access_each_grant(v->access, add_grant, v);
     buffer_add(&v->out, SPAN("]}"));
     return result;

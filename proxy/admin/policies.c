@@ -44,10 +44,12 @@ void admin_policies_approve(struct admin_request *r)
         .out = &out};
     if (alone && !a.dry_run)
         LOG(LOG_ALARM, "admin", "policy_approved_by_operator",
-            log_word("because", "there are not two officers"));
+            log_word("because",
+                     r->who.break_glass ? "glass was broken" : "there never were two officers"));
     buffer_addf(&out, "{\"policy\":\"%s\",", name);
     int result = r->admin->deps.approve(r->admin->deps.ctx, &a, &diag);
-    buffer_addf(&out, ",\"approved\":%s}", a.dry_run ? "false" : "true");
+    buffer_addf(&out, ",\"approved\":%s,\"put_forward\":%s}", a.dry_run ? "false" : "true",
+                a.put_forward ? "true" : "false");
     if (result != 0)
         admin_error(r, result == SLUIS_EDENIED ? 409 : 422, "not_approved",
                     diag_line(&diag, line, sizeof(line)));

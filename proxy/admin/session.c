@@ -143,8 +143,6 @@ int admin_password_set(struct admin_request *r, struct span password)
     int result = access_person_password(r->admin->deps.access, r->who.id, password);
     if (result == 0 && admin_note(r, AUDIT_ACCESS, "password_changed", NULL, NULL) != 0)
         LOG(LOG_ALARM, "admin", "not_recorded", log_word("what", "password_changed"));
-    if (result == 0 && r->admin->deps.settle)
-        r->admin->deps.settle(r->admin->deps.ctx);
     return result;
 }
 

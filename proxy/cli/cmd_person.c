@@ -16,6 +16,9 @@ static int show_enrolment(const struct cli_call *call, struct control_answer *a)
         printf("%s\n", print_member(a, 0, "uri", uri, sizeof(uri)));
         if (json_get(&a->json, 0, SPAN("password")) != JSON_NONE)
             printf("%s\n", print_member(a, 0, "password", password, sizeof(password)));
+        if (print_member(a, 0, "to_be_confirmed", password, sizeof(password))[0] == 't')
+            fprintf(stderr, "There are officers: this person has no rights until another than you "
+                            "says so: sluis person confirm NAME --as OFFICER\n");
         sodium_memzero(uri, sizeof(uri));
         sodium_memzero(password, sizeof(password));
     }
@@ -66,6 +69,21 @@ int cmd_person_reset(const struct cli_call *call)
     if (r == 0)
         r = control_call(call, HTTP_POST, target, SPAN("{}"), &a);
     return r ? r : show_enrolment(call, &a);
+}
+
+int cmd_person_confirm(const struct cli_call *call)
+{
+    struct control_answer a;
+    char target[256];
+    int r = person_target(call, "/confirm", target, sizeof(target));
+    if (r == 0)
+        r = control_call(call, HTTP_POST, target, SPAN("{}"), &a);
+    if (r != 0)
+        return r;
+    if (!print_json(call, &a))
+        printf("%s is confirmed: the roles count from now on\n", call->words[0]);
+    control_free(&a);
+    return CLI_DONE;
 }
 
 int cmd_person_revoke(const struct cli_call *call)

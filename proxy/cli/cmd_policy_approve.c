@@ -18,6 +18,7 @@ int cmd_policy_approve(const struct cli_call *call)
     struct control_answer a;
     struct buffer body;
     char hash[80];
+    char forward[8];
     const char *given = cli_value(call, "--hash", 0);
     bool dry_run = cli_has(call, "--dry-run");
     if (call->word_count != 1)
@@ -37,7 +38,10 @@ int cmd_policy_approve(const struct cli_call *call)
     if (!print_json(call, &a)) {
         print_looser(&a);
         printf("%s, %.16s: %s\n", call->words[0], print_member(&a, 0, "hash", hash, sizeof(hash)),
-               dry_run ? "would be approved" : "approved and in force");
+               !dry_run ? "approved and in force"
+               : print_member(&a, 0, "put_forward", forward, sizeof(forward))[0] == 't'
+                   ? "nobody put it forward by name: you would, and a second officer approves"
+                   : "would be approved");
     }
     control_free(&a);
     return CLI_DONE;

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 int cmd_role_add(const struct cli_call *call)
 {
@@ -66,14 +67,29 @@ static void print_grant(struct control_answer *a, uint32_t g, const char *kind, 
            print_member(a, g, "granted", when, sizeof(when)), last);
 }
 
+/* Behind the last use: who enrolled and who vouched for it, as far as that is known. */
+static void add_enrolment(struct control_answer *a, uint32_t p, char last[256])
+{
+    char by[80], confirmed[80], waits[8];
+    size_t n = strlen(last);
+    print_member(a, p, "enrolled_by", by, sizeof(by));
+    print_member(a, p, "confirmed_by", confirmed, sizeof(confirmed));
+    if (print_member(a, p, "waits", waits, sizeof(waits))[0] == 't')
+        snprintf(last + n, 256 - n, "  WAITS: enrolled by %s, not confirmed", by);
+    else if (confirmed[0])
+        snprintf(last + n, 256 - n, "  enrolled by %s, confirmed by %s", by, confirmed);
+}
+
 static void print_persons(struct control_answer *a, bool review)
 {
-    char name[80], last[40], by[80], when[40];
+    char name[80], last[256], by[80], when[40];
     uint32_t list = json_get(&a->json, 0, SPAN("persons"));
     for (uint32_t p = json_first(&a->json, list); p != JSON_NONE; p = json_next(&a->json, p)) {
         uint32_t grants = json_get(&a->json, p, SPAN("grants")), g = json_first(&a->json, grants);
         print_member(a, p, "name", name, sizeof(name));
         print_member(a, p, "last_use", last, sizeof(last));
+        if (review)
+            add_enrolment(a, p, last);
         if (g == JSON_NONE && review) /* an account that may nothing is for the review too */
             printf(HEADS, "person", "-", name, "-", "-",
                    print_member(a, p, "added_by", by, sizeof(by)),

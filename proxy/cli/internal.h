@@ -17,7 +17,12 @@
 #define CLI_WORDS_MAX 32
 #define CLI_ANSWER_MAX (32u * 1024 * 1024) /* bytes of an answer from the gateway */
 
-enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_OLDER = 3 /* done; keys opened more than they ought to */ };
+enum {
+    CLI_DONE = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_OLDER = 3 /* done; keys opened more than they ought to */
+};
 
 struct cli_option {
     const char *name;  /* "--channel" */
@@ -69,8 +74,8 @@ int control_call(const struct cli_call *call, enum http_method method, const cha
 int control_ask(const struct cli_call *call, enum http_method method, const char *target,
                 struct span body, struct control_answer *out);
 void control_free(struct control_answer *answer);
-/* With --as NAME both sign in first and end that session afterwards. `session`: of a person, or "" for
- * nobody (the operator). */
+/* With --as NAME both sign in first and end that session afterwards. `session`: of a person, or ""
+ * for nobody (the operator). */
 int control_call_as(const struct cli_call *call, enum http_method method, const char *target,
                     struct span body, const char *session, struct control_answer *out);
 
@@ -98,6 +103,7 @@ int cmd_token_list(const struct cli_call *call);
 int cmd_token_rotate(const struct cli_call *call);
 int cmd_person_add(const struct cli_call *call);
 int cmd_person_reset(const struct cli_call *call);
+int cmd_person_confirm(const struct cli_call *call);
 int cmd_person_revoke(const struct cli_call *call);
 int cmd_person_password(const struct cli_call *call);
 int cmd_person_list(const struct cli_call *call);

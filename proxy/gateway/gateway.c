@@ -197,9 +197,7 @@ static int open_services(struct gateway *gw, const struct config *config)
 {
     if (config->public_url && asprintf(&gw->media_base, "%s/sluis/media", config->public_url) < 0)
         return SLUIS_ENOMEM;
-    int r = roles_open(gw);
-    if (r == 0)
-        r = contacts_open(gw->store, gw->keyring, &gw->contacts);
+    int r = contacts_open(gw->store, gw->keyring, &gw->contacts);
     if (r == 0)
         r = resolver_new(&gw->resolver);
     if (r == 0)
@@ -296,7 +294,6 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .reload = gateway_reload_by,
                                      .approve = versions_approve,
                                      .versions = versions_list,
-                                     .settle = versions_settle,
                                      .replace_log_key = log_key_replace,
                                      .check_meta = meta_check_now,
                                      .ctx = gw};
@@ -347,6 +344,8 @@ static int start(struct gateway *gw, struct diag *diag)
     r = open_ledger(gw, config, diag);
     if (r == 0)
         r = reload_prepare(gw, config, diag);
+    if (r == 0)
+        r = say(diag, "persons and tokens", roles_open(gw));
     if (r == 0)
         r = say(diag, "versions of policies", versions_start(gw, config, diag));
     if (r == 0)
@@ -447,6 +446,8 @@ static void end(struct gateway *gw)
     audit_log_close(gw->log); /* a last checkpoint, over all that was written */
     gw->log = NULL;
     log_push_close(gw->log_push);
+    if (gw->access)
+        access_flush(gw->access, true);
     if (gw->store)
         store_close(gw->store); /* finishes jobs: their completions go to mailboxes */
     admin_free(gw->admin);
@@ -542,12 +543,17 @@ static void stop(struct gateway *gw)
 
 static void wait_for_signals(struct gateway *gw, const sigset_t *set)
 {
+    siginfo_t info;
     int number;
-    while (sigwait(set, &number) == 0) {
+    while ((number = sigwaitinfo(set, &info)) > 0 || errno == EINTR) {
         struct diag diag = {.text = ""};
+        char author[ACCESS_NAME_SIZE];
+        if (number < 0)
+            continue;
         if (number != SIGHUP)
             return;
-        gateway_reload(gw, &diag); /* logs what came of it */
+        snprintf(author, sizeof(author), "operator:%u", (unsigned)info.si_uid);
+        gateway_reload_by(gw, author, &diag); /* logs what came of it */
     }
 }
 

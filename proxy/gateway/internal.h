@@ -2,7 +2,7 @@
 #ifndef SLUIS_GATEWAY_INTERNAL_H
 #define SLUIS_GATEWAY_INTERNAL_H
 
-#include "sluis/access.h"
+#include "sluis/access/person.h"
 #include "sluis/admin.h"
 #include "sluis/base/log.h"
 #include "sluis/config.h"
@@ -32,7 +32,7 @@
 /* Blocks of the journal and the log are sealed on the writer thread and opened on any. */
 struct block_seal {
     struct keyring_cache *writer, *readers;
-    pthread_mutex_t lock; /* readers */
+    pthread_mutex_t lock;       /* readers */
     _Atomic uint64_t log_place; /* class and bucket of leaves written now; 0: kept for ever */
 };
 
@@ -78,7 +78,6 @@ struct gateway {
     bool loops_started;
     struct keyring_cache *version_keys; /* versions.c, under version_lock */
     pthread_mutex_t version_lock;
-    bool governed; /* there were two officers: operators loosen no policy alone */
 };
 
 /* seal.c */
@@ -163,7 +162,8 @@ void media_close(struct gateway *gw); /* its loop has stopped */
 /* reload.c */
 /* Numbers for channels, routes and classes; the snapshot is not yet shared. */
 int reload_prepare(struct gateway *gw, struct config *config, struct diag *diag);
-int gateway_reload(void *ctx, struct diag *diag); /* author "operator" */
+/* `author`: who asked for it: a person, or "operator:UID"; NULL: nobody said, the owner of the
+ * file. */
 int gateway_reload_by(void *ctx, const char *author, struct diag *diag);
 
 /* versions.c */
@@ -173,19 +173,17 @@ struct policy_version {
     int64_t proposed_ms, approved_ms;
     unsigned looser; /* decisions */
 };
-/* The store bound, the loops not yet running: policies that are looser than what was in force and not
- * approved are replaced by that. */
+/* The store bound, persons known, the loops not yet running: policies that are looser than what was
+ * in force and not approved are replaced by that. */
 int versions_start(struct gateway *gw, struct config *config, struct diag *diag);
 /* Before `next` is in force: SLUIS_EDENIED when a policy in it has to be approved. */
 int versions_judge(struct gateway *gw, const struct config *now, const struct config *next,
                    const char *author, struct diag *diag);
 int versions_in_force(struct gateway *gw, const struct config *config); /* after it */
 int version_get(struct gateway *gw, const char *hex, struct policy_version *out);
-bool versions_governed(struct gateway *gw);
 /* For struct admin_deps. */
 int versions_list(void *ctx, struct buffer *out);
 int versions_approve(void *ctx, struct policy_approval *approval, struct diag *diag);
-void versions_settle(void *ctx);
 
 /* forget.c: what the purge room asks of the others */
 int purge_open(struct gateway *gw);

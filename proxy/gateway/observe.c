@@ -50,7 +50,7 @@ static void on_timer(void *ctx)
     if (say)
         gw->observe_say_ms = now + SAY_EVERY_MS;
     if (ended) {
-        int r = gateway_reload(gw, &diag);
+        int r = gateway_reload_by(gw, NULL, &diag);
         if (r == 0)
             LOG(LOG_WARN, "gateway", "observing_ended");
         else if (r != SLUIS_EAGAIN)

@@ -52,11 +52,6 @@ static bool take_turn(struct gateway *gw)
     return true;
 }
 
-int gateway_reload(void *ctx, struct diag *diag)
-{
-    return gateway_reload_by(ctx, "operator", diag);
-}
-
 int gateway_reload_by(void *ctx, const char *author, struct diag *diag)
 {
     struct gateway *gw = ctx;

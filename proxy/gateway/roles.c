@@ -52,10 +52,12 @@ static int role_in_force(void *ctx, uint16_t channel, const char *name, int64_t 
                          struct access_role *out)
 {
     struct gateway *gw = ctx;
+    memset(out, 0, sizeof(*out));
+    if (!gw->cell) /* it starts: nobody has a right yet */
+        return SLUIS_ENOENT;
     struct config *config = config_acquire(gw->cell);
     const struct config_channel *one = NULL;
     int r = SLUIS_ENOENT;
-    memset(out, 0, sizeof(*out));
     if (channel == ACCESS_WHOLE || channel == ACCESS_SOME)
         r = on_all(config, channel == ACCESS_SOME, name, at_ms, out);
     else if ((one = config_channel_by_id(config, channel)))

@@ -7,16 +7,20 @@
  * Rows of STORE_TABLE_SETTING, sealed: "polf" and 16 bytes of the channel's name's hash: the hash
  * in force; "polv" and the first 16 bytes of a policy's hash: the version; "polt", the same and a
  * number: a piece of its text, which has that hash; "polg" and a hash of channel and policy: a
- * second officer agreed to this policy on this channel; "polo": there were two officers, from then
- * on operators do not loosen. What is in force is kept by the channel's name and by its phone
- * number, so that a channel does not become a new one, without a policy to be compared with, by
- * another name or by being away for one reload.
+ * second officer agreed to this policy on this channel. What is in force is kept by the channel's
+ * name and by its phone number, so that a channel does not become a new one, without a policy to be
+ * compared with, by another name or by being away for one reload.
+ *
+ * A version's author and approver are persons by name, or who could be told: "operator:UID" (who
+ * asked for the reload over the control socket or by a signal), "file:UID" (the owner of the file,
+ * where nobody asked: at a start), "installer", "stricter". Names of persons have no colon and are
+ * none of these words. What an unnamed one put forward takes two officers: the first puts it
+ * forward by name. Else who edits the file and has it reloaded as the operator would be both.
  *
  * Threads: under reload_lock, or before the loops run.
  */
 #include "internal.h"
 
-#include "sluis/access/person.h"
 #include "sluis/base/clock.h"
 #include "sluis/base/encode.h"
 #include "sluis/base/json.h"
@@ -25,6 +29,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define KEY_BYTES (4 + 16 + 2)
@@ -32,7 +37,6 @@
 #define TEXT_MAX (1024u * 1024)           /* policy.h's own limit */
 #define PIECES_MAX (TEXT_MAX / PIECE + 1) /* of one text */
 #define BATCH 256u                        /* rows in one job */
-#define OFFICERS 2
 
 struct row {
     char key[KEY_BYTES];
@@ -119,12 +123,30 @@ static bool hash_bytes(const char *hex, uint8_t out[32])
 
 /* ---- texts ---- */
 
+static void file_path(const struct config *config, const struct policy *policy, char out[4096])
+{
+    snprintf(out, 4096, "%s/%s.yaml", config->policies, policy_name(policy));
+}
+
+/* "file:UID" */
+static void owner_of(const struct config *config, const struct policy *policy,
+                     char out[ACCESS_NAME_SIZE])
+{
+    char path[4096];
+    struct stat st;
+    file_path(config, policy, path);
+    if (stat(path, &st) == 0)
+        snprintf(out, ACCESS_NAME_SIZE, "file:%u", (unsigned)st.st_uid);
+    else
+        snprintf(out, ACCESS_NAME_SIZE, "file:");
+}
+
 static int read_file(const struct config *config, const struct policy *policy, struct buffer *out)
 {
     char path[4096];
     uint8_t digest[32];
     char hex[65];
-    snprintf(path, sizeof(path), "%s/%s.yaml", config->policies, policy_name(policy));
+    file_path(config, policy, path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return SLUIS_ESYS;
@@ -437,30 +459,6 @@ static int keep_version(struct gateway *gw, const struct config *config,
 
 /* ---- the decision ---- */
 
-bool versions_governed(struct gateway *gw)
-{
-    static const uint8_t zero[16];
-    struct buffer plain;
-    struct row row;
-    if (gw->governed)
-        return true;
-    buffer_init(&plain, 64);
-    gw->governed = get_row(gw, "polo", zero, 0, &plain) == 0;
-    buffer_free(&plain);
-    if (!gw->governed && gw->access &&
-        access_officers(gw->access, POLICY_MAY_APPROVE, clock_wall_ms()) >= OFFICERS) {
-        gw->governed = true;
-        int r = seal_row(gw, "polo", zero, 0, SPAN("1"), &row);
-        if (r == 0) {
-            r = put_rows(gw, &row, 1);
-            buffer_free(&row.sealed);
-        }
-        LOG(LOG_WARN, "gateway", "two_officers", log_error(r),
-            log_word("from_now_on", "what loosens a policy waits for one of them"));
-    }
-    return gw->governed;
-}
-
 static void count_only(void *ctx, const struct policy_difference *difference)
 {
     (void)ctx, (void)difference;
@@ -487,9 +485,15 @@ static enum verdict compare(struct gateway *gw, const char *channel, const struc
 static int judge(struct gateway *gw, const struct config *next, const struct config_channel *c,
                  const struct policy *old, const char *author, struct diag *diag)
 {
+    char owner[ACCESS_NAME_SIZE];
     int looser, r = 0;
+    if (!author) {
+        owner_of(next, c->policy, owner);
+        author = owner;
+    }
     enum verdict verdict = compare(gw, c->name, old, c->policy, &looser);
-    bool bootstrap = !next->approval_officers && !versions_governed(gw);
+    bool bootstrap = !next->approval_officers &&
+                     !access_governed(gw->access, POLICY_MAY_APPROVE, clock_wall_ms());
     if (verdict == SAME || verdict == APPROVED)
         return 0;
     if (verdict == LOOSER && bootstrap) {
@@ -609,7 +613,7 @@ static int start_beside(struct gateway *gw, struct config *config, size_t i, con
     }
     *seen |= old != NULL;
     if (old)
-        r = judge(gw, config, c, old, "file", diag);
+        r = judge(gw, config, c, old, NULL, diag);
     if (r == SLUIS_EDENIED) { /* the old one stays in force */
         LOG(LOG_ALARM, "gateway", "policy_waits_for_approval", log_word("channel", c->name),
             log_word("policy", policy_name(c->policy)));
@@ -694,6 +698,12 @@ static bool is_agreed(struct gateway *gw, const struct policy_approval *a,
     return true;
 }
 
+/* Has a person put it forward, by name? */
+static bool is_named(const char *author)
+{
+    return !strchr(author, ':') && access_name_free(author);
+}
+
 static const char *approve(struct gateway *gw, struct policy_approval *a, const struct config *next,
                            const struct policy *policy)
 {
@@ -706,10 +716,19 @@ static const char *approve(struct gateway *gw, struct policy_approval *a, const 
         return is_agreed(gw, a, next) ? "it is approved already: sluis reload"
                                       : "it was not put forward yet: sluis reload, which says what "
                                         "is looser";
-    if (strcmp(v.author, a->actor) == 0)
+    if (!a->alone && strcmp(v.author, a->actor) == 0)
         return "the one who put it forward cannot approve it: a second officer has to";
+    a->put_forward = !a->alone && !is_named(v.author);
     if (a->dry_run)
         return NULL;
+    if (a->put_forward) {
+        int put = note(gw, NULL, policy, a->actor, "put_forward");
+        snprintf(v.author, sizeof(v.author), "%s", a->actor);
+        put = put ? put : put_version(gw, &v);
+        return put == 0 ? "nobody had put it forward by name: you have now, and a second officer "
+                          "has to approve it"
+                        : "it could not be recorded";
+    }
     snprintf(v.approver, sizeof(v.approver), "%s", a->actor);
     v.approved_ms = clock_wall_ms();
     int r = note(gw, NULL, policy, a->actor, a->alone ? "approved_by_operator" : "approved");
@@ -745,13 +764,6 @@ int versions_approve(void *ctx, struct policy_approval *a, struct diag *diag)
     if (next)
         config_unref(next);
     config_unref(now);
-    return r || a->dry_run ? r : gateway_reload_by(gw, a->actor, diag);
-}
-
-void versions_settle(void *ctx)
-{
-    struct gateway *gw = ctx;
-    pthread_mutex_lock(&gw->version_lock);
-    (void)versions_governed(gw);
-    pthread_mutex_unlock(&gw->version_lock);
+    /* What else became looser meanwhile is not what this officer put forward. */
+    return r || a->dry_run ? r : gateway_reload_by(gw, NULL, diag);
 }

@@ -6,6 +6,8 @@
  * otpauth:// address, and a one-time password; shown once, good for ACCESS_ENROL_MS. With it a
  *               person may only choose a password of his own. Lost both: `reset`, by who may give
  *               roles; there are no recovery codes.
+ *   confirmed   who enrols sees the secret. So once there were two officers, who is enrolled has no
+ *               rights until an officer (`approve`), not the one who enrolled, vouches for it.
  *   session     what a sign-in gives: a cookie (pages) or a bearer text (API, CLI), never the one
  * for the other. It belongs to the address it was made at: seen from another it ends.
  *
@@ -43,26 +45,38 @@ struct person {
     int64_t created_ms, last_use_ms;
     int64_t one_time_until_ms; /* has a one-time password until then; 0: a password of his own */
     bool removed;
+    char enrolled_by[ACCESS_NAME_SIZE];  /* who saw the secret last; "" before this was kept */
+    char confirmed_by[ACCESS_NAME_SIZE]; /* who vouched for it since; "": nobody had to, or waits */
+    int64_t confirmed_ms;
+    bool waits; /* no rights until somebody does */
 };
 struct access_enrolment { /* wipe it */
     uint64_t id;
     char password[32]; /* "" when it was given */
     char uri[256];     /* otpauth://totp/... */
 };
+/* May a person have this name? Not the words that stand for others in lists ("operator", ...). */
+bool access_name_free(const char *name);
 /* `password`: his own (checked for length), or empty: a one-time one is made. Durable when they
  * return; they take 0.1 s: not on event threads. SLUIS_EINVAL (name, password), SLUIS_EEXIST,
  * SLUIS_ELIMIT, or the store's error. */
 SLUIS_MUST_CHECK int access_person_add(struct access *access, const char *name,
                                        const char *added_by, struct span password,
                                        struct access_enrolment *out);
-/* A new secret and a new one-time password; sessions end. SLUIS_ENOENT. */
-SLUIS_MUST_CHECK int access_person_reset(struct access *access, uint64_t id,
+/* A new secret and a new one-time password; sessions end. `by` sees them. SLUIS_ENOENT. */
+SLUIS_MUST_CHECK int access_person_reset(struct access *access, uint64_t id, const char *by,
                                          struct access_enrolment *out);
+/* `by` vouches that it was this person who enrolled: from now on the roles count. SLUIS_EEXIST:
+ * nobody has to; SLUIS_EAGAIN: has not chosen a password yet; SLUIS_EDENIED: `by` did the
+ * enrolment, or is that person. `alone`: an operator where there is nobody else (or who breaks the
+ * glass) may have done the enrolment too. */
+SLUIS_MUST_CHECK int access_person_confirm(struct access *access, uint64_t id, const char *by,
+                                           bool alone);
 /* The person's own new password; its other sessions end. SLUIS_EINVAL (length, or the old one). */
 SLUIS_MUST_CHECK int access_person_password(struct access *access, uint64_t id,
                                             struct span password);
-/* At once: sessions end, grants count no more. SLUIS_ENOENT, or the store's error (it has ended all
- * the same: call again). */
+/* At once: sessions end, grants count no more. SLUIS_ENOENT, or the store's error: it has ended all
+ * the same, is tried again at each flush, and access_person_find finds it for who tries now. */
 SLUIS_MUST_CHECK int access_person_remove(struct access *access, uint64_t id);
 /* By name, not removed; SLUIS_ENOENT. */
 int access_person_find(struct access *access, const char *name, struct person *out);
@@ -87,8 +101,12 @@ SLUIS_MUST_CHECK int access_grant_add(struct access *access, const struct access
 SLUIS_MUST_CHECK int access_grant_revoke(struct access *access, uint64_t id);
 int access_each_grant(struct access *access, int (*each)(void *ctx, const struct access_grant *g),
                       void *ctx);
-/* Persons who have a password of their own and these rights on the installation as a whole. */
+/* Persons who have a password of their own and these rights on the installation as a whole, and do
+ * not wait to be confirmed. */
 unsigned access_officers(struct access *access, uint32_t rights, int64_t at_ms);
+/* Were there ever two with this right? Kept in the store: from then on an operator does what is
+ * theirs (OPERATOR_FIRST) only by breaking the glass, and who is enrolled waits for a second. */
+bool access_governed(struct access *access, uint32_t right, int64_t at_ms);
 
 /* ---- signing in ---- */
 enum access_session_kind { ACCESS_COOKIE, ACCESS_BEARER };
@@ -114,8 +132,8 @@ struct access_sign_in {
  * password is wiped before that. */
 SLUIS_MUST_CHECK int access_sign_in(struct access *access, struct access_sign_in *sign_in);
 
-/* No sign-in is begun any more; those that wait are done with SLUIS_ECLOSED. Waits for the one at hand:
- * before the loops that `done` posts to are gone. */
+/* No sign-in is begun any more; those that wait are done with SLUIS_ECLOSED. Waits for the one at
+ * hand: before the loops that `done` posts to are gone. */
 void access_stop(struct access *access);
 
 struct access_identity {
@@ -141,8 +159,9 @@ SLUIS_MUST_CHECK int access_session(struct access *access, struct span text,
 void access_session_close(struct access *access, struct span text);
 
 /* ---- housekeeping ---- */
-/* Writes down last uses that are an hour newer than what is written. Commits. */
-void access_flush(struct access *access, int64_t now_ms);
+/* Writes down last uses that are an hour newer than what is written, or all (at the end), and what
+ * could not be written before. Commits: not on event threads. */
+void access_flush(struct access *access, bool all);
 /* What was refused to unknown callers since the last call, by reason; for one counted leaf each. */
 enum access_refusal {
     ACCESS_REFUSED_TOKEN,

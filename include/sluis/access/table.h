@@ -213,7 +213,9 @@ enum {
     X(PAGE_LOG, GET, "log", admin_page_log, DOOR_BOTH, YES, POLICY_MAY_LOG, WHOLE, LOG,            \
       PERMISSION_PAGE)                                                                             \
     X(OPENAPI, GET, "sluis/v1/openapi.json", admin_openapi, DOOR_BOTH, YES, PERMIT_SIGNED_IN,      \
-      WHOLE, NONE, 0)
+      WHOLE, NONE, 0)                                                                              \
+    X(PERSONS_CONFIRM, POST, "sluis/v1/persons/{id}/confirm", admin_persons_confirm, DOOR_BOTH,    \
+      FIRST, POLICY_MAY_APPROVE, WHOLE, COUNTS, PERMISSION_CHANGES)
 
 enum permission {
 #define X(id, ...) PERMISSION_##id,
@@ -287,6 +289,7 @@ const struct permission_tool *permission_tool(unsigned index);
     X("token revoke", TOKENS_REVOKE)                                                               \
     X("person add", PERSONS_ADD)                                                                   \
     X("person reset", PERSONS_RESET)                                                               \
+    X("person confirm", PERSONS_CONFIRM)                                                           \
     X("person revoke", PERSONS_REMOVE)                                                             \
     X("person password", SESSION_PASSWORD)                                                         \
     X("person list", ROLES)                                                                        \

@@ -174,7 +174,7 @@ static int teardown(void **state)
     return 0;
 }
 
-enum granted { ON_ALL, ON_ONE, ON_OTHER, ON_NONE, GRANTS };
+enum granted { ON_ALL, ON_ONE, ON_OTHER, ON_NONE, WAITS_ON_ALL, GRANTS };
 
 /* Straight into memory: roles that break the separation cannot be granted by the door. */
 static struct principal person(const struct actor *a, enum granted how)
@@ -186,7 +186,9 @@ static struct principal person(const struct actor *a, enum granted how)
     people->persons[0].person.id = 1;
     strcpy(people->persons[0].person.name, "jan");
     people->grant_count = how == ON_NONE ? 0 : 1;
-    people->grants[0] = (struct access_grant){.id = 1, .person = 1, .all = how == ON_ALL};
+    people->persons[0].person.waits = how == WAITS_ON_ALL; /* nobody has vouched for him yet */
+    people->grants[0] =
+        (struct access_grant){.id = 1, .person = 1, .all = how == ON_ALL || how == WAITS_ON_ALL};
     snprintf(people->grants[0].role, sizeof(people->grants[0].role), "%s", a->name);
     if (how == ON_ONE || how == ON_OTHER) {
         people->grants[0].channel_count = 1;
@@ -309,6 +311,7 @@ static void others(void **state)
             struct principal nobody = {.id = 1}, tool = {.kind = PRINCIPAL_TOOL, .id = 1};
             struct principal op = {.kind = PRINCIPAL_OPERATOR};
             people_of(f.access)->person_count = people_of(f.access)->grant_count = 0;
+            people_of(f.access)->governed = 0;
             compare("nobody", row->id,
                     permission_may(f.access, p, &nobody, control, NOW, &d, &alarm) == 0,
                     door && e->anyone);
@@ -336,6 +339,10 @@ static void others(void **state)
             people->grants[1].person = 2;
             people->person_count = people->grant_count = 2;
             compare("operator beside officers", row->id,
+                    permission_may(f.access, p, &op, control, NOW, &d, &alarm) == 0,
+                    door && (e->anyone || (control && ruled && !first)));
+            people->person_count = people->grant_count = 0;
+            compare("operator where officers were", row->id,
                     permission_may(f.access, p, &op, control, NOW, &d, &alarm) == 0,
                     door && (e->anyone || (control && ruled && !first)));
             op.break_glass = true;

@@ -297,7 +297,7 @@ static void one_time_password(void **state)
     assert_string_equal(e.uri, "");
     struct person p;
     assert_int_equal(access_person_find(f->access, "piet", &p), 0);
-    assert_int_equal(access_person_reset(f->access, p.id, &e), 0);
+    assert_int_equal(access_person_reset(f->access, p.id, "operator:0", &e), 0);
     code_of(&e, now / 30000, code);
     assert_int_equal(sign_in(f, &t, "piet", e.password, code, now + ACCESS_ENROL_MS + 30000),
                      SLUIS_EDENIED); /* too late; and the code is not of that moment */
