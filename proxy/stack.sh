@@ -32,10 +32,8 @@ stop() {
     [ -n "$pid" ] || return 0
     unset "started[$1]"
     kill "-${2:-TERM}" "$pid" 2>/dev/null
-    for _ in $(seq 300); do
-        kill -0 "$pid" 2>/dev/null || break
-        sleep 0.05
-    done
+    local end=$((SECONDS + STACK_PATIENCE))
+    while kill -0 "$pid" 2>/dev/null && [ $SECONDS -lt $end ]; do sleep 0.05; done
     kill -KILL "$pid" 2>/dev/null
     return 0
 }
@@ -45,26 +43,63 @@ stop_all() {
     for name in "${!started[@]}"; do stop "$name"; done
 }
 
-# free_ports N: so many ports that nobody listens on now
+# free_ports N: so many ports that nobody listens on, and that no other script of this user was given: not among the
+# ports that the kernel gives to whoever calls somewhere, for such a call may take one just before it is listened on,
+# or while what listens there starts again.
 free_ports() {
-    python3 - "$1" <<'END'
-import socket, sys
-held = []
-for _ in range(int(sys.argv[1])):
-    s = socket.socket()
-    s.bind(("127.0.0.1", 0))
-    held.append(s)
-print(*(s.getsockname()[1] for s in held))
+    python3 - "$1" "$$" "${TMPDIR:-/tmp}/sluis-ports-$(id -u)" <<'END'
+import fcntl, os, random, socket, sys
+wanted, owner, file = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+try:
+    low, high = map(int, open("/proc/sys/net/ipv4/ip_local_port_range").read().split())
+except OSError:
+    low, high = 32768, 60999
+ports = [p for p in range(10240, 65000) if not low <= p <= high] or list(range(10240, 65000))
+
+def alive(pid):
+    return os.path.exists("/proc/%d" % pid)
+
+def is_free(port):
+    with socket.socket() as s:
+        try:
+            s.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+") as claims:
+    fcntl.flock(claims, fcntl.LOCK_EX)
+    taken = dict(map(int, line.split()) for line in claims.read().splitlines() if line.count(" ") == 1)
+    taken = {port: pid for port, pid in taken.items() if alive(pid)}
+    got = []
+    for port in random.sample(ports, len(ports)):
+        if len(got) < wanted and port not in taken and is_free(port):
+            got.append(port)
+            taken[port] = owner
+        if len(got) == wanted:
+            break
+    claims.seek(0)
+    claims.truncate()
+    claims.writelines("%d %d\n" % claim for claim in taken.items())
+print(*got)
 END
 }
 free_port() { free_ports 1; }
 
+# Waiting ends when what is waited for is there; how long at most matters only where something is broken. Tests set
+# STACK_PATIENCE, the least of those limits, high: a machine may be slow, or have others to serve.
+STACK_PATIENCE=${STACK_PATIENCE:-15}
+limit_of() { echo $((SECONDS + ($1 > STACK_PATIENCE ? $1 : STACK_PATIENCE))); }
+
 # wait_for FILE WORD [SECONDS]: until the file has the word
 wait_for() {
-    for _ in $(seq $((${3:-15} * 20))); do
-        grep -q -- "$2" "$1" 2>/dev/null && return 0
+    local end
+    end=$(limit_of "${3:-15}")
+    until grep -q -- "$2" "$1" 2>/dev/null; do
+        [ $SECONDS -lt "$end" ] || break
         sleep 0.05
     done
+    grep -q -- "$2" "$1" 2>/dev/null && return 0
     echo "waited in vain for '$2' in $(basename "$1"):"
     tail -n 20 "$1"
     return 1
@@ -72,10 +107,11 @@ wait_for() {
 
 # until_true SECONDS COMMAND...: tries until it succeeds
 until_true() {
-    local end=$((SECONDS + $1))
+    local end
+    end=$(limit_of "$1")
     shift
     until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $end ] || return 1
+        [ $SECONDS -lt "$end" ] || return 1
         sleep 0.05
     done
 }
@@ -187,15 +223,17 @@ stack_start_sluis() {
         (cd "$dir" && sluis keys init -c sluis.yaml) >>"$dir/sluis.log" 2>&1 && : >"$dir/keys/.made"
     fi
     start sluis env -C "$dir" ${STACK_WORKER:+SLUIS_MEDIA="$STACK_WORKER"} ${STACK_TASKSET:+taskset -c "$STACK_TASKSET"} "$bin/sluis" serve -c sluis.yaml
-    if ! until_true "${1:-15}" stack_answers; then
+    if ! until_true "${1:-15}" stack_settled || ! stack_answers >/dev/null; then
         echo "sluis did not start:" >&2
         tail -n 20 "$dir/sluis.log" >&2
         return 1
     fi
 }
 
+# It answers, or it is gone.
+stack_settled() { stack_answers || ! kill -0 "$(pid_of sluis)"; }
 stack_answers() {
-    curl -fsS -m 2 --cacert "$CA" -G "$URL_META" -d hub.mode=subscribe -d hub.challenge=1158201444 \
+    curl -fsS -m "$STACK_PATIENCE" --cacert "$CA" -G "$URL_META" -d hub.mode=subscribe -d hub.challenge=1158201444 \
         --data-urlencode "hub.verify_token@$dir/credentials/verify-line"
 }
 

@@ -6,8 +6,8 @@
 #include "sluis/base/clock.h"
 
 #define SAY_EVERY_MS (60 * 60 * 1000)
-#define LOOK_EVERY_MS                                                                              \
-    (60 * 1000) /* a clock that is set is noticed in time; a failed reload again */
+#define LOOK_EVERY_MS (2 * 1000) /* a clock that is set, a machine that slept: noticed at once */
+#define AGAIN_MS (60 * 1000)     /* a reload that failed: its alarm once a minute */
 
 static void tell(const struct config_channel *channel)
 {
@@ -56,7 +56,7 @@ static void on_timer(void *ctx)
         else if (r != SLUIS_EAGAIN)
             LOG(LOG_ALARM, "gateway", "observing_ended_without_policy",
                 log_word("reason", diag.text));
-        next = r == SLUIS_EAGAIN ? 1000 : next;
+        next = r == SLUIS_EAGAIN ? 1000 : r ? AGAIN_MS : next;
     }
     loop_timer_set(gw->observe_timer, next);
 }

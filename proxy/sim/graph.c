@@ -257,7 +257,6 @@ static void record(struct graph *g, const struct http_message *m, bool setup, in
                           record_text(http_header(m, "authorization")), "type",
                           record_text(http_header(m, "content-type")), "body",
                           record_bytes(m->body), "setup", setup, "status", status));
-    fflush(g->record);
 }
 
 static void answer_bytes(struct graph *g, struct request *request, const struct http_message *m)

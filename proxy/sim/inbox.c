@@ -102,8 +102,6 @@ static void record(struct inbox *inbox, const struct http_message *m, bool signa
     if (!light)
         json_object_set_new(line, "body", record_bytes(m->body));
     record_line(inbox->record, line);
-    if (!light)
-        fflush(inbox->record);
     json_decref(body);
 }
 
@@ -133,12 +131,6 @@ void inbox_serve(struct request *request, const struct http_message *m, void *ct
     record(inbox, m, signature, status);
     request_reply_json(request, status, status == 200 ? "{}" : "{\"error\":\"refused\"}",
                        faults_delay(&inbox->faults));
-}
-
-void inbox_flush(struct inbox *inbox)
-{
-    if (inbox->record)
-        fflush(inbox->record);
 }
 
 struct faults *inbox_faults(struct inbox *inbox)

@@ -22,8 +22,6 @@ struct inbox *inbox_new(const struct inbox_options *options);
 void inbox_free(struct inbox *inbox);
 /* A server_fn. */
 void inbox_serve(struct request *request, const struct http_message *message, void *ctx);
-/* Writes out what a recording without bodies has gathered; call it a few times a second. */
-void inbox_flush(struct inbox *inbox);
 struct faults *inbox_faults(struct inbox *inbox);
 json_t *inbox_summary(const struct inbox *inbox);
 

@@ -1,6 +1,8 @@
 #include "record.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "sluis/base/encode.h"
 
@@ -12,12 +14,17 @@ FILE *record_open(const char *file)
     return f;
 }
 
+/* One write(2) for one line: whoever reads along sees no half ones. */
 void record_line(FILE *file, json_t *object)
 {
-    if (file && object) {
-        json_dumpf(object, file, JSON_COMPACT);
-        fputc('\n', file);
+    char *text = file && object ? json_dumps(object, JSON_COMPACT) : NULL;
+    if (text) {
+        size_t n = strlen(text);
+        text[n] = '\n'; /* in the place of its end */
+        if (write(fileno(file), text, n + 1) != (ssize_t)(n + 1))
+            perror("sluis-sim: the recording");
     }
+    free(text);
     json_decref(object);
 }
 

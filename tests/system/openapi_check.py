@@ -17,7 +17,7 @@ SOCKET, TABLE = sys.argv[1:]
 class Unix(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.sock.connect(SOCKET)
 
 
