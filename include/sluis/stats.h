@@ -1,6 +1,10 @@
 /*
  * Statistics without content: how much, how fast, what was found. Never about one person, and no
- * count of 1 to 4 is told.
+ * count under five is told: null stands for 0 to 4. What small counts add up to is told in fives,
+ * hour after hour, and every answer is a sum of what its hours tell (publish.c): so no answer less
+ * another is a count under five either. A number may thus be up to four off for each 30 days; and
+ * counts of a route or a tag always are multiples of five, since the channel's less the others'
+ * would tell the rest.
  *
  * Nothing is counted where messages pass. A thread of this room follows what is committed anyway,
  * the intake journal and the access log, some seconds behind, and writes what changed as a row an

@@ -120,6 +120,7 @@ int cmd_audit_bundle(const struct cli_call *call);
 /* The export that the call's filters ask for; an exit code. */
 int audit_export_write(const struct cli_call *call, FILE *out);
 int cmd_audit_incident(const struct cli_call *call);
+int cmd_stats(const struct cli_call *call);
 int cmd_history_list(const struct cli_call *call);
 int cmd_history_show(const struct cli_call *call);
 int cmd_history_search(const struct cli_call *call);

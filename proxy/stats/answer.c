@@ -16,6 +16,8 @@ struct sums {
     uint32_t from, to, step; /* hours; 0: all in one */
     uint16_t channel;
     struct cell *at;
+    struct told *told; /* of each */
+    struct publish publish;
     unsigned n, looked;
     uint8_t next[STORE_KEY_MAX];
     size_t next_n;
@@ -23,24 +25,25 @@ struct sums {
     int error;
 };
 
-/* The sum that a row belongs to. */
-static struct cell *sum_of(struct sums *u, const struct cell *row)
+/* The sum that a row belongs to: its place, or CELLS_SHOWN. */
+static unsigned sum_of(struct sums *u, const struct cell *row)
 {
     uint32_t hour = u->step ? u->from + (row->key.hour - u->from) / u->step * u->step : u->from;
     for (unsigned i = u->n; i-- > 0;) {
-        struct cell *c = &u->at[i];
+        const struct cell *c = &u->at[i];
         if (c->key.hour == hour && c->key.channel == row->key.channel &&
             c->key.route == row->key.route && memcmp(c->key.tag, row->key.tag, 8) == 0)
-            return c;
+            return i;
     }
     if (u->n == CELLS_SHOWN)
-        return NULL;
+        return CELLS_SHOWN;
+    memset(&u->told[u->n], 0, sizeof(u->told[0]));
     struct cell *c = &u->at[u->n++];
     memset(c, 0, sizeof(*c));
     c->key = row->key;
     c->key.hour = hour;
     memcpy(c->name, row->name, sizeof(c->name));
-    return c;
+    return u->n - 1;
 }
 
 static int take_row(void *ctx, struct span key, struct span value)
@@ -58,11 +61,18 @@ static int take_row(void *ctx, struct span key, struct span value)
     if (u->channel && be16_get((const uint8_t *)key.p + 5) != u->channel)
         return 0;
     u->error = cell_read(u->s, key, value, &row);
-    struct cell *sum = u->error == 0 ? sum_of(u, &row) : NULL;
-    if (u->error == 0 && !sum)
+    struct told told;
+    if (u->error == 0)
+        u->error = publish_hour(&u->publish, &row, &told);
+    if (u->error != 0 || row.key.hour < u->from)
+        return u->error != 0; /* of before: for what it carries */
+    unsigned place = sum_of(u, &row);
+    if (place == CELLS_SHOWN) {
         u->error = SLUIS_ELIMIT;
-    if (sum)
-        cell_merge(sum, &row);
+        return 1;
+    }
+    cell_merge(&u->at[place], &row);
+    publish_add(&u->told[place], &told);
     return u->error != 0;
 }
 
@@ -70,7 +80,7 @@ static int gather(struct sums *u)
 {
     int r = 0;
     u->next[0] = 'h';
-    be32_put(u->next + 1, u->from);
+    be32_put(u->next + 1, publish_from(u->from));
     u->next_n = 5;
     do {
         struct store_read *read;
@@ -88,31 +98,39 @@ static int gather(struct sums *u)
     return r < 0 ? r : u->error;
 }
 
-static void add_count(struct buffer *out, const char *name, uint64_t n, bool *suppressed)
+/* Fewer than five, or none: null. */
+static void add_count(struct buffer *out, const char *name, const struct told *t, unsigned i,
+                      bool *suppressed)
 {
-    bool small = n > 0 && n < STATS_SUPPRESS_BELOW;
-    *suppressed |= small;
-    if (small)
+    *suppressed |= t->about[i];
+    if (t->n[i] < STATS_SUPPRESS_BELOW)
         buffer_addf(out, ",\"%s\":null", name);
     else
-        buffer_addf(out, ",\"%s\":%llu", name, (unsigned long long)n);
+        buffer_addf(out, ",\"%s\":%llu", name, (unsigned long long)t->n[i]);
 }
 
-static void add_waits(struct buffer *out, const char *name, const uint64_t *buckets)
+static void add_waits(struct buffer *out, const char *name, const uint64_t *buckets,
+                      const struct told *t, unsigned i)
 {
-    uint64_t n = 0;
-    for (unsigned i = 0; i < WAIT_BUCKETS; i++)
-        n += buckets[i];
-    if (n < STATS_SUPPRESS_BELOW) /* a median of few is somebody's own */
+    if (t->n[i] < STATS_SUPPRESS_BELOW) /* a median of few is somebody's own */
         buffer_addf(out, ",\"%s\":null", name);
     else
         buffer_addf(out, ",\"%s\":{\"count\":%llu,\"median_s\":%llu,\"p90_s\":%llu}", name,
-                    (unsigned long long)n, (unsigned long long)wait_quantile(buckets, 0.5),
+                    (unsigned long long)t->n[i], (unsigned long long)wait_quantile(buckets, 0.5),
                     (unsigned long long)wait_quantile(buckets, 0.9));
 }
 
+/* Whether anything of it is told: an hour of which nothing is shows that there was something. */
+static bool tells(const struct told *t)
+{
+    for (unsigned i = 0; i < SERIES; i++)
+        if (t->n[i] >= STATS_SUPPRESS_BELOW)
+            return true;
+    return false;
+}
+
 static void add_cell(struct sums *u, const struct config *config, const struct cell *c,
-                     struct buffer *out)
+                     const struct told *t, struct buffer *out)
 {
     char from[CLOCK_RFC3339_SIZE];
     bool suppressed = false;
@@ -131,16 +149,17 @@ static void add_cell(struct sums *u, const struct config *config, const struct c
     }
     for (unsigned i = 0; i < N_COUNTS; i++)
         if (c->key.route != ROUTE_TAG ? (c->key.route ? i >= N_OFFERED : true) : i <= N_OUT)
-            add_count(out, count_word(i), c->n[i], &suppressed);
+            add_count(out, count_word(i), t, i, &suppressed);
     if (c->key.route != ROUTE_TAG) {
         bool first = true;
         buffer_add(out, SPAN(",\"found\":{"));
         for (unsigned i = 0; i < TYPES; i++) {
             struct buffer one;
-            if (!c->types[i])
-                continue;
+            suppressed = suppressed || t->about[S_TYPES + i];
+            if (t->n[S_TYPES + i] < STATS_SUPPRESS_BELOW)
+                continue; /* nor that there was any */
             buffer_init(&one, 128);
-            add_count(&one, audit_type_word(i), c->types[i], &suppressed);
+            add_count(&one, audit_type_word(i), t, S_TYPES + i, &suppressed);
             buffer_add(out, span_from(buffer_span(&one), first));
             buffer_free(&one);
             first = false;
@@ -148,8 +167,8 @@ static void add_cell(struct sums *u, const struct config *config, const struct c
         buffer_add_char(out, '}');
     }
     if (c->key.route == 0) {
-        add_waits(out, "first_response", c->first);
-        add_waits(out, "follow_up", c->follow_up);
+        add_waits(out, "first_response", c->first, t, S_FIRST);
+        add_waits(out, "follow_up", c->follow_up, t, S_FOLLOW_UP);
     }
     buffer_addf(out, ",\"suppressed\":%s}", suppressed ? "true" : "false");
 }
@@ -167,7 +186,8 @@ int stats_write(struct stats *s, int64_t from_ms, int64_t to_ms, uint16_t channe
         return SLUIS_EINVAL;
     int r = stats_catch_up(s);
     u.at = r == 0 ? malloc(CELLS_SHOWN * sizeof(*u.at)) : NULL;
-    if (r == 0 && !u.at)
+    u.told = r == 0 ? malloc(CELLS_SHOWN * sizeof(*u.told)) : NULL;
+    if (r == 0 && (!u.at || !u.told))
         r = SLUIS_ENOMEM;
     if (r == 0) {
         pthread_mutex_lock(&s->lock); /* its cache of keys */
@@ -181,14 +201,20 @@ int stats_write(struct stats *s, int64_t from_ms, int64_t to_ms, uint16_t channe
         clock_rfc3339((int64_t)u.to * HOUR_MS, to);
         buffer_addf(out, "{\"from\":\"%s\",\"to\":\"%s\",\"suppressed_below\":%u,\"counts\":[",
                     from, to, STATS_SUPPRESS_BELOW);
+        bool first = true;
         for (unsigned i = 0; i < u.n; i++) {
-            buffer_add_str(out, i ? "," : "");
-            add_cell(&u, config, &u.at[i], out);
+            if (u.step && !tells(&u.told[i]))
+                continue;
+            buffer_add_str(out, first ? "" : ",");
+            add_cell(&u, config, &u.at[i], &u.told[i], out);
+            first = false;
         }
         buffer_add(out, SPAN("]}"));
         config_unref(config);
         r = out->error;
     }
     free(u.at);
+    free(u.told);
+    free(u.publish.carry);
     return r;
 }

@@ -104,6 +104,28 @@ unsigned wait_bucket(int64_t ms);
 /* Seconds at this share of the waits; 0 when there are none. */
 uint64_t wait_quantile(const uint64_t *buckets, double share);
 
+/* publish.c */
+#define SERIES (N_COUNTS + TYPES + 2)
+#define S_TYPES N_COUNTS
+#define S_FIRST (N_COUNTS + TYPES) /* how many waits there were */
+#define S_FOLLOW_UP (S_FIRST + 1)
+struct told {
+    uint64_t n[SERIES];
+    bool about[SERIES]; /* there is something in it that is told in fives only */
+};
+struct carry {
+    struct cell_key key;
+    uint64_t sum[SERIES];
+};
+struct publish { /* zeroed; `carry` is freed by whoever has it */
+    struct carry *carry;
+    unsigned n, room;
+};
+/* The hour from which on rows are to be given, each hour in order, for answers from `hour` on. */
+uint32_t publish_from(uint32_t hour);
+SLUIS_MUST_CHECK int publish_hour(struct publish *p, const struct cell *row, struct told *out);
+void publish_add(struct told *into, const struct told *hour);
+
 /* waits.c */
 void waits_note(struct stats *s, const struct store_item *item);
 /* Ends, targets and windows by the clock. */

@@ -523,7 +523,7 @@ static void statistics(void **state)
     static struct fixture f;
     char a[16384], b[16384];
     open_all(&f, POLICY("default: redact"));
-    int64_t t = clock_wall_ms() - 40 * HOUR_MS;
+    int64_t t = (clock_wall_ms() / HOUR_MS - 40) * HOUR_MS; /* one hour, or its counts are small */
     /* Ten conversations, answered after 100 s, then a follow-up answered after 1000 s. */
     for (uint64_t i = 0; i < 10; i++) {
         put(&f, 100 + i, STORE_KIND_MESSAGE, t);
@@ -538,7 +538,7 @@ static void statistics(void **state)
     assert_non_null(strstr(a, "\"in\":23,\"out\":20"));
     assert_non_null(strstr(a, "\"conversations_begun\":13"));
     assert_non_null(strstr(a, "\"conversations_answered\":10"));
-    assert_non_null(strstr(a, "\"tag\":\"klacht\",\"in\":12,\"out\":12"));
+    assert_non_null(strstr(a, "\"tag\":\"klacht\",\"in\":10,\"out\":10"));
     unsigned long long n, median, p90;
     const char *at = strstr(a, "\"first_response\":");
     assert_int_equal(sscanf(at,
@@ -548,7 +548,7 @@ static void statistics(void **state)
     assert_int_equal(n, 10);
     assert_in_range(median, 91, 109);
     assert_in_range(p90, 91, 109);
-    assert_non_null(strstr(a, "\"target_met\":0,\"target_missed\":20"));
+    assert_non_null(strstr(a, "\"target_met\":null,\"target_missed\":20"));
     at = strstr(a, "\"follow_up\":");
     assert_int_equal(sscanf(at, "\"follow_up\":{\"count\":%llu,\"median_s\":%llu", &n, &median), 2);
     assert_in_range(median, 910, 1090);

@@ -305,6 +305,7 @@ const struct permission_tool *permission_tool(unsigned index);
     X("audit reconcile", LOG_DELIVERIES)                                                           \
     X("audit checkpoint", LOG_CHECKPOINT)                                                          \
     X("audit incident", LOG_INCIDENT)                                                              \
+    X("stats", STATISTICS)                                                                         \
     X("history list", HISTORY_CONVERSATIONS)                                                       \
     X("history show", HISTORY_MESSAGES)                                                            \
     X("history search", HISTORY_SEARCH)                                                            \
