@@ -82,6 +82,9 @@ SLUIS_MUST_CHECK int purge_new(const struct purge_deps *deps, struct purge **out
 SLUIS_MUST_CHECK int purge_start(struct purge *purge);
 void purge_stop(struct purge *purge); /* waits for the operation at hand */
 void purge_free(struct purge *purge);
+/* Who asks for what follows from this thread: what is done for a person, a hold, an erasure, the clock
+ * stand on that account ("operator:1000", a person's name). One thread asks: admin's. */
+void purge_asked_by(struct purge *purge, const char *actor);
 
 /*
  * Destroys what is due now and appends a JSON object to `out`:

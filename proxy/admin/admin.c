@@ -263,8 +263,11 @@ void admin_on_request(struct exchange *ex, void *ctx)
         }
         admin_identify(&r);
         r.english = page_english(&r);
-        if (parse(&r, decoded, sizeof(decoded)) && admin_same_site(&r) && admin_let_in(&r))
+        if (parse(&r, decoded, sizeof(decoded)) && admin_same_site(&r) && admin_let_in(&r)) {
+            if (side->admin->deps.purge)
+                purge_asked_by(side->admin->deps.purge, r.who.name);
             handlers[i](&r);
+        }
         return;
     }
     admin_error(&r, other ? 405 : 404, other ? "method" : "not_found",

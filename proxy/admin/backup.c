@@ -24,6 +24,7 @@ struct backup_work {
     pthread_mutex_t lock; /* state and results */
     pthread_t thread;
     bool to_join;
+    char actor[ACCESS_NAME_SIZE]; /* who asked for this one */
     atomic_bool stop;
     enum work_state state;
     bool makes, verifies, has_recovery;
@@ -68,11 +69,11 @@ void backup_work_free(struct backup_work *w)
     free(w);
 }
 
-static int record(struct admin *admin, const char *outcome, uint32_t number)
+static int record(struct admin *admin, const char *actor, const char *outcome, uint32_t number)
 {
     const struct audit_event event = {.at_ms = clock_wall_ms(),
                                       .action = AUDIT_BACKUP,
-                                      .actor = "operator",
+                                      .actor = actor,
                                       .object = number,
                                       .outcome = outcome};
     return admin_record(admin->deps.store, &event);
@@ -118,7 +119,7 @@ static void *work_main(void *arg)
     struct backup_counts counts = {0};
     struct diag diag = {.text = ""};
     int r = 0;
-    if (w->makes && (r = record(w->admin, "begun", 0)) != 0)
+    if (w->makes && (r = record(w->admin, w->actor, "begun", 0)) != 0)
         diag_set(&diag, NULL, 0, 0, "the access log refuses: %s", error_word(r));
     if (r == 0 && w->makes)
         r = make(w, &made, &diag);
@@ -128,7 +129,11 @@ static void *work_main(void *arg)
         diag_set(&diag, NULL, 0, 0, "the gateway stops");
     else if (r != 0 && !diag.text[0])
         diag_set(&diag, NULL, 0, 0, "%s", error_word(r));
-    if (record(w->admin, r != 0 ? "failed" : w->makes ? "made" : "verified", made.number) != 0)
+    if (record(w->admin, w->actor,
+               r != 0     ? "failed"
+               : w->makes ? "made"
+                          : "verified",
+               made.number) != 0)
         LOG(LOG_ALARM, "backup", "outcome_not_recorded");
     LOG(r ? LOG_ERROR : LOG_INFO, "backup", r ? "failed" : "done", log_error(r),
         log_u64("bytes", made.bytes), log_u64("growth", made.growth));
@@ -181,6 +186,7 @@ static void begin(struct admin_request *r, struct backup_work *w)
         pthread_join(w->thread, NULL);
     w->to_join = false;
     atomic_store(&w->stop, false);
+    snprintf(w->actor, sizeof(w->actor), "%s", r->who.name);
     buffer_clear(&w->findings);
     buffer_add_char(&w->findings, '[');
     w->state = WORK_RUNNING;
@@ -317,7 +323,7 @@ void admin_backup_gone(struct admin_request *r)
     int result = keyring_backup_gone(r->admin->deps.keyring, r->admin->deps.store, (uint32_t)number,
                                      clock_wall_ms());
     if (result == 0)
-        result = record(r->admin, "gone", (uint32_t)number);
+        result = record(r->admin, r->who.name, "gone", (uint32_t)number);
     if (result != 0) {
         admin_error(r, result == SLUIS_ENOENT ? 404 : 503, error_word(result),
                     result == SLUIS_ENOENT ? "no such backup" : "it could not be recorded");

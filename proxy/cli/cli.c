@@ -715,14 +715,29 @@ static const char *const later[] = {
     "consent",
 };
 
+/* The i-th option of a command, NULL after the last: its own, and --as for whatever the gateway
+ * decides, so that each such command can be given, and stands on record, by a person's name. */
+static const struct cli_option *option_at(const struct cli_command *c, unsigned i)
+{
+#define X(name, where) PERMISSION_##where,
+    static const uint8_t decides[] = {PERMISSION_COMMANDS(X)};
+#undef X
+    static const struct cli_option as = O_AS;
+    unsigned own = 0;
+    bool has = decides[c - commands] == PERMISSION_LOCAL;
+    for (; own < CLI_OPTIONS_MAX && c->options[own].name; own++)
+        has = has || strcmp(c->options[own].name, as.name) == 0;
+    return i < own ? &c->options[i] : i == own && !has ? &as : NULL;
+}
+
 static void print_command(FILE *out, const struct cli_command *c)
 {
     fprintf(out, "usage: sluis %s%s%s [options]\n\n%s\n", c->name, c->usage[0] ? " " : "", c->usage,
             c->help);
     if (c->options[0].name)
         fprintf(out, "\noptions\n");
-    for (unsigned i = 0; i < CLI_OPTIONS_MAX && c->options[i].name; i++) {
-        const struct cli_option *o = &c->options[i];
+    const struct cli_option *o;
+    for (unsigned i = 0; (o = option_at(c, i)); i++) {
         char left[64];
         snprintf(left, sizeof(left), "-%c, %s%s%s", o->letter, o->name, o->value ? " " : "",
                  o->value ? o->value : "");
@@ -750,8 +765,8 @@ static void print_table(void)
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct cli_command *c = &commands[i];
         printf("command\tsluis %s%s%s\t%s\n", c->name, c->usage[0] ? " " : "", c->usage, c->help);
-        for (unsigned k = 0; k < CLI_OPTIONS_MAX && c->options[k].name; k++) {
-            const struct cli_option *o = &c->options[k];
+        const struct cli_option *o;
+        for (unsigned k = 0; (o = option_at(c, k)); k++) {
             printf("option\t-%c, %s%s%s\t%s\n", o->letter, o->name, o->value ? " " : "",
                    o->value ? o->value : "", o->help);
         }
@@ -789,8 +804,8 @@ static const struct cli_option *find_option(const struct cli_command *c, const c
                                             const char **value)
 {
     *value = NULL;
-    for (unsigned i = 0; i < CLI_OPTIONS_MAX && c->options[i].name; i++) {
-        const struct cli_option *o = &c->options[i];
+    const struct cli_option *o;
+    for (unsigned i = 0; (o = option_at(c, i)); i++) {
         size_t n = strlen(o->name);
         if (strncmp(text, o->name, n) == 0 && text[n] == '=' && o->value) {
             *value = text + n + 1;
@@ -912,9 +927,14 @@ int cli_main(int argc, char **argv)
                 return CLI_DONE;
             }
         }
-        struct cli_call call = {.command = &commands[i]};
+        char session[CLI_SESSION_SIZE] = "";
+        struct cli_call call = {.command = &commands[i], .session = session};
         int r = parse(&call, argc - 1 - n, argv + 1 + n);
-        return r ? r : commands[i].run(&call);
+        if (r == 0) {
+            r = commands[i].run(&call);
+            control_sign_out(&call);
+        }
+        return r;
     }
     return unknown(argc - 1, argv + 1);
 }

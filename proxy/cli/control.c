@@ -195,15 +195,17 @@ int control_ask(const struct cli_call *call, enum http_method method, const char
                 struct span body, struct control_answer *out)
 {
     const char *name = cli_value(call, "--as", 0);
-    char session[CLI_SESSION_SIZE] = "";
+    int r = name && !call->session[0] ? control_sign_in(call, name, call->session) : 0;
+    return r ? r : ask(call, method, target, body, call->session, out);
+}
+
+void control_sign_out(const struct cli_call *call)
+{
     struct control_answer end;
-    int r = name ? control_sign_in(call, name, session) : 0;
-    if (r == 0)
-        r = ask(call, method, target, body, session, out);
-    if (session[0] && ask(call, HTTP_DELETE, "/sluis/v1/session", SPAN_EMPTY, session, &end) == 0)
+    if (call->session[0] &&
+        ask(call, HTTP_DELETE, "/sluis/v1/session", SPAN_EMPTY, call->session, &end) == 0)
         control_free(&end);
-    sodium_memzero(session, sizeof(session));
-    return r;
+    sodium_memzero(call->session, CLI_SESSION_SIZE);
 }
 
 int control_call_as(const struct cli_call *call, enum http_method method, const char *target,

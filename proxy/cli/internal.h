@@ -42,6 +42,7 @@ struct cli_call { /* a parsed command line */
         const char *value;
     } given[CLI_OPTIONS_MAX * 4];
     unsigned given_count;
+    char *session; /* of --as, for every request of the command: CLI_SESSION_SIZE bytes, "" none yet */
 };
 
 struct cli_command {
@@ -74,8 +75,9 @@ int control_call(const struct cli_call *call, enum http_method method, const cha
 int control_ask(const struct cli_call *call, enum http_method method, const char *target,
                 struct span body, struct control_answer *out);
 void control_free(struct control_answer *answer);
-/* With --as NAME both sign in first and end that session afterwards. `session`: of a person, or ""
- * for nobody (the operator). */
+/* With --as NAME both sign in at the first request (a code is good once); control_sign_out ends that
+ * session when the command is over. `session`: of a person, or "" for nobody (the operator). */
+void control_sign_out(const struct cli_call *call);
 int control_call_as(const struct cli_call *call, enum http_method method, const char *target,
                     struct span body, const char *session, struct control_answer *out);
 

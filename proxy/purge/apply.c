@@ -188,7 +188,7 @@ static int ask(struct shorten *s)
     struct ask_job a = {.job = {.priority = STORE_PURGE, .run = run_ask},
                         .event = {.at_ms = s->now_ms,
                                   .action = AUDIT_PURGE,
-                                  .actor = "operator",
+                                  .actor = purge_actor(s->p),
                                   .count = s->messages,
                                   .policy_hash = facts.policy_hash,
                                   .outcome = "policy_to_be_applied"}};

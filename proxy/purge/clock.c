@@ -161,7 +161,7 @@ int purge_clock_accept(struct purge *p)
 {
     int64_t now = clock_wall_ms();
     const struct audit_event event = {
-        .at_ms = now, .action = AUDIT_CLOCK, .actor = "operator", .outcome = "accepted"};
+        .at_ms = now, .action = AUDIT_CLOCK, .actor = purge_actor(p), .outcome = "accepted"};
     pthread_mutex_lock(&p->lock);
     int r = clock_write(p, now, &event);
     if (r == 0) {

@@ -436,7 +436,7 @@ static int write_record(struct erasure *e)
                              e->certificate_key, &e->certificate);
     e->event = (struct audit_event){.at_ms = e->now_ms,
                                     .action = AUDIT_ERASE,
-                                    .actor = "operator",
+                                    .actor = purge_actor(e->p),
                                     .object = e->number,
                                     .count = e->destroyed,
                                     .outcome = e->stay_count ? "erased_in_part" : "erased"};

@@ -1,6 +1,7 @@
 /* One person: found by an identifier, items collected, restricted. */
 #include "room.h"
 
+#include <stdio.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -150,11 +151,21 @@ int person_open(struct purge *p, const struct store_item *item, uint8_t part, st
     return r;
 }
 
+void purge_asked_by(struct purge *p, const char *actor)
+{
+    snprintf(p->actor, sizeof(p->actor), "%s", actor);
+}
+
+const char *purge_actor(const struct purge *p)
+{
+    return p->actor[0] ? p->actor : "operator";
+}
+
 int person_event(struct purge *p, uint64_t subject, enum audit_action action, const char *outcome,
                  struct audit_event *out)
 {
     *out = (struct audit_event){
-        .at_ms = clock_wall_ms(), .action = action, .actor = "operator", .outcome = outcome};
+        .at_ms = clock_wall_ms(), .action = action, .actor = purge_actor(p), .outcome = outcome};
     int r = keyring_pseudonym(p->cache, subject, &out->subject);
     return r == SLUIS_EEXPIRED ? 0 : r;
 }

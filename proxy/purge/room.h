@@ -44,6 +44,7 @@ struct mark { /* of a person */
 
 struct purge {
     struct purge_deps deps;
+    char actor[64]; /* of what the asking thread does; "": operator */
     pthread_mutex_t lock; /* keys are destroyed, and persons marked, by one operation at a time */
     /* One erasure, hold or release at a time, from beginning to end; before `lock`, which is let go
      * while rows are removed and routes told: other operations need not wait for those. */
@@ -282,5 +283,7 @@ int tidy(struct purge *p, int64_t now_ms);
 int sweep_moved(struct purge *p);
 void wake_round(struct purge *p);
 bool purge_stopping(struct purge *p);
+
+const char *purge_actor(const struct purge *p); /* person.c: who asked */
 
 #endif

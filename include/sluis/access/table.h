@@ -343,7 +343,7 @@ const struct permission_tool *permission_tool(unsigned index);
     X("keys recovery", LOCAL)                                                                      \
     X("backup list", BACKUP_REGISTER)                                                              \
     X("backup confirm", BACKUP_GONE)                                                               \
-    X("backup verify", LOCAL)                                                                      \
+    X("backup verify", BACKUP_VERIFY)                                                              \
     X("backup", BACKUP_MAKE)                                                                       \
     X("restore", LOCAL)
 
