@@ -233,9 +233,44 @@ struct media_ask {
 };
 void media_ask(struct media *media, struct media_ask *ask);
 
-/* Inspects bytes that a tool wants to send. result: 0 and `kind`; for a picture `inspected` without
- * its span, and `bytes` replaced by what was rebuilt; SLUIS_ENOENT (no inspector), SLUIS_EINVAL
- * (undecided), SLUIS_EAGAIN (busy), SLUIS_ECLOSED. */
+/*
+ * What a tool sends, on its way to Meta, when it may be too large for memory: an unnamed file beside
+ * the media, sealed with a key that is in memory only and gone with it. Any thread; the work is done
+ * on the room's loop, one operation of a spool at a time, told by mail.
+ *
+ *     media_spool_new(media, MEDIA_BYTES_MAX, &spool);
+ *     op.what = MEDIA_SPOOL_ADD, op.bytes = ...;  media_spool_run(spool, &op);   // op.done: next
+ *     op.what = MEDIA_SPOOL_LAST ...                                   // with the last bytes, or none
+ *     op.what = MEDIA_SPOOL_READ, op.at, op.n;    media_spool_run(spool, &op);   // op.bytes
+ */
+struct media_spool;
+enum media_spool_what { MEDIA_SPOOL_ADD, MEDIA_SPOOL_LAST, MEDIA_SPOOL_READ };
+struct media_spool_op {
+    struct mail mail; /* first; the room's until `done` */
+    struct loop *loop;
+    void (*done)(struct media_spool_op *op);
+    void *ctx;
+    enum media_spool_what what;
+    struct buffer bytes; /* to be added (emptied), or read; the caller frees it */
+    uint64_t at;         /* of what is read */
+    size_t n;
+    int result; /* 0, SLUIS_ELIMIT (above `max`), SLUIS_EFULL (disk, or too much of all tools),
+                   SLUIS_EIO, SLUIS_ECRYPTO, SLUIS_EINVAL; after one nothing else succeeds */
+    struct media_spool *spool; /* the room's */
+};
+/* SLUIS_EAGAIN: too many at once. */
+SLUIS_MUST_CHECK int media_spool_new(struct media *media, uint64_t max, struct media_spool **out);
+void media_spool_run(struct media_spool *spool, struct media_spool_op *op);
+uint64_t media_spool_size(const struct media_spool *spool); /* between operations */
+void media_spool_free(struct media_spool *spool);           /* likewise; NULL is fine */
+
+/* What WhatsApp takes of a kind; a sticker is a WebP. */
+uint64_t media_send_max(enum media_kind kind, const char *mime_type);
+
+/* Inspects what a tool wants to send: `spool`, or `bytes` without one. result: 0 and `kind`; for a
+ * picture `inspected` without its span and in `bytes` what was rebuilt, anything else stays where it
+ * is; SLUIS_ENOENT (no inspector), SLUIS_EINVAL (undecided), SLUIS_EAGAIN (busy), SLUIS_ECLOSED, or
+ * what the spool says. */
 struct media_check {
     struct mail mail; /* first; the room's until `done` */
     struct loop *loop;
@@ -245,7 +280,9 @@ struct media_check {
     int64_t until_ms;               /* mono; 0: MEDIA_ANSWER_MS from now */
     uint8_t actions[MEDIA_CLASSES]; /* of each class of pictures: MEDIA_PASS or MEDIA_REDACT */
     uint64_t policy;                /* policy_key */
+    struct media_spool *spool; /* the caller's; its operations rest until `done` */
     struct buffer bytes;
+    uint64_t reserved; /* the room's */
     int result;
     enum media_kind kind;
     struct media_inspected inspected;
@@ -256,6 +293,17 @@ void media_check(struct media *media, struct media_check *check);
 
 /* What bytes are, by their first ones; `mime_type` gets a constant name. */
 enum media_kind media_kind_of(struct span bytes, const char **mime_type);
+/* The same of bytes that come in pieces: the first one has MEDIA_KIND_FIRST bytes, or all there are.
+ * An MP4 is video once a track of pictures was seen. */
+#define MEDIA_KIND_FIRST 4096
+struct media_kind_scan {
+    enum media_kind kind;
+    const char *mime_type, *as_video;
+    bool begun, may_be_video;
+    size_t tail_n;
+    char tail[32]; /* what a mark may have begun in */
+};
+void media_kind_scan(struct media_kind_scan *scan, struct span bytes);
 
 /* ---- for purge and export ---- */
 struct media_swept {

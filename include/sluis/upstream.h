@@ -30,12 +30,20 @@ struct upstream_answer {
     struct span body; /* valid during the callback */
     const struct http_head *head;
 };
+/* A request whose body goes in pieces: filled in by upstream_send, before `more` is called. */
+struct upstream_ticket {
+    struct client *client;
+    uint64_t id;
+};
 struct upstream_request {
     const struct config_channel *channel;
     enum http_method method;
     struct span target;       /* "/v24.0/106540352242922/messages?..." rebuilt */
     struct span content_type; /* empty: none */
     struct span body;
+    uint64_t body_length;     /* with `more`: instead of `body`, see struct client_request */
+    void (*more)(void *ctx);
+    struct upstream_ticket *ticket; /* likewise; the caller's until `done` */
     uint64_t answer_max;
     int64_t due_ms;           /* clock_mono_ms() of its end, however far it has come; 0: none */
     bool repeatable;          /* GET: sent again once on a stale connection */
@@ -44,10 +52,19 @@ struct upstream_request {
     void *ctx;
 };
 SLUIS_MUST_CHECK int upstream_send(struct upstream *upstream, const struct upstream_request *request);
+/* The next piece of a body; an empty one gives the request up. Before `done`. */
+void upstream_give(const struct upstream_ticket *ticket, struct span bytes);
 /* GET of a media URL that Meta gave: only https and hosts of Meta's (table inside). */
 SLUIS_MUST_CHECK int upstream_media(struct upstream *upstream, const struct config_channel *channel,
                                     struct span url, uint64_t answer_max, int64_t due_ms,
                                     void (*done)(const struct upstream_answer *, void *), void *ctx);
+/* The same with the bytes handed over as they come (struct client_request's `data`): `done` tells
+ * of their end with an empty body. Not repeated once a byte was handed over. */
+SLUIS_MUST_CHECK int upstream_media_stream(
+    struct upstream *upstream, const struct config_channel *channel, struct span url,
+    uint64_t answer_max, int64_t due_ms,
+    int (*data)(void *ctx, const struct http_head *head, struct span bytes),
+    void (*done)(const struct upstream_answer *, void *), void *ctx);
 
 /* True when the text is an address whose host is Meta's (Graph or media). */
 bool upstream_is_meta_url(struct span text);

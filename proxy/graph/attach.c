@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #define LINKS_MAX 10u         /* cards of a carousel, and no message has more */
-#define FETCH_MS 15000        /* one file, with its connection */
+#define FETCH_MS 30000        /* one file, with its connection */
 #define FETCH_CLIENTS_MAX 16u /* CAs and leaves for private addresses, per thread */
 
 struct link {
@@ -22,6 +22,9 @@ struct link {
 struct attach {
     struct link links[LINKS_MAX];
     unsigned n, at;
+    struct client *client; /* while a file is fetched: whose `request` it is */
+    uint64_t request;
+    enum graph_error error; /* of the file that is fetched; E_COUNT: none */
     void (*then)(struct call *call);
 };
 
@@ -137,107 +140,77 @@ bool attach_wanted(struct call *call)
 
 static void next(struct call *call);
 
-static void on_known(struct call *call, int result)
+static void on_sent(struct call *call)
 {
     struct attach *a = call->media->attach;
-    if (result != 0) {
-        call_refuse(call, E_STORE, NULL);
-        return;
-    }
     a->links[a->at++].id = call->media->url;
     next(call);
 }
 
-static void on_uploaded(const struct upstream_answer *answer, void *ctx)
+/* The spool failed while bytes were coming: no more of them are wanted. */
+static void on_refused(struct call *call, enum graph_error error, const char *detail)
+{
+    struct attach *a = call->media->attach;
+    if (a->client)
+        client_cancel(a->client, a->request);
+    call_refuse(call, error, detail);
+}
+
+static void go_on(struct call *call)
+{
+    struct attach *a = call->media->attach;
+    if (a->client)
+        client_hold(a->client, a->request, false);
+}
+
+/* Bytes of the file as they come. */
+static int on_bytes(void *ctx, const struct http_head *head, struct span bytes)
 {
     struct call *call = ctx;
-    if (answer->outcome != UPSTREAM_ANSWERED || answer->status != 200)
-        reply_forward(call, answer);
-    else if (upload_id(call, answer->body, &call->media->url) != 0)
-        call_refuse(call, E_REPLY, NULL);
-    else
-        media_record(call, "uploaded", call->media->url, on_known);
-}
-
-static void on_intent(struct call *call, int result)
-{
-    char target[64 + GRAPH_ID_MAX];
-    int n = snprintf(target, sizeof(target), "/%s/%s/media", call->version, call->id);
-    if (result != 0 || !call_may_leave(call))
-        call_refuse(call, E_STORE, NULL);
-    else
-        forward(call, HTTP_POST, span_of(target, (size_t)n), span_str(call->media->form_type),
-                buffer_span(&call->rebuilt), GRAPH_REPLY_MAX, on_uploaded);
-}
-
-static void on_checked(struct call *call, enum graph_error error, const char *detail)
-{
-    if (error != E_COUNT) {
-        call_refuse(call, error, detail);
-        return;
-    }
-    buffer_clear(&call->rebuilt);
-    upload_form(call->media, &call->rebuilt);
-    if (call->rebuilt.error)
-        call_refuse(call, E_FETCH_LIMIT, NULL);
-    else
-        media_record(call, "upload_intent", SPAN_EMPTY, on_intent);
-}
-
-/* A sticker or picture must be one; what a file is called by its host matters for documents only.
- */
-static enum graph_error type_of(struct call *call, const struct client_answer *answer,
-                                struct span *said)
-{
-    const struct attach *a = call->media->attach;
-    const struct json_node *v = json_node(&call->doc, a->links[a->at].object);
-    struct span name = span_sub(call->doc.text, v->name_start, v->name_end);
-    const char *by_content;
-    enum media_kind kind = media_kind_of(answer->body, &by_content);
-    *said = span_str(by_content);
-    if (kind == MEDIA_DOCUMENT) {
-        struct span type = http_field(answer->head, SPAN("Content-Type"));
-        type = span_sub(type, 0, span_find(type, ';'));
-        if (type.n && type.n <= MEDIA_TYPE_MAX && !span_starts(type, SPAN("image/")))
-            *said = type; /* a field's value: no line ends */
-    }
-    bool wants_picture = span_is(name, "image") || span_is(name, "sticker");
-    return wants_picture && kind != MEDIA_PICTURE ? E_MEDIA_KIND : E_COUNT;
+    struct attach *a = call->media->attach;
+    bool full = false;
+    (void)head;
+    a->error = file_add(call, bytes, &full);
+    if (full)
+        client_hold(a->client, a->request, true);
+    return a->error == E_COUNT ? 0 : SLUIS_ELIMIT;
 }
 
 static void on_fetched(const struct client_answer *answer, void *ctx)
 {
     struct call *call = ctx;
     struct media_call *m = call->media;
-    struct span said;
+    struct attach *a = m->attach;
+    a->client = NULL;
     if (!call->thread->upstream) { /* stopping */
         call_refuse(call, E_BUSY, NULL);
-        return;
-    }
-    if (answer->error != 0 || answer->head->status != 200 || answer->body.n == 0) {
+    } else if (a->error != E_COUNT) {
+        call_refuse(call, a->error, NULL);
+    } else if (answer->error != 0 || answer->head->status != 200 || m->size == 0) {
         /* Redirects are not followed: where they lead stands on no list. */
-        call_refuse(call, E_FETCH_FAILED, NULL);
-        return;
+        call_refuse(call, answer->failure == CLIENT_FAIL_ANSWER && answer->error == SLUIS_ELIMIT
+                              ? E_FETCH_LIMIT
+                              : E_FETCH_FAILED,
+                    NULL);
+    } else {
+        struct span type = http_field(answer->head, SPAN("Content-Type"));
+        file_end(call, span_sub(type, 0, span_find(type, ';')), on_sent);
     }
-    enum graph_error error = type_of(call, answer, &said);
-    if (error != E_COUNT) {
-        call_refuse(call, error, NULL);
-        return;
-    }
-    buffer_clear(&m->file);
-    m->file.max = GRAPH_UPLOAD_MAX;
-    buffer_add(&m->file, answer->body);
-    m->checked = on_checked;
-    if (m->file.error)
-        call_refuse(call, E_FETCH_LIMIT, NULL);
-    else
-        upload_check(call, said);
+}
+
+/* Where a picture or sticker must stand. */
+static bool wants_picture(const struct call *call, const struct link *link)
+{
+    const struct json_node *v = json_node(&call->doc, link->object);
+    if (v->name_end == v->name_start && v->parent != JSON_NONE)
+        v = json_node(&call->doc, v->parent); /* one of a list */
+    struct span name = span_sub(call->doc.text, v->name_start, v->name_end);
+    return span_is(name, "image") || span_is(name, "sticker");
 }
 
 static enum graph_error fetch(struct call *call, struct span text)
 {
     struct client_url url;
-    uint64_t id;
     if (client_url_parse(text, &url) != 0 || !url.https)
         return E_FETCH_HOST;
     const struct config_fetch *from = host_of(call, &url);
@@ -245,17 +218,31 @@ static enum graph_error fetch(struct call *call, struct span text)
         return E_FETCH_HOST;
     if (!policy_link_host_allowed(call->channel->policy, span_str(url.host)))
         return E_DOMAIN;
+    struct media_call *m = call->media;
+    struct attach *a = m->attach;
     struct resolver *resolver = call->thread->graph->deps.resolver;
     struct client *client = fetcher_for(call->thread, from);
     if (!client || (resolver && resolver_add(resolver, url.host) != 0))
         return E_FETCH_FAILED;
+    enum graph_error error = file_open(call);
+    if (error != E_COUNT)
+        return error;
+    m->go_on = go_on;
+    m->refused = on_refused;
+    m->wants_picture = wants_picture(call, &a->links[a->at]);
+    a->error = E_COUNT;
+    a->client = client;
     const struct client_request request = {.method = HTTP_GET,
                                            .url = &url,
-                                           .answer_max = GRAPH_UPLOAD_MAX,
+                                           .data = on_bytes,
+                                           .answer_max = GRAPH_MEDIA_MAX,
                                            .due_ms = clock_mono_ms() + FETCH_MS,
                                            .done = on_fetched,
                                            .ctx = call};
-    return client_send(client, &request, &id) == 0 ? E_COUNT : E_FETCH_FAILED;
+    if (client_send(client, &request, &a->request) == 0)
+        return E_COUNT;
+    a->client = NULL;
+    return E_FETCH_FAILED;
 }
 
 /* "link":"..." becomes "id":"...". */
@@ -323,9 +310,7 @@ void attach_fetch(struct call *call, void (*then)(struct call *call))
 {
     struct media_call *m = media_of(call);
     struct attach *a = m ? calloc(1, sizeof(*a)) : NULL;
-    /* As it comes, as it is looked at, rebuilt, and on its way out; one at a time. */
-    if (!a || !media_reserve_for(call, 3 * (uint64_t)GRAPH_UPLOAD_MAX)) {
-        free(a);
+    if (!a) {
         call_refuse(call, E_BUSY, NULL);
         return;
     }

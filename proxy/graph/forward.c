@@ -23,18 +23,24 @@ void forward(struct call *call, enum http_method method, struct span target, str
              struct span body, uint64_t answer_max,
              void (*done)(const struct upstream_answer *answer, void *ctx))
 {
-    const struct upstream_request request = {.channel = call->channel,
-                                             .method = method,
-                                             .target = target,
-                                             .content_type = type,
-                                             .body = body,
-                                             .answer_max = answer_max,
-                                             .due_ms = call->started_ms + GRAPH_META_MS,
-                                             .repeatable = method == HTTP_GET,
-                                             .done = done,
-                                             .ctx = call};
+    struct upstream_request request = {
+        .content_type = type, .body = body, .answer_max = answer_max};
+    forward_request(call, method, target, &request, done);
+}
+
+void forward_request(struct call *call, enum http_method method, struct span target,
+                     struct upstream_request *request,
+                     void (*done)(const struct upstream_answer *answer, void *ctx))
+{
+    request->channel = call->channel;
+    request->method = method;
+    request->target = target;
+    request->due_ms = call->started_ms + GRAPH_META_MS;
+    request->repeatable = method == HTTP_GET;
+    request->done = done;
+    request->ctx = call;
     struct upstream *upstream = call->thread->upstream; /* NULL: stopping */
-    int r = upstream ? upstream_send(upstream, &request) : SLUIS_ECLOSED;
+    int r = upstream ? upstream_send(upstream, request) : SLUIS_ECLOSED;
     if (r != 0) {
         const struct upstream_answer answer = {.outcome = UPSTREAM_NOT_SENT};
         done(&answer, call);

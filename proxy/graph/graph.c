@@ -179,7 +179,8 @@ struct span call_parameter(const struct call *call, const char *name)
 
 void call_free(struct call *call)
 {
-    media_call_free(call);
+    if (!media_call_free(call))
+        return;
     call->thread->calls--;
     call->thread->media_bytes -= call->media_bytes;
     buffer_free(&call->token);
@@ -219,8 +220,8 @@ static struct call *call_new(struct graph_thread *t, struct exchange *ex, struct
     call->token_in_query = r->in_query;
     arena_init(&call->arena, GRAPH_ARENA_MAX);
     buffer_init(&call->token, ACCESS_TOKEN_TEXT * 2);
-    buffer_init(&call->body, GRAPH_UPLOAD_MAX);
-    buffer_init(&call->rebuilt, GRAPH_UPLOAD_MAX);
+    buffer_init(&call->body, GRAPH_BODY_MAX);
+    buffer_init(&call->rebuilt, GRAPH_BODY_MAX);
     buffer_add(&call->token, r->token);
     struct span type = http_field(exchange_head(ex), SPAN("Content-Type"));
     if (type.n < sizeof(call->content_type))
@@ -335,7 +336,8 @@ int graph_on_head(struct exchange *ex, uint64_t *body_max, void *ctx)
     if (!call)
         return 0;
     *body_max = call->endpoint->body_max;
-    exchange_set_data(ex, call);
+    if (call->endpoint->handle != handle_media_upload || upload_begin(call, ex))
+        exchange_set_data(ex, call);
     return 0;
 }
 

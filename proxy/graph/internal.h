@@ -21,16 +21,20 @@
 #include "sluis/graph.h"
 #include "sluis/mask.h"
 #include "sluis/retention.h"
+#include "sluis/upstream.h"
 
 #include <stddef.h>
 
 #define GRAPH_JSON_MAX (1u * 1024 * 1024)    /* body of a JSON call */
 #define CONSENT_BODY_MAX 8192u               /* body of one entry of the registry */
-#define GRAPH_UPLOAD_MAX (16u * 1024 * 1024) /* body of an upload, in memory in this version */
 #define GRAPH_REPLY_MAX (4u * 1024 * 1024)   /* Meta's JSON answers */
 #define GRAPH_MEDIA_MAX (100u * 1024 * 1024) /* media bytes: Meta's own limit */
-/* Media bytes on their way through one thread, whole in memory in this version (twice while an
- * answer is written): what would go above it is told to come back. One of the largest fits. */
+/* Body of an upload: a file with the form around it. It goes to the disk as it comes (file.c). */
+#define GRAPH_UPLOAD_MAX (GRAPH_MEDIA_MAX + 64u * 1024)
+#define GRAPH_BODY_MAX (16u * 1024 * 1024) /* bodies that are kept, rebuilt ones too */
+/* Media bytes on their way in the memory of one thread: pieces, pictures, and whole what a tool
+ * uploaded and fetches back. What would go above it is told to come back. One of the largest fits.
+ */
 #define GRAPH_MEDIA_BYTES (128u * 1024 * 1024)
 /* The tools listener gives a call GRAPH_ANSWER_MS and then answers 503. What is asked of Meta ends
  * before that, wherever it stands, so that the tool hears of an unknown outcome from us. What would
@@ -261,7 +265,10 @@ enum graph_error outbound_pace(struct call *call, struct outbound *o);
 void outbound_pace_done(struct call *call, struct outbound *o);
 
 /* ---- media.c, media_record.c, attach.c ---- */
-void media_call_free(struct call *call);
+/* False: the room has something of it still; call_free is called again when it comes back. */
+bool media_call_free(struct call *call);
+/* An upload: its body goes to a spool as it comes. False: refused, the call is gone. */
+bool upload_begin(struct call *call, struct exchange *ex);
 void attach_free(struct call *call);
 void fetchers_free(struct fetchers *fetchers);
 void media_give_bytes(struct call *call);
@@ -302,6 +309,10 @@ bool setup_special(struct call *call, struct exchange *ex, const struct http_pat
 void forward(struct call *call, enum http_method method, struct span target, struct span type,
              struct span body, uint64_t answer_max,
              void (*done)(const struct upstream_answer *answer, void *ctx));
+/* The same with a body in pieces and the like; what this sets itself need not be in `request`. */
+void forward_request(struct call *call, enum http_method method, struct span target,
+                     struct upstream_request *request,
+                     void (*done)(const struct upstream_answer *answer, void *ctx));
 /* "/v24.0/ID[/EDGE]?..." from parsed facts. */
 void forward_target(const struct call *call, struct buffer *out);
 

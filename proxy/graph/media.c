@@ -10,24 +10,33 @@
 struct media_call *media_of(struct call *call)
 {
     if (!call->media && (call->media = calloc(1, sizeof(*call->media)))) {
-        buffer_init(&call->media->file, GRAPH_UPLOAD_MAX);
+        buffer_init(&call->media->piece, 1);
         buffer_init(&call->media->ask.bytes, 1);
         buffer_init(&call->media->check.bytes, 1);
     }
     return call->media;
 }
 
-void media_call_free(struct call *call)
+bool media_call_free(struct call *call)
 {
     struct media_call *m = call->media;
     if (!m)
-        return;
+        return true;
+    if (m->op_busy) { /* freed when the operation comes back */
+        m->over = true;
+        return false;
+    }
     attach_free(call);
+    upload_free(call);
+    media_spool_free(m->spool);
+    buffer_free(&m->op.bytes);
+    buffer_free(&m->piece);
     buffer_free(&m->file);
     buffer_free(&m->ask.bytes);
     buffer_free(&m->check.bytes);
     free(m);
     call->media = NULL;
+    return true;
 }
 
 bool media_reserve_for(struct call *call, uint64_t bytes)

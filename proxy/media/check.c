@@ -10,6 +10,8 @@ static void on_checked(struct mail *mail)
 
 static void finish(struct media_check *check, int result)
 {
+    media_release(check->media, check->reserved);
+    check->reserved = 0;
     check->result = result;
     loop_post(check->loop, &check->mail, on_checked);
 }
@@ -47,20 +49,59 @@ static bool begin(struct media *m, struct media_check *check)
     return true;
 }
 
+/* What it is, and a picture into memory: the worker wants it whole, and no other kind is looked
+ * into. */
+static int look_first(struct media_check *check)
+{
+    struct media_kind_scan scan = {.begun = false};
+    struct media_spool *spool = check->spool;
+    uint64_t size = spool ? media_spool_size(spool) : check->bytes.n;
+    struct buffer piece;
+    int r = 0;
+    if (!spool)
+        media_kind_scan(&scan, buffer_span(&check->bytes));
+    buffer_init(&piece, PIECE_BYTES + 4 * CHUNK_BYTES);
+    for (uint64_t at = 0; spool && r == 0 && (!scan.begun || scan.may_be_video);) {
+        size_t n = size - at < PIECE_BYTES ? (size_t)(size - at) : PIECE_BYTES;
+        buffer_clear(&piece);
+        r = spool_read(spool, at, n, &piece);
+        if (r == 0)
+            media_kind_scan(&scan, buffer_span(&piece));
+        at += n;
+        if (at == size)
+            break;
+    }
+    buffer_free(&piece);
+    if (r != 0)
+        return r;
+    check->kind = scan.kind;
+    snprintf(check->mime_type, sizeof(check->mime_type), "%s", scan.mime_type);
+    if (scan.kind != MEDIA_PICTURE)
+        return 0;
+    if (size > MEDIA_PICTURE_MAX)
+        return SLUIS_ELIMIT;
+    if (!media_reserve(check->media, 3 * size)) /* as it came, as it is handed over, made anew */
+        return SLUIS_EAGAIN;
+    check->reserved = 3 * size;
+    if (!spool)
+        return 0;
+    buffer_free(&check->bytes);
+    buffer_init(&check->bytes, (size_t)size + 2 * CHUNK_BYTES);
+    return spool_read(spool, 0, (size_t)size, &check->bytes);
+}
+
 static void on_check(struct mail *mail)
 {
     struct media_check *check = (struct media_check *)mail;
     struct media *m = check->media;
-    const char *mime_type;
-    check->kind = media_kind_of(buffer_span(&check->bytes), &mime_type);
-    snprintf(check->mime_type, sizeof(check->mime_type), "%s", mime_type);
-    if (m->drained) {
-        finish(check, SLUIS_ECLOSED);
+    int r = m->drained ? SLUIS_ECLOSED : look_first(check);
+    if (r != 0) {
+        finish(check, r);
     } else if (check->kind != MEDIA_PICTURE) {
         media_count(m, M_CHECKED);
         finish(check, 0);
-    } else if (check->bytes.n > MEDIA_PICTURE_MAX || m->check_count >= CHECKS_MAX) {
-        finish(check, SLUIS_ELIMIT);
+    } else if (m->check_count >= CHECKS_MAX) {
+        finish(check, SLUIS_EAGAIN);
     } else if (!begin(m, check)) {
         check->next = m->checks;
         m->checks = check;
@@ -73,6 +114,7 @@ void media_check(struct media *m, struct media_check *check)
 {
     check->media = m;
     check->next = NULL;
+    check->reserved = 0;
     check->result = 0;
     check->inspected = (struct media_inspected){.verdict = MEDIA_UNDECIDED};
     if (check->until_ms == 0)

@@ -60,6 +60,9 @@ _Static_assert(POLICY_PICTURES <= MEDIA_CLASSES, "room in struct media_look");
 #define PER_MINUTE 20u
 #define UPLOAD_KEPT_MS (30ll * 24 * 3600 * 1000) /* Meta forgets uploads after 30 days */
 #define ARENA_MAX (1024u * 1024)
+#define SPOOLS_MAX 64                        /* files of tools on their way at once */
+#define SPOOLED_MAX (1024ll * 1024 * 1024)   /* bytes of them on the disk at once */
+#define PIECE_BYTES (256u * 1024)            /* handed over at once */
 
 enum job_state { JOB_QUEUED, JOB_ASKED, JOB_FETCHED, JOB_INSPECTED, JOB_WRITTEN, JOB_LATER };
 
@@ -140,6 +143,8 @@ struct media {
     unsigned ask_count;         /* tools that wait with a job */
     struct media_check *checks; /* waiting for the inspector */
     unsigned check_count;
+    atomic_int spools;        /* spool.c: there are, */
+    atomic_llong spooled;     /* with so many bytes */
     _Atomic bool missed; /* some rows have no job: they are looked for */
     bool refilling;
     uint8_t refill_key[MEDIA_KEY_BYTES];
@@ -206,6 +211,12 @@ void ask_finish(struct media *m, struct media_ask *ask, int result);
 void ask_answer(struct media *m, struct media_ask *ask);
 bool asks_tick(struct media *m);
 void asks_end(struct media *m);
+
+/* ---- spool.c ---- */
+SLUIS_MUST_CHECK int spool_add(struct media_spool *spool, struct span bytes, bool last);
+/* Of one that is ended. Appends; SLUIS_ECRYPTO when the disk gives back something else. */
+SLUIS_MUST_CHECK int spool_read(struct media_spool *spool, uint64_t at, size_t n,
+                                struct buffer *out);
 
 /* ---- check.c ---- */
 bool checks_tick(struct media *m);

@@ -51,12 +51,14 @@ static bool has(struct span bytes, size_t at, const char *what, size_t n)
     return bytes.n >= at + n && memcmp(bytes.p + at, what, n) == 0;
 }
 
+#define MARK_BYTES 16 /* of a track's "hdlr" with what it says of its kind */
+
 /* An MP4 without a track of pictures is sound, whatever its brand: voice notes come as such. */
 static bool has_video_track(struct span bytes)
 {
     const char *at = bytes.p, *end = bytes.p + bytes.n;
-    while (end - at >= 20 && (at = memmem(at, (size_t)(end - at), "hdlr", 4)) != NULL) {
-        if (end - at >= 16 && memcmp(at + 12, "vide", 4) == 0)
+    while (end - at >= MARK_BYTES && (at = memmem(at, (size_t)(end - at), "hdlr", 4)) != NULL) {
+        if (end - at >= MARK_BYTES && memcmp(at + 12, "vide", 4) == 0)
             return true;
         at += 4;
     }
@@ -74,12 +76,56 @@ enum media_kind media_kind_of(struct span bytes, const char **mime_type)
         if (!has(bytes, m->at, m->bytes, m->n))
             continue;
         *mime_type = m->mime_type;
-        if (m->kind == MEDIA_VIDEO && has(bytes, 4, "ftyp", 4) && !has_video_track(bytes)) {
-            *mime_type = "audio/mp4";
-            return MEDIA_AUDIO;
-        }
-        return m->kind;
+        if (m->kind == MEDIA_PICTURE || !has(bytes, 4, "ftyp", 4))
+            return m->kind;
+        bool video = has_video_track(bytes);
+        if (video == (m->kind == MEDIA_VIDEO))
+            return m->kind;
+        *mime_type = video ? "video/mp4" : "audio/mp4";
+        return video ? MEDIA_VIDEO : MEDIA_AUDIO;
     }
     *mime_type = "application/octet-stream";
     return MEDIA_DOCUMENT;
+}
+
+void media_kind_scan(struct media_kind_scan *scan, struct span bytes)
+{
+    char joint[2 * sizeof(scan->tail)];
+    if (!scan->begun) {
+        scan->begun = true;
+        scan->kind = media_kind_of(bytes, &scan->mime_type);
+        scan->may_be_video = scan->kind == MEDIA_AUDIO && has(bytes, 4, "ftyp", 4);
+        scan->as_video = has(bytes, 4, "ftyp3g", 6) ? "video/3gpp" : "video/mp4";
+    }
+    if (!scan->may_be_video)
+        return;
+    /* A mark over the seam: the last bytes of before and the first ones of now. */
+    size_t n = bytes.n < MARK_BYTES ? bytes.n : MARK_BYTES;
+    memcpy(joint, scan->tail, scan->tail_n);
+    memcpy(joint + scan->tail_n, bytes.p, n);
+    n += scan->tail_n;
+    if (has_video_track(span_of(joint, n)) || has_video_track(bytes)) {
+        scan->kind = MEDIA_VIDEO;
+        scan->mime_type = scan->as_video;
+        scan->may_be_video = false;
+        return;
+    }
+    struct span last = bytes.n >= MARK_BYTES ? bytes : span_of(joint, n);
+    scan->tail_n = last.n < MARK_BYTES - 1 ? last.n : MARK_BYTES - 1;
+    memcpy(scan->tail, last.p + last.n - scan->tail_n, scan->tail_n);
+}
+
+/* whatsapp section 4; megabytes of 1,048,576 bytes. Meta counts again. */
+uint64_t media_send_max(enum media_kind kind, const char *mime_type)
+{
+    const uint64_t kb = 1024, mb = 1024 * kb;
+    switch (kind) {
+    case MEDIA_PICTURE:
+        return strcmp(mime_type, "image/webp") == 0 ? 500 * kb : 5 * mb;
+    case MEDIA_AUDIO:
+    case MEDIA_VIDEO:
+        return 16 * mb;
+    default:
+        return 100 * mb;
+    }
 }

@@ -99,7 +99,7 @@ static void complete(struct client_conn *cc, bool whole)
     const struct http_head *head = &call->head.head;
     bool reusable = whole && head->keep_alive && head->framing != HTTP_UNTIL_CLOSE &&
                     call->in_used == call->in.n && conn_pending(cc->conn) == 0 &&
-                    conn_unsent(cc->conn) == 0;
+                    conn_unsent(cc->conn) == 0 && call->body_left == 0;
     if (call->held)
         conn_read(cc->conn, true);
     call->cc = NULL;

@@ -47,6 +47,10 @@ struct call {
     uint64_t answer_max;
     int64_t due_ms;
     bool repeatable, repeated;
+    uint64_t body_length;
+    void (*more)(void *ctx);
+    int (*data)(void *ctx, const struct http_head *head, struct span bytes);
+    struct upstream_ticket *ticket;
     void (*done)(const struct upstream_answer *answer, void *ctx);
     void *ctx;
 };
@@ -190,6 +194,21 @@ static void on_answer(const struct client_answer *a, void *ctx)
     call_free(c);
 }
 
+static void on_more(void *ctx)
+{
+    struct call *c = ctx;
+    c->more(c->ctx);
+}
+
+static int on_data(void *ctx, const struct http_head *head, struct span bytes)
+{
+    struct call *c = ctx;
+    struct span coding = http_field(head, SPAN("Content-Encoding"));
+    if (coding.n && !span_eq_nocase(coding, SPAN("identity")))
+        return SLUIS_EINVAL; /* asked for none */
+    return c->data(c->ctx, head, bytes);
+}
+
 static int send_call(struct call *c, bool fresh)
 {
     struct http_field fields[2];
@@ -203,13 +222,23 @@ static int send_call(struct call *c, bool fresh)
                                            .fields = fields,
                                            .field_count = n,
                                            .body = buffer_span(&c->body),
+                                           .body_length = c->body_length,
+                                           .more = c->more ? on_more : NULL,
+                                           .data = c->data ? on_data : NULL,
                                            .answer_max = c->answer_max,
                                            .due_ms = c->due_ms,
                                            .fresh_connection = fresh,
                                            .done = on_answer,
                                            .ctx = c};
     uint64_t id;
-    return client_send(c->client, &request, &id);
+    if (c->ticket)
+        c->ticket->client = c->client;
+    return client_send(c->client, &request, c->ticket ? &c->ticket->id : &id);
+}
+
+void upstream_give(const struct upstream_ticket *ticket, struct span bytes)
+{
+    client_give(ticket->client, ticket->id, bytes);
 }
 
 static struct call *call_new(struct upstream *u, const struct config_channel *channel,
@@ -246,6 +275,9 @@ int upstream_send(struct upstream *u, const struct upstream_request *request)
     c->answer_max = request->answer_max ? request->answer_max : UPSTREAM_ANSWER_MAX;
     c->due_ms = request->due_ms;
     c->repeatable = request->repeatable;
+    c->body_length = request->body_length;
+    c->more = request->more;
+    c->ticket = request->ticket;
     c->done = request->done;
     c->ctx = request->ctx;
     int r = client_url_parse(span_str(facts->base_url), &c->url);
@@ -261,6 +293,14 @@ int upstream_send(struct upstream *u, const struct upstream_request *request)
 int upstream_media(struct upstream *u, const struct config_channel *channel, struct span url,
                    uint64_t answer_max, int64_t due_ms,
                    void (*done)(const struct upstream_answer *, void *), void *ctx)
+{
+    return upstream_media_stream(u, channel, url, answer_max, due_ms, NULL, done, ctx);
+}
+
+int upstream_media_stream(struct upstream *u, const struct config_channel *channel,
+                          struct span url, uint64_t answer_max, int64_t due_ms,
+                          int (*data)(void *ctx, const struct http_head *head, struct span bytes),
+                          void (*done)(const struct upstream_answer *, void *), void *ctx)
 {
     const struct config_upstream *facts = &channel->upstream;
     struct client_url parsed, base;
@@ -281,7 +321,8 @@ int upstream_media(struct upstream *u, const struct config_channel *channel, str
     c->method = HTTP_GET;
     c->answer_max = answer_max;
     c->due_ms = due_ms;
-    c->repeatable = true;
+    c->repeatable = true; /* before a byte of answer came only: `stale` */
+    c->data = data;
     c->done = done;
     c->ctx = ctx;
     r = client_for(u, facts, &parsed, &c->client);

@@ -526,4 +526,5 @@ def flood():
     print(json.dumps({"status": status, "answered_ms": round(took * 1000)}))
 
 
-globals()[sys.argv[1]]()
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
