@@ -188,9 +188,10 @@ static void on_fetched(const struct client_answer *answer, void *ctx)
         call_refuse(call, a->error, NULL);
     } else if (answer->error != 0 || answer->head->status != 200 || m->size == 0) {
         /* Redirects are not followed: where they lead stands on no list. */
-        call_refuse(call, answer->failure == CLIENT_FAIL_ANSWER && answer->error == SLUIS_ELIMIT
-                              ? E_FETCH_LIMIT
-                              : E_FETCH_FAILED,
+        call_refuse(call,
+                    answer->failure == CLIENT_FAIL_ANSWER && answer->error == SLUIS_ELIMIT
+                        ? E_FETCH_LIMIT
+                        : E_FETCH_FAILED,
                     NULL);
     } else {
         struct span type = http_field(answer->head, SPAN("Content-Type"));

@@ -118,8 +118,7 @@ static const struct graph_code codes[E_COUNT] = {
     [E_MEDIA_WAITING] = {900051, 503, "media_waiting",
                          "Deze bijlage wordt nog gecontroleerd; probeer het zo weer.",
                          "This attachment is still being inspected; try again shortly.", true},
-    [E_MEDIA_WITHHELD] = {900052, 403, "media_withheld",
-                          "Deze bijlage wordt niet doorgegeven.",
+    [E_MEDIA_WITHHELD] = {900052, 403, "media_withheld", "Deze bijlage wordt niet doorgegeven.",
                           "This attachment is not passed on.", false},
     [E_MEDIA_CONTENT] =
         {900053, 403, "media_content",

@@ -1,8 +1,8 @@
 /*
  * A file of a tool on its way to Meta: spooled as it comes, looked at, judged by outbound policy,
  * uploaded as a form of our own, its id known to the channel. A picture goes out as the worker made
- * it from pixels, or not at all; anything else goes from the spool as it came. Uploads (upload.c) and
- * attachments by link (attach.c) both take this way.
+ * it from pixels, or not at all; anything else goes from the spool as it came. Uploads (upload.c)
+ * and attachments by link (attach.c) both take this way.
  *
  *     file_open -> file_add* -> file_end: LAST -> media_check -> judge -> "upload_intent" committed
  *       -> Meta -> "uploaded" committed with the id -> then
@@ -418,9 +418,8 @@ static void on_intent(struct call *call, int result)
     form_begin(m, &call->rebuilt);
     buffer_init(&end, 128);
     form_end(m, &end);
-    struct upstream_request request = {.body_length = call->rebuilt.n + m->size + end.n,
-                                       .more = on_wanted,
-                                       .ticket = &m->ticket};
+    struct upstream_request request = {
+        .body_length = call->rebuilt.n + m->size + end.n, .more = on_wanted, .ticket = &m->ticket};
     if (picture) {
         buffer_add(&call->rebuilt, buffer_span(&m->file));
         buffer_add(&call->rebuilt, buffer_span(&end));

@@ -185,7 +185,7 @@ struct call {
     struct json_doc doc;
     struct judged judged;
     struct send *send;           /* send.c */
-    struct media_call *media; /* media.h; NULL: none */
+    struct media_call *media;    /* media.h; NULL: none */
     int64_t started_ms;          /* when the request was whole: the listener counts from there */
     uint64_t media_bytes;        /* of the thread's, given back with the call */
     enum graph_error unreadable; /* told when Meta's answer cannot be read: E_REPLY unless said */
@@ -206,7 +206,8 @@ const struct endpoint *endpoint_find(const struct config *config, const struct p
 const char *endpoint_bad_parameter(const struct endpoint *endpoint,
                                    const struct http_parameter *list, unsigned n);
 
-/* POLICY_MAY_* that the endpoint asks of the tool's role, from the permission table; 0: any tool. */
+/* POLICY_MAY_* that the endpoint asks of the tool's role, from the permission table; 0: any tool.
+ */
 uint32_t endpoint_right(const struct endpoint *endpoint);
 
 /* ---- graph.c ---- */

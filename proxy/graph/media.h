@@ -12,7 +12,7 @@ struct upload;
 struct media_call {
     struct media_item item;
     struct media_ask ask;
-    struct span url; /* of bytes at Meta; of what was uploaded, its id */
+    struct span url;       /* of bytes at Meta; of what was uploaded, its id */
     struct stream *stream; /* media.c: a download in pieces */
     uint64_t reserved;     /* of media_reserve_for */
 
@@ -32,9 +32,9 @@ struct media_call {
     struct buffer file; /* a picture as it was made anew; wiped */
     char type[MEDIA_TYPE_MAX + 1];
     char boundary[40];
-    char form_type[96];                /* "multipart/form-data; boundary=..." */
-    void (*go_on)(struct call *call);  /* the source may */
-    void (*then)(struct call *call);   /* uploaded and known: its id in `url` */
+    char form_type[96];               /* "multipart/form-data; boundary=..." */
+    void (*go_on)(struct call *call); /* the source may */
+    void (*then)(struct call *call);  /* uploaded and known: its id in `url` */
     /* The spool failed while bytes were coming: ends the source and the call. */
     void (*refused)(struct call *call, enum graph_error error, const char *detail);
 
@@ -59,8 +59,8 @@ void media_record(struct call *call, const char *outcome, struct span uploaded,
 enum graph_error file_open(struct call *call);
 /* *full: the source must wait until go_on. */
 enum graph_error file_add(struct call *call, struct span bytes, bool *full);
-/* It is looked at and uploaded; `then`, or the call ends with a refusal. `said`: the type that it was
- * given. */
+/* It is looked at and uploaded; `then`, or the call ends with a refusal. `said`: the type that it
+ * was given. */
 void file_end(struct call *call, struct span said, void (*then)(struct call *call));
 void upload_free(struct call *call);
 

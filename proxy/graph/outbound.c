@@ -63,9 +63,9 @@ int outbound_open(struct call *call, uint64_t subject, struct outbound *o)
     *o = (struct outbound){.subject = subject,
                            .role = role_of(call),
                            .observing = policy_observe(policy_of(call), now)};
-    o->is_group =
-        json_string_is(&call->doc, json_get(&call->doc, 0, SPAN("recipient_type")), SPAN("group")) &&
-        !is_number(call, json_get(&call->doc, 0, SPAN("to")));
+    o->is_group = json_string_is(&call->doc, json_get(&call->doc, 0, SPAN("recipient_type")),
+                                 SPAN("group")) &&
+                  !is_number(call, json_get(&call->doc, 0, SPAN("to")));
     o->state = arena_try(&call->arena, sizeof(*o->state));
     if (!o->state)
         return SLUIS_ENOMEM;
@@ -84,14 +84,14 @@ bool outbound_consents(const struct outbound *o)
 enum outbound_action outbound_action(const struct call *call, const struct outbound *o,
                                      unsigned type)
 {
-    const struct retention_facts facts = {
-        .found = call->judged.found,
-        .media = call->judged.has_media,
-        .out = true,
-        .channel = call->channel->name,
-        .at_ms = clock_wall_ms(),
-        .consent = outbound_consents(o)};
-    /* With facts an observing policy lets go; without, it says what it would do at its strictest. */
+    const struct retention_facts facts = {.found = call->judged.found,
+                                          .media = call->judged.has_media,
+                                          .out = true,
+                                          .channel = call->channel->name,
+                                          .at_ms = clock_wall_ms(),
+                                          .consent = outbound_consents(o)};
+    /* With facts an observing policy lets go; without, it says what it would do at its strictest.
+     */
     return policy_outbound_for(policy_of(call), o->role, o->observing ? NULL : &facts, type);
 }
 

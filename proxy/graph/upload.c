@@ -120,9 +120,8 @@ bool upload_begin(struct call *call, struct exchange *ex)
     m->upload = u;
     buffer_init(&u->product, UPLOAD_WORD_MAX);
     buffer_init(&u->type, UPLOAD_WORD_MAX);
-    enum graph_error error = multipart_init(&u->reader, span_str(call->content_type)) != 0
-                                 ? E_BODY
-                                 : file_open(call);
+    enum graph_error error =
+        multipart_init(&u->reader, span_str(call->content_type)) != 0 ? E_BODY : file_open(call);
     if (error != E_COUNT) {
         call_refuse(call, error, error == E_BODY ? "multipart" : NULL);
         return false;

@@ -60,9 +60,9 @@ _Static_assert(POLICY_PICTURES <= MEDIA_CLASSES, "room in struct media_look");
 #define PER_MINUTE 20u
 #define UPLOAD_KEPT_MS (30ll * 24 * 3600 * 1000) /* Meta forgets uploads after 30 days */
 #define ARENA_MAX (1024u * 1024)
-#define SPOOLS_MAX 64                        /* files of tools on their way at once */
-#define SPOOLED_MAX (1024ll * 1024 * 1024)   /* bytes of them on the disk at once */
-#define PIECE_BYTES (256u * 1024)            /* handed over at once */
+#define SPOOLS_MAX 64                      /* files of tools on their way at once */
+#define SPOOLED_MAX (1024ll * 1024 * 1024) /* bytes of them on the disk at once */
+#define PIECE_BYTES (256u * 1024)          /* handed over at once */
 
 enum job_state { JOB_QUEUED, JOB_ASKED, JOB_FETCHED, JOB_INSPECTED, JOB_WRITTEN, JOB_LATER };
 
@@ -143,9 +143,9 @@ struct media {
     unsigned ask_count;         /* tools that wait with a job */
     struct media_check *checks; /* waiting for the inspector */
     unsigned check_count;
-    atomic_int spools;        /* spool.c: there are, */
-    atomic_llong spooled;     /* with so many bytes */
-    _Atomic bool missed; /* some rows have no job: they are looked for */
+    atomic_int spools;    /* spool.c: there are, */
+    atomic_llong spooled; /* with so many bytes */
+    _Atomic bool missed;  /* some rows have no job: they are looked for */
     bool refilling;
     uint8_t refill_key[MEDIA_KEY_BYTES];
     int64_t refill_ms;

@@ -1,7 +1,8 @@
 /*
- * What tools send, on its way: an unnamed file in the room's folder, sealed with a key that lives in
- * memory only, for the time of one call. A crash, a stolen disk and the free blocks of the file hold
- * nothing that can be read. On the room's loop, which may wait for the disk; handed over by mail.
+ * What tools send, on its way: an unnamed file in the room's folder, sealed with a key that lives
+ * in memory only, for the time of one call. A crash, a stolen disk and the free blocks of the file
+ * hold nothing that can be read. On the room's loop, which may wait for the disk; handed over by
+ * mail.
  *
  * On disk: pieces of SPOOL_PIECE bytes (the last one shorter), each as nonce (24), ciphertext, tag
  * (16); associated data is its number.
@@ -96,7 +97,8 @@ static int put_at(int fd, const uint8_t *p, size_t n, uint64_t at)
         if (w < 0 && errno == EINTR)
             continue;
         if (w <= 0)
-            return w == 0 || errno == ENOSPC || errno == EDQUOT ? SLUIS_EFULL : SLUIS_EIO;
+            return w == 0 || errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? SLUIS_EFULL
+                                                                                  : SLUIS_EIO;
         p += w;
         n -= (size_t)w;
         at += (uint64_t)w;
@@ -134,8 +136,8 @@ int spool_add(struct media_spool *s, struct span bytes, bool last)
         s->error = SLUIS_ELIMIT;
     if (s->error == 0 && s->fd < 0)
         s->error = open_file(s);
-    if (s->error == 0 && atomic_fetch_add(&m->spooled, (long long)bytes.n) + (long long)bytes.n >
-                             SPOOLED_MAX) {
+    if (s->error == 0 &&
+        atomic_fetch_add(&m->spooled, (long long)bytes.n) + (long long)bytes.n > SPOOLED_MAX) {
         atomic_fetch_sub(&m->spooled, (long long)bytes.n);
         s->error = SLUIS_EFULL;
     }

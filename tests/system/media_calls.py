@@ -25,11 +25,20 @@ def verdict(good, text, detail=""):
     print(f"  {'ok   ' if good else 'FAIL '} {text}" + (f"   {detail}" if not good else ""), flush=True)
 
 
+read = {} # file: (bytes read, lines)
+
+
 def lines(name):
+    at, known = read.get(name, (0, []))
     try:
-        return [json.loads(line) for line in open(f"{DIR}/{name}") if line.endswith("\n")]
+        with open(f"{DIR}/{name}", "rb") as f:
+            f.seek(at)
+            new = f.read()
     except FileNotFoundError:
         return []
+    whole = new[:new.rfind(b"\n") + 1]
+    read[name] = (at + len(whole), known + [json.loads(line) for line in whole.splitlines()])
+    return read[name][1]
 
 
 def until(holds, seconds=60):
@@ -286,9 +295,18 @@ def upload(content, mime, name=b"foto.jpg"):
 
 class Files(http.server.BaseHTTPRequestHandler):
     asked = []
+    more = {} # path: (type, content; None: without an end)
 
     def do_GET(self):
         Files.asked.append(self.path)
+        if self.path in Files.more:
+            kind, content = Files.more[self.path]
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content) if content else 10**12))
+            self.end_headers()
+            self.wfile.write(content or b"%PDF-1.7" + bytes(300000))
+            return
         if self.path == "/redirect.jpg":
             self.send_response(302)
             self.send_header("Location", "https://evil.example/x.jpg")
@@ -311,6 +329,7 @@ def files_server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", int(env["PORT_FILES"])), Files)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(f"{DIR}/certs/graph.pem", f"{DIR}/certs/graph-key.pem")
+    server.handle_error = lambda *args: None # who hangs up is part of it
     server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 

@@ -2,7 +2,9 @@
 #include "../keyring/help.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sodium.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -353,6 +355,164 @@ static void readers(void **state)
     policy_unref(policy);
 }
 
+/* ---- spools ---- */
+
+static void byte_at(int fd, size_t at)
+{
+    char c;
+    assert_int_equal(pread(fd, &c, 1, (off_t)at), 1);
+    c ^= 1;
+    assert_int_equal(pwrite(fd, &c, 1, (off_t)at), 1);
+}
+
+/* The unnamed file of the one spool that there is. */
+static int spool_fd(struct fixture *f)
+{
+    char path[64], link[512];
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, link, sizeof(link) - 1);
+        if (n <= 0)
+            continue;
+        link[n] = '\0';
+        if (strstr(link, f->media_folder) && strstr(link, "(deleted)"))
+            return fd;
+    }
+    return -1;
+}
+
+/* What goes in comes out, wherever it is cut; not in clear on the disk, under no name; what the
+ * disk changes is refused; too much is refused. */
+static void spools(void **state)
+{
+    struct fixture *f = *state;
+    static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 300001};
+    struct media_spool *s;
+    struct buffer out;
+    struct stat st;
+    char *bytes = malloc(300001), *lies = malloc(400000);
+    for (size_t i = 0; i < 300001; i++)
+        bytes[i] = (char)("een nummer "[i % 11] + (int)(i >> 16));
+    for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+        size_t n = sizes[k];
+        assert_int_equal(media_spool_new(f->media, 300001, &s), 0);
+        for (size_t at = 0; at < n; at += 40000)
+            assert_int_equal(
+                spool_add(s, span_of(bytes + at, n - at < 40000 ? n - at : 40000), false), 0);
+        assert_int_equal(spool_add(s, SPAN_EMPTY, true), 0);
+        assert_int_equal(media_spool_size(s), n);
+        for (size_t at = 0; at <= n; at += 30011) {
+            buffer_init(&out, 400000);
+            assert_int_equal(spool_read(s, at, n - at < 100000 ? n - at : 100000, &out), 0);
+            assert_int_equal(out.n, n - at < 100000 ? n - at : 100000);
+            assert_memory_equal(out.n ? out.p : "", bytes + at, out.n);
+            buffer_free(&out);
+        }
+        buffer_init(&out, 400000);
+        assert_int_equal(spool_read(s, n, 1, &out), SLUIS_EINVAL);
+        int fd = spool_fd(f);
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_nlink, 0);
+        if (n == 300001) {
+            ssize_t there = pread(fd, lies, 400000, 0);
+            assert_true(there > 300001);
+            assert_null(memmem(lies, (size_t)there, "een nummer", 10));
+            byte_at(fd, 70000);
+            assert_int_equal(spool_read(s, 0, 65536, &out), 0);
+            assert_int_equal(spool_read(s, 65536, 10, &out), SLUIS_ECRYPTO);
+            byte_at(fd, 70000);
+            assert_int_equal(ftruncate(fd, 200000), 0);
+            assert_int_equal(spool_read(s, 250000, 10, &out), SLUIS_EIO);
+        }
+        buffer_free(&out);
+        media_spool_free(s);
+        (void)loop_drain(f->loop);
+        assert_int_equal(spool_fd(f), -1);
+    }
+    assert_int_equal(media_spool_new(f->media, 10, &s), 0);
+    assert_int_equal(spool_add(s, SPAN("0123456789"), false), 0);
+    assert_int_equal(spool_add(s, SPAN("x"), false), SLUIS_ELIMIT);
+    assert_int_equal(spool_add(s, SPAN_EMPTY, true), SLUIS_ELIMIT); /* and so it stays */
+    media_spool_free(s);
+    struct media_spool *many[SPOOLS_MAX];
+    (void)loop_drain(f->loop);
+    for (unsigned i = 0; i < SPOOLS_MAX; i++)
+        assert_int_equal(media_spool_new(f->media, 10, &many[i]), 0);
+    assert_int_equal(media_spool_new(f->media, 10, &s), SLUIS_EAGAIN);
+    for (unsigned i = 0; i < SPOOLS_MAX; i++)
+        media_spool_free(many[i]);
+    (void)loop_drain(f->loop);
+    assert_int_equal(atomic_load(&f->media->spooled), 0);
+    assert_int_equal(media_spool_new(f->media, 10, &s), 0);
+    media_spool_free(s);
+    (void)loop_drain(f->loop);
+    free(bytes);
+    free(lies);
+}
+
+/* A disk that is full: told as such, and nothing is left of it. */
+static void spool_on_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct media_spool *s;
+    struct rlimit before, small = {200000, RLIM_INFINITY};
+    char *bytes = calloc(1, 300000);
+    void (*was)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(media_spool_new(f->media, 1000000, &s), 0);
+    int r = spool_add(s, span_of(bytes, 300000), false);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, was);
+    assert_int_equal(r, SLUIS_EFULL);
+    assert_int_equal(spool_add(s, SPAN("x"), true), SLUIS_EFULL);
+    media_spool_free(s);
+    (void)loop_drain(f->loop);
+    assert_int_equal(spool_fd(f), -1);
+    assert_int_equal(atomic_load(&f->media->spooled), 0);
+    free(bytes);
+}
+
+/* However the bytes of a file are cut, it is what it is as a whole. */
+static void kinds_in_pieces(void **state)
+{
+    static const char movie[] = "\0\0\0\x18"
+                                "ftypmp42";
+    static const char voice[] = "\0\0\0\x18"
+                                "ftypM4A ";
+    static const char phone[] = "\0\0\0\x18"
+                                "ftyp3gp4";
+    static const char mark[] = "hdlr\0\0\0\0\0\0\0\0vide";
+    const char *const heads[] = {movie, voice, phone};
+    char bytes[6000];
+    (void)state;
+    for (unsigned h = 0; h < 3; h++) {
+        for (int marked = 0; marked < 2; marked++) {
+            for (size_t at = 5000; at < 5020; at++) {
+                struct media_kind_scan scan = {.begun = false};
+                const char *type;
+                memset(bytes, 'h', sizeof(bytes));
+                memcpy(bytes, heads[h], 12);
+                if (marked)
+                    memcpy(bytes + at, mark, 16);
+                size_t n = at + 16;
+                enum media_kind whole = media_kind_of(span_of(bytes, n), &type);
+                assert_int_equal(whole, marked ? MEDIA_VIDEO : MEDIA_AUDIO);
+                media_kind_scan(&scan, span_of(bytes, 4096));
+                for (size_t from = 4096; from < n; from += 7)
+                    media_kind_scan(&scan, span_of(bytes + from, n - from < 7 ? n - from : 7));
+                assert_int_equal(scan.kind, whole);
+                assert_string_equal(scan.mime_type, type);
+            }
+        }
+    }
+    assert_int_equal(media_send_max(MEDIA_PICTURE, "image/webp"), 500 * 1024);
+    assert_int_equal(media_send_max(MEDIA_PICTURE, "image/png"), 5 * 1024 * 1024);
+    assert_int_equal(media_send_max(MEDIA_DOCUMENT, "text/plain"), 100 * 1024 * 1024);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +521,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(files, setup, teardown),
         cmocka_unit_test_setup_teardown(sweep, setup, teardown),
         cmocka_unit_test(readers),
+        cmocka_unit_test_setup_teardown(spools, setup, teardown),
+        cmocka_unit_test_setup_teardown(spool_on_a_full_disk, setup, teardown),
+        cmocka_unit_test(kinds_in_pieces),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
