@@ -19,8 +19,9 @@
  *   cursor        where to go on: sealed under a key of this installation, good for the same
  *                 reader and the same query only; a forged one is 400 "cursor"
  *
- * A reader's form is made from part O while O lives, else from part M (messages taken back: from
- * what stayed of them), never with less masking than intake found needful or than policy asks now.
+ * A reader's form is made from part O while O lives, else from part M, never with less masking than
+ * intake found needful or than policy asks now. Of a message that its sender took back only that is
+ * shown ("form":"withdrawn", or what stayed of it when its keys are gone), and nothing is revealed.
  * Pictures and files are a line of text and their caption. Persons under restriction (art. 18) are
  * refused, whoever asks. A finding's value is in no answer but that of a reveal.
  *

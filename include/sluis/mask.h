@@ -1,34 +1,34 @@
 /*
  * Masking of WhatsApp JSON: the table of paths (whatsapp 0.8), the judging of every content string,
- * and the rendering for one reader. Pure; findings come from detect, decisions from a policy's profile.
+ * and the rendering for one reader. Pure; findings come from detect, decisions from a policy's
+ * profile.
  *
  * Glossary
  *   unit      the JSON of one webhook with exactly one message, status or event in it: envelope,
- *             entry, change, metadata, the contact that belongs to it. What is stored and delivered.
- *   kind      of a path: structure, identifier, content, media URL, tool data.
+ *             entry, change, metadata, the contact that belongs to it. What is stored and
+ * delivered. kind      of a path: structure, identifier, content, media URL, tool data.
  *
  * Judging is done once per unit; rendering as often as there are readers. The table stands in
  * proxy/mask/paths.c; what it does not list is content: strings, numbers in their written form, and
- * member names. Values under unknown names, in contact cards and in response_json are judged together
- * with their name ("bsn: 123456782").
+ * member names. Values under unknown names, in contact cards and in response_json are judged
+ * together with their name ("bsn: 123456782").
  *
  * What a reader sees instead:
- *   a finding            by the profile: [IBAN], \u2022\u2022\u2022\u2022\u2022\u20224300, [IBAN:3f9a0c52], or with block
- *                        the whole string as [geblokkeerd]; a token as [IBAN#...], while the original
- *                        of the message is kept, else as a redaction
- *   a forged token       what a customer typed in a token's form has its # made a full-width one
- *   a number             the same as a string: "latitude":"[LOCATION]"
- *   a member name        [IBAN 3]: type and place in its object; beside it, unknown names that start
- *                        with a bracket become [veld 3], so that names stay different
- *   media, withheld      the message becomes a text: [foto: niet doorgegeven] and the caption; video,
- *                        audio, spraakbericht, document, sticker likewise. Where that is not possible
- *                        (no type, a text beside it) the object is replaced by {"caption": that line}
- *   media, passed        the object, its url media_base/<id>, or no url when media_base is NULL
- *   Meta's addresses     the member is dropped, null in an array
- *   pictures in a vCard  cut, whatever the profile
- *   expired, after_gap   "sluis":{"expired":true,"after_gap":true} as first member of the unit, [verlopen]
- *                        before its text; a member of that name in the input is dropped
- *   unjudged             content strings and unknown member names replaced, unknown numbers 0
+ *   a finding            by the profile: [IBAN], \u2022\u2022\u2022\u2022\u2022\u20224300,
+ * [IBAN:3f9a0c52], or with block the whole string as [geblokkeerd]; a token as [IBAN#...], while
+ * the original of the message is kept, else as a redaction a forged token       what a customer
+ * typed in a token's form has its # made a full-width one a number             the same as a
+ * string: "latitude":"[LOCATION]" a member name        [IBAN 3]: type and place in its object;
+ * beside it, unknown names that start with a bracket become [veld 3], so that names stay different
+ *   media, withheld      the message becomes a text: [foto: niet doorgegeven] and the caption;
+ * video, audio, spraakbericht, document, sticker likewise. Where that is not possible (no type, a
+ * text beside it) the object is replaced by {"caption": that line} media, passed        the object,
+ * its url media_base/<id>, or no url when media_base is NULL Meta's addresses     the member is
+ * dropped, null in an array pictures in a vCard  cut, whatever the profile expired, after_gap
+ * "sluis":{"expired":true,"after_gap":true} as first member of the unit, [verlopen] before its
+ * text; a member of that name in the input is dropped unjudged             content strings and
+ * unknown member names replaced, unknown numbers 0 (also what its sender took back, or an officer
+ * hid: another text, `hidden`)
  */
 #ifndef SLUIS_MASK_H
 #define SLUIS_MASK_H
@@ -156,12 +156,14 @@ struct mask_reader {
      * whether there are media, is taken from the judgement). NULL: not known, the strictest holds. */
     const struct retention_facts *facts;
     bool observing;           /* policy_observe: everything is kept but `secret` */
-    bool unjudged;            /* content replaced by MASK_UNJUDGED_TEXT, structure kept */
+    bool unjudged;            /* content replaced by `hidden`, structure kept */
+    struct span hidden;       /* UTF-8; empty: MASK_UNJUDGED_TEXT */
     bool expired;             /* marked: rendered from part M after part O was gone */
     bool after_gap;           /* an earlier item of the conversation was parked */
 };
 #define MASK_UNJUDGED_TEXT "[bericht kon niet worden gecontroleerd]"
 #define MASK_EXPIRED_TEXT "[verlopen]"
+#define MASK_WITHDRAWN_TEXT "[ingetrokken]" /* of `hidden`: the sender took it back */
 
 /* Renders the value at `root` as pure ASCII JSON, appended to `out`. Fails closed: on any error
  * `out` must not be used. `judged` may be NULL when reader->unjudged. Findings must be those of this

@@ -87,6 +87,19 @@ SLUIS_MUST_CHECK int retention_moved(struct store_read *read, uint64_t serial,
 SLUIS_MUST_CHECK int retention_part(struct store_read *read, const struct store_item *item,
                                     uint8_t part, struct record_id *out);
 
+/* ---- messages taken back ---- */
+/*
+ * Their sender took them back: nobody is shown what they say, from the commit of the revoke on, and
+ * for as long as anything is kept of them: under `on_revoke: hide` until they expire, under `erase`
+ * until their keys are destroyed, which a legal hold may delay. A row of the table of subjects, 'w'
+ * and the message's serial. Whoever shows a message to somebody asks.
+ */
+#define RETENTION_WITHDRAWN_PREFIX 'w'
+void retention_withdrawn_key(uint64_t serial, uint8_t out[RETENTION_MOVED_KEY]);
+void retention_withdrawn_put(struct store_txn *txn, uint64_t serial);
+void retention_withdrawn_delete(struct store_txn *txn, uint64_t serial);
+SLUIS_MUST_CHECK int retention_withdrawn(struct store_read *read, uint64_t serial, bool *out);
+
 /* ---- what routes are told (art. 19) ---- */
 /*
  * A route that wants to know hears which of the messages that it received were erased, or expired:

@@ -10,7 +10,8 @@ struct form {
     struct judged judged;
     struct span json;
     bool expired;
-    bool current; /* judged by the policy in force now */
+    bool withdrawn; /* its sender took it back: that is all that is said of it */
+    bool current;   /* judged by the policy in force now */
 };
 
 static bool gone(int result)
@@ -47,14 +48,16 @@ static int fetch_stored(struct route *r, const struct store_item *item, struct f
     int result = store_read_begin(r->deliver->deps.store, &read);
     if (result != 0)
         return result;
-    result = retention_part(read, item, 'O', &id);
+    result = retention_withdrawn(read, item->serial, &form->withdrawn);
+    if (result == 0)
+        result = retention_part(read, item, 'O', &id);
     if (result == 0)
         result = read_record(r->keys, read, &id, &r->arena, packed);
     if (gone(result) && !r->facts->needs_original) {
         result = retention_part(read, item, 'M', &id);
         if (result == 0)
             result = read_record(r->keys, read, &id, &r->arena, packed);
-        form->expired = result == 0;
+        form->expired = result == 0 && !form->withdrawn;
     }
     store_read_end(read);
     return result;
@@ -99,7 +102,7 @@ static struct retention_facts facts_of(const struct route *r, const struct entry
 static int judge_now(struct route *r, struct entry *e, const struct json_doc *doc,
                      struct form *form, bool *unjudged)
 {
-    *unjudged = (e->item.flags & STORE_ITEM_UNJUDGED) != 0;
+    *unjudged = form->withdrawn || (e->item.flags & STORE_ITEM_UNJUDGED) != 0;
     if (*unjudged || form->current)
         return 0;
     const struct retention_facts facts = facts_of(r, e);
@@ -192,6 +195,7 @@ static int render(struct route *r, struct entry *e, struct buffer *out)
         .facts = &facts,
         .observing = policy_observe(r->channel->policy, clock_wall_ms()),
         .unjudged = unjudged,
+        .hidden = form.withdrawn ? SPAN(MASK_WITHDRAWN_TEXT) : SPAN_EMPTY,
         .expired = form.expired,
         .after_gap = e->after_gap,
     };

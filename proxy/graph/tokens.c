@@ -61,6 +61,10 @@ static int value_of(struct expansion *x, const struct mask_token *token, struct 
         return r;
     if (item.channel != call->channel->id || item.subject != x->subject || !item.cls_o)
         return SLUIS_ENOENT; /* somebody else's */
+    bool withdrawn;
+    r = retention_withdrawn(x->read, item.serial, &withdrawn);
+    if (r != 0 || withdrawn)
+        return r ? r : SLUIS_ENOENT; /* its sender took it back */
     const struct record_id id = {item.cls_o, item.bucket_o, item.subject, item.serial, 'T'};
     r = record_subkey(call->thread->keys, &id, key);
     if (r != 0)

@@ -59,7 +59,11 @@ int form_open(struct work *w, struct store_read *read, const struct store_item *
                           .table = table_of(item),
                           .facts = form_facts(w, item),
                           .unjudged = (item->flags & STORE_ITEM_UNJUDGED) != 0};
-    int r = fetch(w, read, item, original, form, &packed);
+    int r = retention_withdrawn(read, item->serial, &form->withdrawn);
+    if (r == 0 && form->withdrawn && original)
+        r = SLUIS_ENOENT;
+    if (r == 0)
+        r = fetch(w, read, item, original, form, &packed);
     if (gone(r)) {
         form->word = "gone";
         return original ? SLUIS_EEXPIRED : 0;
@@ -68,6 +72,11 @@ int form_open(struct work *w, struct store_read *read, const struct store_item *
         r = mask_unpack(packed, arena, &form->judged, &form->json);
     if (r == 0)
         r = json_scan(&form->doc, form->json, arena, NULL);
+    if (r == 0 && form->withdrawn) {
+        form->judged = (struct judged){.count = 0};
+        form->unjudged = true;
+        form->word = "withdrawn";
+    }
     if (r != 0 || form->unjudged)
         return r;
     const struct read_judge judge = {.doc = &form->doc,
@@ -154,6 +163,7 @@ int form_render(struct work *w, const struct form *form, struct buffer *content,
         .alias_key = w->alias_key,
         .facts = &form->facts,
         .unjudged = form->unjudged,
+        .hidden = form->withdrawn ? SPAN(MASK_WITHDRAWN_TEXT) : SPAN_EMPTY,
     };
     buffer_init(&whole, 4 * STORE_RECORD_MAX);
     buffer_init(&shown, 4 * STORE_RECORD_MAX);

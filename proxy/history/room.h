@@ -152,6 +152,7 @@ struct form {
     enum mask_table table;
     struct retention_facts facts; /* for the profile's conditions */
     bool unjudged;
+    bool withdrawn; /* its sender took it back: that is all that is shown of it */
 };
 struct retention_facts form_facts(const struct work *w, const struct store_item *item);
 /* Opens the best part there is (O, else M) into the worker's arena and

@@ -38,6 +38,11 @@ static void edit(struct render *r, uint32_t start, uint32_t end, struct span wit
     r->edits[r->n++] = (struct json_edit){start, end, with};
 }
 
+void render_hidden(struct render *r)
+{
+    json_escape(&r->text, r->reader->hidden.n ? r->reader->hidden : SPAN(MASK_UNJUDGED_TEXT));
+}
+
 /* Edits with what stands in r->text, which is emptied. */
 void render_edit_text(struct render *r, uint32_t start, uint32_t end)
 {
@@ -183,7 +188,7 @@ static void render_string(struct render *r, uint32_t node, const struct path_row
     if (node == r->marked)
         buffer_add(&r->text, SPAN(MASK_EXPIRED_TEXT " "));
     if (unjudged)
-        buffer_add(&r->text, SPAN(MASK_UNJUDGED_TEXT));
+        render_hidden(r);
     else
         render_masked(r, start, end, f, n);
     render_edit_text(r, start, end);

@@ -23,7 +23,7 @@ struct render {
     uint32_t forged;             /* a member of the input that has our mark's name, or JSON_NONE */
     bool hides, withhold, inner; /* withhold: all media, whatever their kind */
     struct retention_facts facts;
-    uint32_t media;              /* the media object that `of` is about, or JSON_NONE */
+    uint32_t media; /* the media object that `of` is about, or JSON_NONE */
     struct mask_media of;
     int error;
 };
@@ -31,6 +31,8 @@ struct render {
 /* The first failure stays; nothing is emitted then. */
 void render_fail(struct render *r, int error);
 /* Replaces raw [start, end) by what stands in r->text, which is emptied. */
+/* What stands where content is not shown at all. */
+void render_hidden(struct render *r);
 void render_edit_text(struct render *r, uint32_t start, uint32_t end);
 /* The findings that touch [start, end), in order. Ranges must come in document order. */
 const struct mask_finding *render_take(struct render *r, uint32_t start, uint32_t end, size_t *n);

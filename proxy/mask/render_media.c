@@ -18,7 +18,7 @@ void render_media_line(struct render *r, uint32_t media)
     if (r->reader->expired)
         buffer_add(&r->text, SPAN(MASK_EXPIRED_TEXT " "));
     if (r->reader->unjudged) {
-        buffer_add(&r->text, SPAN(MASK_UNJUDGED_TEXT));
+        render_hidden(r);
     } else {
         media_line(name, voice, render_media_of(r, media), &r->text);
         if (json_is(doc, caption, JSON_STRING) && json_inner(doc, caption).n) {

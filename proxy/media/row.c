@@ -15,6 +15,8 @@
  */
 #include "internal.h"
 
+#include "sluis/retention.h"
+
 #define ROW_VERSION 2
 #define ROW_CLEAR 49
 #define FACTS_FIXED (3 + 4 + 8 + 32)
@@ -173,5 +175,11 @@ int media_find(struct store_read *read, struct keyring *keyring, struct keyring_
     memset(out, 0, sizeof(*out));
     int r = store_get_row(read, STORE_TABLE_MEDIA, span_of((const char *)key, sizeof(key)), arena,
                           &value);
-    return r ? r : media_row_read(cache, value, out);
+    if (r == 0)
+        r = media_row_read(cache, value, out);
+    bool withdrawn =
+        false; /* what the sender took back is served to nobody, though a hold keeps it */
+    if (r == 0 && out->state != MEDIA_SENT)
+        r = retention_withdrawn(read, out->keys.serial, &withdrawn);
+    return r == 0 && withdrawn ? SLUIS_EEXPIRED : r;
 }

@@ -22,7 +22,8 @@ static const struct yaml_key top[] = {
     {"originals", WANT(LIST), "how long the original text is kept; first match; without: never"},
     {"history", WANT(LIST), "how long the masked text is kept; first match; without: never"},
     {"on_revoke", WANT(TEXT),
-     "erase or hide: what becomes of a message that the customer takes back; without: erase"},
+     "erase or hide (kept, and shown to nobody): what becomes of a message that the customer takes "
+     "back; without: erase"},
     {"selection", WANT(TEXT),
      "required: every rule of `history` that keeps anything names its selection list"},
     {"roles", WANT(MAP), "who may do what, by name"},

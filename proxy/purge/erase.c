@@ -462,6 +462,7 @@ static int run_rows(struct store_txn *txn, struct store_job *job)
         key[0] = ROW_MOVED;
         be64_put(key + 1, item->serial);
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
+        retention_withdrawn_delete(txn, item->serial);
     }
     return store_txn_error(txn);
 }

@@ -32,6 +32,19 @@ static void add_part(struct purge *p, const struct store_item *item, uint8_t par
     arena_reset(arena);
 }
 
+/* The sender took it back, and it is kept all the same: by a hold, or a policy that hides only. */
+static bool taken_back(struct purge *p, uint64_t serial)
+{
+    struct store_read *read;
+    bool is = true;
+    if (store_read_begin(p->deps.store, &read) != 0)
+        return true;
+    if (retention_withdrawn(read, serial, &is) != 0)
+        is = true;
+    store_read_end(read);
+    return is;
+}
+
 static void add_message(struct purge *p, const struct store_item *item, struct arena *arena,
                         struct buffer *out)
 {
@@ -47,6 +60,7 @@ static void add_message(struct purge *p, const struct store_item *item, struct a
                 (unsigned long long)item->serial, at,
                 item->kind && item->kind <= STORE_KIND_SENT ? kinds[item->kind] : "other");
     json_quote(out, span_str(channel));
+    buffer_addf(out, ",\"taken_back\":%s", taken_back(p, item->serial) ? "true" : "false");
     buffer_add(out, SPAN(",\"original\":"));
     add_part(p, item, 'O', arena, out);
     buffer_add(out, SPAN(",\"history\":"));

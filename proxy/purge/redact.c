@@ -150,7 +150,7 @@ static int make_m(struct redact *d, struct span packed, struct span json, struct
     if (!d->asked->text.n) {
         const struct span instead =
             d->asked->instead.n ? d->asked->instead : SPAN(PURGE_HIDDEN_TEXT);
-        return make_stub(d->p, packed, instead, &d->arena, out);
+        return make_stub(d->p, &d->item, packed, instead, &d->arena, out);
     }
     buffer_init(&text, STORE_RECORD_MAX);
     int r = json_emit(&text, json, 0, (uint32_t)json.n, d->edits, d->edit_count);

@@ -16,7 +16,6 @@
 
 #define BATCH 64
 #define ARENA_MAX (8u * 1024 * 1024)
-#define GONE_TEXT "[ingetrokken]"
 
 static void leaf_key(uint64_t serial, uint8_t key[ROW_SERIAL_KEY])
 {
@@ -70,51 +69,37 @@ static int first_policy(void *ctx, const struct policy *policy)
     return 1;
 }
 
-/* Every content string says that it could not be judged; that becomes "[ingetrokken]". */
-static void rename_hidden(struct span json, struct span text, struct buffer *out)
+int make_stub(struct purge *p, const struct store_item *item, struct span packed, struct span text,
+              struct arena *arena, struct buffer *out)
 {
-    const struct span hidden = SPAN(MASK_UNJUDGED_TEXT);
-    while (json.n) {
-        const char *at = memmem(json.p, json.n, hidden.p, hidden.n);
-        size_t before = at ? (size_t)(at - json.p) : json.n;
-        buffer_add(out, span_sub(json, 0, before));
-        if (at)
-            buffer_add(out, text);
-        json = span_from(json, before + (at ? hidden.n : 0));
-    }
-}
-
-int make_stub(struct purge *p, struct span packed, struct span text, struct arena *arena,
-              struct buffer *out)
-{
+    const enum mask_table table =
+        item->kind == STORE_KIND_SENT ? MASK_TABLE_SEND : MASK_TABLE_WEBHOOK;
     struct policy *policy = NULL;
     struct judged judged;
     struct json_doc doc;
     struct span json;
-    struct buffer rendered, renamed;
+    struct buffer rendered;
     if (p->deps.each_policy)
         p->deps.each_policy(p->deps.ctx, first_policy, &policy);
     if (!policy)
         return SLUIS_EJUDGE;
     buffer_init(&rendered, STORE_RECORD_MAX);
-    buffer_init(&renamed, STORE_RECORD_MAX);
     const struct mask_reader reader = {.profile = policy_storage_profile(policy),
                                        .policy = policy,
                                        .media = MEDIA_WITHHOLD,
-                                       .unjudged = true};
+                                       .unjudged = true,
+                                       .hidden = text};
     int r = mask_unpack(packed, arena, &judged, &json);
     if (r == 0)
         r = json_scan(&doc, json, arena, NULL);
     if (r == 0)
-        r = mask_render(&doc, 0, MASK_TABLE_WEBHOOK, NULL, &reader, arena, &rendered);
+        r = mask_render(&doc, 0, table, NULL, &reader, arena, &rendered);
     if (r == 0) {
         const struct judged nothing = {0};
-        rename_hidden(buffer_span(&rendered), text, &renamed);
-        mask_pack(&nothing, buffer_span(&renamed), out);
-        r = rendered.error ? rendered.error : renamed.error ? renamed.error : out->error;
+        mask_pack(&nothing, buffer_span(&rendered), out);
+        r = rendered.error ? rendered.error : out->error;
     }
     buffer_free(&rendered);
-    buffer_free(&renamed);
     policy_unref(policy);
     return r;
 }
@@ -225,7 +210,9 @@ static int reseal(struct batch *b, struct revoked *v)
     if (r == 0)
         r = record_open(p->cache, 0, &old, sealed, &plain);
     if (r == 0)
-        r = v->keep_m ? 0 : make_stub(p, buffer_span(&plain), SPAN(GONE_TEXT), &b->arena, &stub);
+        r = v->keep_m ? 0
+                      : make_stub(p, &v->item, buffer_span(&plain), SPAN(MASK_WITHDRAWN_TEXT),
+                                  &b->arena, &stub);
     if (r == 0) {
         v->id = old;
         v->id.serial = store_next_serial(p->deps.store);
@@ -284,7 +271,8 @@ static int run_done(struct store_txn *txn, struct store_job *job)
             revoke_key(b->at[i].serial, key);
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
         if (b->at[i].leaf)
-            continue; /* on record with what made it go */
+            continue;                                     /* on record with what made it go */
+        retention_withdrawn_delete(txn, b->at[i].serial); /* what stays says so itself */
         if (b->at[i].moved)
             word_delete(txn, b->at[i].moved);
         audit_put(txn, &event);

@@ -182,8 +182,8 @@ int mark_write(struct purge *p, const struct mark *m, const struct audit_event *
 void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m);
 int revoke_drain(struct purge *p); /* takes `lock` for a batch at a time */
 /* Part M as it would be with nothing left of what it says but `text`. */
-int make_stub(struct purge *p, struct span packed, struct span text, struct arena *arena,
-              struct buffer *out);
+int make_stub(struct purge *p, const struct store_item *item, struct span packed, struct span text,
+              struct arena *arena, struct buffer *out);
 
 /* words.c: message leaves to be destroyed, by serial */
 #define WORD_BYTES 12

@@ -87,6 +87,8 @@ int sweep_dedupe(struct purge *p, int64_t now_ms)
 #define MOVED_LOOKED 4096 /* rows in one read transaction */
 struct moved_job {
     struct store_job job;
+    struct purge *p;
+    uint8_t prefix; /* ROW_MOVED, or RETENTION_WITHDRAWN_PREFIX */
     struct store_read *read;
     uint32_t recorded[STORE_CLASSES_MAX + 1];
     uint64_t gone[MOVED_SLICE];
@@ -112,6 +114,28 @@ static bool is_past(const struct moved_job *m, uint16_t cls, uint32_t bucket)
                         bucket <= m->recorded[cls]);
 }
 
+/* Nothing is left that the row could hide: not where the message was, nor where what stayed is. */
+static int take_withdrawn(struct moved_job *m, uint64_t serial)
+{
+    struct retention_moved moved;
+    struct store_item item;
+    int r = store_get_item(m->read, serial, &item);
+    if (r == 0 && purge_held(m->p, item.subject))
+        return 0;
+    int found = r == 0 ? retention_moved(m->read, serial, &moved) : SLUIS_ENOENT;
+    if (found == 0) {
+        item.cls_o = moved.cls_o;
+        item.bucket_o = moved.bucket_o;
+        item.cls_m = moved.cls_m;
+        item.bucket_m = moved.bucket_m;
+    }
+    if (r == SLUIS_ENOENT ||
+        (r == 0 && is_past(m, item.cls_o, item.bucket_o) && is_past(m, item.cls_m, item.bucket_m)))
+        m->gone[m->n++] = serial;
+    r = r == SLUIS_ENOENT ? 0 : r;
+    return r ? r : found == SLUIS_ENOENT ? 0 : found;
+}
+
 /* The row goes when nothing of what stayed is left, and not before the journal's item counts as
  * past too: without the row it would stand for a message at its old place. */
 static int take_moved(void *ctx, struct span key, struct span value)
@@ -119,19 +143,21 @@ static int take_moved(void *ctx, struct span key, struct span value)
     struct moved_job *m = ctx;
     struct retention_moved moved;
     struct store_item item;
-    if (key.n != RETENTION_MOVED_KEY || key.p[0] != ROW_MOVED || m->n == MOVED_SLICE)
+    if (key.n != RETENTION_MOVED_KEY || (uint8_t)key.p[0] != m->prefix || m->n == MOVED_SLICE)
         return 1;
     memcpy(m->next, key.p, sizeof(m->next));
     if (m->looked++ == MOVED_LOOKED) {
         m->more = true;
         return 1;
     }
+    uint64_t serial = be64_get((const uint8_t *)key.p + 1);
+    if (m->prefix == RETENTION_WITHDRAWN_PREFIX)
+        return take_withdrawn(m, serial);
     int r = retention_moved_read(value, &moved);
     if (r != 0)
         return r;
     if (!is_past(m, moved.cls_o, moved.bucket_o) || !is_past(m, moved.cls_m, moved.bucket_m))
         return 0;
-    uint64_t serial = be64_get((const uint8_t *)key.p + 1);
     r = store_get_item(m->read, serial, &item);
     if (r == SLUIS_ENOENT ||
         (r == 0 && is_past(m, item.cls_o, item.bucket_o) && is_past(m, item.cls_m, item.bucket_m)))
@@ -145,14 +171,16 @@ static int run_moved_gone(struct store_txn *txn, struct store_job *job)
     for (unsigned i = 0; i < m->n; i++) {
         uint8_t key[RETENTION_MOVED_KEY];
         retention_moved_key(m->gone[i], key);
+        key[0] = m->prefix;
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
     }
     return store_txn_error(txn);
 }
 
-int sweep_moved(struct purge *p)
+static int sweep_prefix(struct purge *p, uint8_t prefix)
 {
-    struct moved_job m = {.job = {.priority = STORE_PURGE, .run = run_moved_gone}};
+    struct moved_job m = {
+        .job = {.priority = STORE_PURGE, .run = run_moved_gone}, .p = p, .prefix = prefix};
     int r = 0;
     pthread_mutex_lock(&p->lock);
     for (uint16_t cls = 0; cls <= STORE_CLASSES_MAX; cls++) {
@@ -163,6 +191,7 @@ int sweep_moved(struct purge *p)
     }
     pthread_mutex_unlock(&p->lock);
     retention_moved_key(0, m.next);
+    m.next[0] = prefix;
     do {
         uint8_t from[RETENTION_MOVED_KEY];
         m.n = m.looked = 0;
@@ -179,6 +208,12 @@ int sweep_moved(struct purge *p)
             r = store_submit_wait(p->deps.store, &m.job);
     } while (r == 0 && (m.more || m.n == MOVED_SLICE) && !purge_stopping(p));
     return r;
+}
+
+int sweep_moved(struct purge *p)
+{
+    int r = sweep_prefix(p, ROW_MOVED);
+    return r ? r : sweep_prefix(p, RETENTION_WITHDRAWN_PREFIX);
 }
 
 /* What hangs under keys that are gone: a pass over all of them after each change of the keyring. */

@@ -207,6 +207,9 @@ static int job_run(struct store_txn *txn, struct store_job *job)
     if (item->row.cls_m)
         store_put_record(txn, &item->record_m, buffer_span(&item->sealed_m));
     bool goes = item->revoked.serial != 0;
+    if (goes) /* shown to nobody from here on, whatever becomes of its keys */
+        retention_withdrawn_put(txn, item->revoked.serial);
+    goes = goes && !item->hides;
     if (goes && deps->on_revoked)
         goes = deps->on_revoked(deps->on_revoked_ctx, txn, item->revoked.serial,
                                 item->revoked.subject);
@@ -271,7 +274,7 @@ static void job_done(struct store_job *job)
     if (job->result == 0 && item->outcome == ITEM_STORED) {
         if (item->revoked.serial) {
             deliver_forget(deliver, item->revoked.serial);
-            if (deps->on_revoked)
+            if (deps->on_revoked && !item->hides)
                 (void)deps->on_revoked(deps->on_revoked_ctx, NULL, item->revoked.serial,
                                        item->revoked.subject);
         }

@@ -176,6 +176,7 @@ struct item {
     struct buffer owed; /* the same leaves sealed, one after the other: the log takes none now */
     unsigned owes;      /* counted in the gate */
     struct record_id revoked; /* the message that a revoke takes back; class 0: it has no part O */
+    bool hides;               /* `on_revoke: hide`: it is shown to nobody, and kept */
     struct record_id revoked_o; /* where that part is now; class 0: nowhere */
     struct subject *linked;     /* a number change: the subject of the other number; or NULL */
     bool awaits;                /* a revoke whose message is not there yet */
@@ -188,7 +189,7 @@ struct item {
     bool consents;                 /* opted in; only when the policy asks */
     bool notices, greets, english; /* may bring notices; what it is, and its language */
     struct span text;              /* by which it is in the window; while it is judged */
-    struct { /* rows of the media room, one after the other in media_rows */
+    struct {                       /* rows of the media room, one after the other in media_rows */
         uint8_t key[MEDIA_KEY_BYTES];
         uint16_t start, n;
     } media[MEDIA_ITEMS_MAX];

@@ -351,14 +351,34 @@ static int identify(struct item *item, int64_t now)
     return r;
 }
 
+/* That a message is shown to nobody any more is a change of what readers get: on record. */
+static int put_hidden_on_record(struct item *item)
+{
+    struct audit_event event = {
+        .at_ms = item->row.taken_ms,
+        .action = AUDIT_REMASK,
+        .actor = "gateway",
+        .channel = item->channel->name,
+        .activity = policy_activity(item->channel->policy),
+        .object = item->revoked.serial,
+        .policy_hash = policy_hash(item->channel->policy),
+        .outcome = "hidden",
+    };
+    int r = keyring_pseudonym(item->owner->keys, item->subject.serial, &event.subject);
+    return r ? r : item_add_leaf(item, &event);
+}
+
 static int take_back(struct item *item)
 {
     struct store_item target;
+    item->hides = policy_on_revoke(item->channel->policy) == ON_REVOKE_HIDE;
     int r = past_target(item, &target, &item->revoked_o);
     if (r == 0)
         item->revoked =
             (struct record_id){target.cls_o, target.bucket_o, target.subject, target.serial, 'O'};
-    else if (r == SLUIS_ENOENT)
+    if (r == 0 && item->hides)
+        r = put_hidden_on_record(item);
+    else if (r == SLUIS_ENOENT) /* it is not stored when it comes after this */
         r = past_await(item);
     else if (r == SLUIS_EDENIED || r == SLUIS_ECRYPTO) /* nothing that could be taken back */
         r = 0;
@@ -392,8 +412,7 @@ static int prepare(struct item *item)
         r = note_change(item, doc);
     if (r == 0)
         r = item_log_intents(item, &judged, unjudged);
-    if (r == 0 && span_is(item->unit.type, "revoke") && item->unit.target_id.n &&
-        policy_on_revoke(item->channel->policy) == ON_REVOKE_ERASE)
+    if (r == 0 && span_is(item->unit.type, "revoke") && item->unit.target_id.n)
         r = take_back(item);
     return r;
 }

@@ -141,7 +141,11 @@ static int load_one(struct item *item, struct store_read *read, const struct sto
     struct judged judged;
     struct span json, text;
     uint8_t part;
-    int r = past_open(t, read, row, &part, &judged, &json);
+    bool withdrawn;
+    int r = retention_withdrawn(read, row->serial, &withdrawn);
+    if (r != 0 || withdrawn)
+        return r;
+    r = past_open(t, read, row, &part, &judged, &json);
     if (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED)
         return 0;
     if (r == SLUIS_ECRYPTO || r == SLUIS_EINVAL) { /* damaged: nobody will ever read it */

@@ -193,7 +193,7 @@ static int seal(struct item *item, const struct record_id *id, const struct buff
 static bool is_revoked(const struct intake_thread *t, uint64_t serial)
 {
     for (const struct item *i = t->under_way; i; i = i->older)
-        if (i->revoked.cls && i->revoked.serial == serial)
+        if (i->revoked.cls && !i->hides && i->revoked.serial == serial)
             return true;
     return false;
 }

@@ -30,7 +30,7 @@ static struct counter counters[C_COUNT] = {
     [C_UNKNOWN_CHANNEL] = W_COUNTER("unknown_channel", "items for a number not configured"),
     [C_DROPPED_CONTACT_BOOK] =
         W_COUNTER("contact_book_dropped", "contact book entries of the phone, dropped"),
-    [C_REVOKED] = W_COUNTER("revoked", "originals erased because the customer revoked them"),
+    [C_REVOKED] = W_COUNTER("revoked", "messages that the customer took back"),
     [C_REMASKED] = W_COUNTER("remasked", "earlier messages masked again by a later one"),
     [C_STRANGERS_NOT_KEPT] = W_COUNTER(
         "strangers_not_kept", "items for a number not configured, past what quarantine holds"),

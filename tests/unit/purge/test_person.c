@@ -448,6 +448,11 @@ static void test_redact(void **state)
     assert_int_equal(purge_redact(w->purge, &asked, &done), 0);
     assert_true(history_of(w, &b, m));
     assert_non_null(strstr(m, "\\u00e9\\\"n brief message"));
+    asked = (struct purge_redaction){.message = b.item.serial,
+                                     .instead = SPAN("al\xc3\xa9\"s \\ goed")}; /* the whole */
+    assert_int_equal(purge_redact(w->purge, &asked, &done), 0);
+    assert_true(history_of(w, &b, m));
+    assert_non_null(strstr(m, "\"body\":\"al\\u00e9\\\"s \\\\ goed\""));
     asked = (struct purge_redaction){.message = b.item.serial};
     assert_int_equal(purge_redact(w->purge, &asked, &done), 0);
     assert_true(history_of(w, &b, m));
