@@ -185,7 +185,10 @@ void note_tidy(struct history *h, struct worker *worker);
 int operation_conversations(struct work *w); /* page.c */
 int operation_messages(struct work *w);
 int operation_reveal(struct work *w);   /* reveal.c */
-int operation_search(struct work *w);   /* search.c */
+int operation_search(struct work *w);   /* fold.c: for comparing; no longer than `text`. SLUIS_ENOMEM. */
+SLUIS_MUST_CHECK int fold_text(struct arena *arena, struct span text, struct span *out);
+
+/* search.c */
 int operation_export(struct work *w);   /* export.c */
 int operation_expiring(struct work *w); /* expiring.c */
 

@@ -9,29 +9,22 @@
 #include <stdlib.h>
 
 #define LOOK_ITEMS 8192u /* of any channel, in one read transaction */
+#define LATE_ITEMS 256u  /* after so many the clock is looked at: they are not opened */
 
-/* "ä" is not "Ä" here; A to Z are a to z. */
-static bool holds(struct span text, struct span word)
+static bool holds_all(struct work *w, const struct span *words, struct span text)
 {
-    if (word.n > text.n)
+    struct span folded;
+    if (fold_text(&w->worker->arena, text, &folded) != 0)
         return false;
-    for (size_t i = 0; i + word.n <= text.n; i++)
-        if (((text.p[i] ^ word.p[0]) & 0xdf) == 0 &&
-            span_eq_nocase(span_sub(text, i, i + word.n), word))
-            return true;
-    return false;
-}
-
-static bool holds_all(const struct work *w, struct span text)
-{
     for (unsigned i = 0; i < w->query.word_count; i++)
-        if (!holds(text, w->query.words[i]))
+        if (!folded.n || !memmem(folded.p, folded.n, words[i].p, words[i].n))
             return false;
     return true;
 }
 
 struct slice {
     struct work *w;
+    struct span words[WORDS_MAX]; /* folded */
     struct store_item items[CHUNK_ITEMS];
     unsigned n, looked;
     uint64_t next;
@@ -42,8 +35,10 @@ static int take_item(void *ctx, const struct store_item *item)
 {
     struct slice *s = ctx;
     const struct query *q = &s->w->query;
-    if (s->n == CHUNK_ITEMS || s->looked++ == LOOK_ITEMS)
+    if (s->n == CHUNK_ITEMS || s->looked == LOOK_ITEMS ||
+        (s->looked % LATE_ITEMS == LATE_ITEMS - 1 && work_late(s->w)))
         return 1;
+    s->looked++;
     if (item->taken_ms >= q->to_ms + ORDER_SLACK_MS) {
         s->past = true;
         return 1;
@@ -57,7 +52,8 @@ static int take_item(void *ctx, const struct store_item *item)
 }
 
 /* Does the stored form hold the words? What cannot be opened does not. */
-static bool fits_stored(struct work *w, struct store_read *read, const struct store_item *item)
+static bool fits_stored(struct work *w, const struct span *words, struct store_read *read,
+                        const struct store_item *item)
 {
     struct arena *arena = &w->worker->arena;
     struct judged judged;
@@ -72,12 +68,12 @@ static bool fits_stored(struct work *w, struct store_read *read, const struct st
     return r == 0 && read_record(w->worker->keys, read, &id, arena, &packed) == 0 &&
            mask_unpack(packed, arena, &judged, &json) == 0 &&
            json_scan(&doc, json, arena, NULL) == 0 &&
-           mask_window_text(&doc, 0, arena, &text) == 0 && holds_all(w, text);
+           mask_window_text(&doc, 0, arena, &text) == 0 && holds_all(w, words, text);
 }
 
 /* Rendered for the reader it must hold them still. */
-static int fits_shown(struct work *w, struct store_read *read, const struct store_item *item,
-                      bool *fits)
+static int fits_shown(struct work *w, const struct span *words, struct store_read *read,
+                      const struct store_item *item, bool *fits)
 {
     struct form form;
     struct buffer content;
@@ -89,23 +85,23 @@ static int fits_shown(struct work *w, struct store_read *read, const struct stor
     int r = form_open(w, read, item, false, &form);
     if (r == 0 && form.json.n)
         r = form_render(w, &form, &content, &text);
-    *fits = r == 0 && text.n && holds_all(w, text);
+    *fits = r == 0 && text.n && holds_all(w, words, text);
     buffer_free(&content);
     return r == SLUIS_EJUDGE || r == SLUIS_ELIMIT ? 0 : r;
 }
 
-static int look(struct work *w, struct store_read *read, const struct store_item *item,
-                unsigned *hits)
+static int look(struct work *w, const struct span *words, struct store_read *read,
+                const struct store_item *item, unsigned *hits)
 {
     struct buffer *out = &w->q->answer;
     bool fits =
         !subject_refused(w, item->subject) &&
         (!w->query.tag.n || note_has_tag(w, read, item->subject, item->serial, w->query.tag) ||
          note_has_tag(w, read, item->subject, 0, w->query.tag)) &&
-        fits_stored(w, read, item);
+        fits_stored(w, words, read, item);
     int r = 0;
     if (fits)
-        r = fits_shown(w, read, item, &fits);
+        r = fits_shown(w, words, read, item, &fits);
     arena_reset(&w->worker->arena);
     if (r != 0 || !fits)
         return r;
@@ -133,12 +129,12 @@ static int scan(struct work *w, struct slice *s, uint64_t *next, uint64_t *scann
     r = r < 0 ? r : 0;
     *next = s->past ? 0 : s->next;
     for (unsigned i = 0; r == 0 && i < s->n; i++) {
-        if (*hits == w->query.limit || ((i & 63) == 63 && work_late(w))) {
+        if (*hits == w->query.limit || (i && work_late(w))) { /* one at least: it must go on */
             *next = s->items[i].order;
             break;
         }
         ++*scanned;
-        r = look(w, read, &s->items[i], hits);
+        r = look(w, s->words, read, &s->items[i], hits);
     }
     store_read_end(read);
     return r;
@@ -159,6 +155,8 @@ int operation_search(struct work *w)
     if (!s)
         return SLUIS_ENOMEM;
     s->w = w;
+    for (unsigned i = 0; r == 0 && i < w->query.word_count; i++)
+        r = fold_text(&w->arena, w->query.words[i], &s->words[i]);
     buffer_add(out, SPAN("{\"hits\":["));
     while (r == 0 && place.a && hits < w->query.limit) {
         r = scan(w, s, &place.a, &scanned, &hits);
