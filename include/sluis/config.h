@@ -36,7 +36,7 @@ struct config_listener {
     const char *client_ca;    /* or NULL */
     const char *client_cn;    /* or NULL */
     const char *url;          /* base of this listener as Meta knows it, or NULL; meta only */
-    const char *const *names; /* host names answered for; NULL-terminated; tools only */
+    const char *const *names; /* host names answered for; NULL-terminated; tools, admin */
     unsigned connections;     /* cap */
 };
 enum config_listener_kind { CONFIG_META, CONFIG_TOOLS, CONFIG_ADMIN, CONFIG_LISTENERS };

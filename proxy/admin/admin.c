@@ -76,13 +76,22 @@ void *admin_context(struct admin *a, bool control)
     return control ? &a->control : &a->open;
 }
 
+void admin_answer(struct exchange *ex, unsigned status, struct span type, struct span body)
+{
+    exchange_answer_begin(ex, status);
+    exchange_answer_field(ex, SPAN("Content-Type"), type);
+    exchange_answer_field(ex, SPAN("Cache-Control"), SPAN("no-store"));
+    exchange_answer_field(ex, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
+    exchange_answer_end(ex, body);
+}
+
 void admin_json(struct admin_request *r, unsigned status, struct buffer *body)
 {
     buffer_add_char(body, '\n');
     if (body->error)
         admin_error(r, 500, "too_large", "the answer does not fit");
     else
-        exchange_answer(r->ex, status, SPAN("application/json"), buffer_span(body));
+        admin_answer(r->ex, status, SPAN("application/json"), buffer_span(body));
 }
 
 /* RFC 9457; "error" besides is what older readers look for. */
@@ -99,7 +108,7 @@ void admin_error(struct admin_request *r, unsigned status, const char *code, con
     buffer_add(&out, SPAN(",\"message\":"));
     json_quote(&out, span_str(text));
     buffer_add(&out, SPAN("}}\n"));
-    exchange_answer(r->ex, status, SPAN("application/problem+json"), buffer_span(&out));
+    admin_answer(r->ex, status, SPAN("application/problem+json"), buffer_span(&out));
     buffer_free(&out);
 }
 
@@ -234,6 +243,22 @@ static bool needs_log(const struct permission_row *row)
            row->content == CONTENT_ORIGINAL;
 }
 
+/* A page of another site that DNS leads here (rebinding) says another host: nothing is answered
+ * then but what anybody may know, which health checks ask for by address. */
+static bool host_known(struct admin_request *r, const struct permission_row *row)
+{
+    if (r->control || (row && row->right & PERMIT_ANYONE && row->method == PERMISSION_GET &&
+                       !(row->flags & PERMISSION_PAGE)))
+        return true;
+    struct config *config = config_acquire(r->admin->deps.config);
+    bool known = exchange_host_named(r->ex, config->listeners[CONFIG_ADMIN].names);
+    config_unref(config);
+    if (!known)
+        admin_error(r, 421, "host",
+                    "this host is not one of this gateway's: see names of listeners.admin");
+    return known;
+}
+
 void admin_on_request(struct exchange *ex, void *ctx)
 {
     const struct admin_side *side = ctx;
@@ -256,6 +281,8 @@ void admin_on_request(struct exchange *ex, void *ctx)
         if (methods[row->method] != method)
             continue;
         r.permission = i;
+        if (!host_known(&r, row))
+            return;
         if (audit_closed(side->admin->deps.gate) && needs_log(row)) {
             admin_error(&r, 503, "log",
                         "the access log takes no records: nothing is shown until it does");
@@ -270,6 +297,8 @@ void admin_on_request(struct exchange *ex, void *ctx)
         }
         return;
     }
+    if (!host_known(&r, NULL))
+        return;
     admin_error(&r, other ? 405 : 404, other ? "method" : "not_found",
                 other ? "this endpoint has another method" : "no such endpoint");
 }

@@ -97,7 +97,7 @@ static void on_answer(const struct client_answer *a, void *ctx)
                     a->error ? 0 : a->head->status, (long long)(a->elapsed_us / 1000));
         json_quote(&out, span_str(advice(a)));
         buffer_add(&out, SPAN("}\n"));
-        exchange_answer(ex, 200, SPAN("application/json"), buffer_span(&out));
+        admin_answer(ex, 200, SPAN("application/json"), buffer_span(&out));
         buffer_free(&out);
     }
 }
@@ -197,11 +197,11 @@ static void on_meta(void *ctx, int error, struct span json)
     buffer_add(&out, json);
     buffer_add(&out, SPAN("}\n"));
     if (ex && (error || out.error))
-        exchange_answer(ex, 502, SPAN("application/json"),
+        admin_answer(ex, 502, SPAN("application/json"),
                         SPAN("{\"error\":{\"code\":\"meta\",\"message\":\"Meta could not be "
                              "asked\"}}\n"));
     else if (ex)
-        exchange_answer(ex, 200, SPAN("application/json"), buffer_span(&out));
+        admin_answer(ex, 200, SPAN("application/json"), buffer_span(&out));
     buffer_free(&out);
     free(ask);
 }

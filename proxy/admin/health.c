@@ -16,7 +16,7 @@ static const char *state_word(enum store_state state)
 
 void admin_livez(struct admin_request *r)
 {
-    exchange_answer(r->ex, 200, SPAN("text/plain"), SPAN("ok\n"));
+    admin_answer(r->ex, 200, SPAN("text/plain"), SPAN("ok\n"));
 }
 
 /* Whoever asks whether all is well reads that nothing is masked. */
@@ -51,7 +51,7 @@ static void answer_ready(struct admin_request *r, bool meta, bool tools)
     buffer_init(&text, 4096);
     buffer_addf(&text, "%s%s\n", why ? "not ready: " : "ok", why ? why : "");
     add_observing(r, &text);
-    exchange_answer(r->ex, why ? 503 : 200, SPAN("text/plain"),
+    admin_answer(r->ex, why ? 503 : 200, SPAN("text/plain"),
                     text.error ? SPAN("not ready\n") : buffer_span(&text));
     buffer_free(&text);
 }
@@ -119,7 +119,7 @@ void admin_metrics(struct admin_request *r)
     if (out.error)
         admin_error(r, 500, "too_large", "the answer does not fit");
     else
-        exchange_answer(r->ex, 200, SPAN("text/plain; version=0.0.4"), buffer_span(&out));
+        admin_answer(r->ex, 200, SPAN("text/plain; version=0.0.4"), buffer_span(&out));
     buffer_free(&out);
 }
 

@@ -405,7 +405,7 @@ static void on_made(struct mail *mail)
     else
         write_json(w, &out);
     if (ex && (w->result || out.error))
-        exchange_answer(ex, 503, SPAN("application/problem+json"),
+        admin_answer(ex, 503, SPAN("application/problem+json"),
                         SPAN("{\"type\":\"urn:sluis:problem:log\",\"title\":\"log\",\"status\":503,"
                              "\"detail\":\"the log could not be read\",\"error\":{\"code\":\"log\","
                              "\"message\":\"the log could not be read\"}}\n"));

@@ -56,6 +56,8 @@ bool admin_may(struct admin_request *r, uint16_t channel);
 /* Answers: a JSON document, or problem+json (RFC 9457) with {"error":{"code":word,"message":text}}
  * besides. */
 void admin_json(struct admin_request *r, unsigned status, struct buffer *body);
+/* What every answer that is not a page says: to be kept by nobody, and to be read as what it is. */
+void admin_answer(struct exchange *ex, unsigned status, struct span type, struct span body);
 void admin_error(struct admin_request *r, unsigned status, const char *code, const char *text);
 /* The text of a member of the body; empty when absent or not a string. */
 struct span admin_text(struct admin_request *r, const char *member);

@@ -87,6 +87,6 @@ void admin_log_list(struct admin_request *r)
         admin_error(r, 503, error_word(result < 0 ? result : p.out.error),
                     "the log could not be read");
     else
-        exchange_answer(r->ex, 200, SPAN("application/x-ndjson"), buffer_span(&p.out));
+        admin_answer(r->ex, 200, SPAN("application/x-ndjson"), buffer_span(&p.out));
     buffer_free(&p.out);
 }

@@ -40,7 +40,7 @@ void admin_log_checkpoint(struct admin_request *r)
     if (result != 0)
         admin_error(r, 503, error_word(result), "no checkpoint could be made");
     else
-        exchange_answer(r->ex, 200, SPAN("text/plain; charset=utf-8"), buffer_span(&note));
+        admin_answer(r->ex, 200, SPAN("text/plain; charset=utf-8"), buffer_span(&note));
     buffer_free(&note);
 }
 
@@ -96,6 +96,6 @@ void admin_log_export(struct admin_request *r)
     else if (result != 0)
         admin_error(r, 503, error_word(result), "the log could not be read");
     else
-        exchange_answer(r->ex, 200, SPAN("application/x-ndjson"), buffer_span(&out));
+        admin_answer(r->ex, 200, SPAN("application/x-ndjson"), buffer_span(&out));
     buffer_free(&out);
 }

@@ -142,7 +142,7 @@ void admin_persons_confirm(struct admin_request *r)
     if (result != 0)
         refuse(r, result);
     else
-        exchange_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"confirmed\":true}\n"));
+        admin_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"confirmed\":true}\n"));
 }
 
 void admin_persons_remove(struct admin_request *r)
@@ -156,7 +156,7 @@ void admin_persons_remove(struct admin_request *r)
     if (result != 0)
         refuse(r, result);
     else
-        exchange_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"removed\":true}\n"));
+        admin_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"removed\":true}\n"));
 }
 
 /* ---- grants ---- */
@@ -255,7 +255,7 @@ void admin_roles_revoke(struct admin_request *r)
     if (result != 0)
         refuse(r, result);
     else
-        exchange_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"revoked\":true}\n"));
+        admin_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"revoked\":true}\n"));
 }
 
 /* ---- the access review ---- */

@@ -140,7 +140,7 @@ static int record(struct admin_request *r, uint16_t route, uint64_t serial, cons
 static void answer(struct admin_request *r, int result)
 {
     if (result == 0)
-        exchange_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"done\":true}\n"));
+        admin_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"done\":true}\n"));
     else if (result == SLUIS_ENOENT)
         admin_error(r, 404, "not_found", "no such delivery");
     else if (result == SLUIS_EAGAIN)

@@ -135,7 +135,7 @@ void admin_session_close(struct admin_request *r)
                          r->by_cookie ? admin_cookie(r) : span_from(value, word));
     if (admin_note(r, AUDIT_ACCESS, "signed_out", NULL, NULL) != 0)
         LOG(LOG_ALARM, "admin", "not_recorded", log_word("what", "signed_out"));
-    exchange_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"signed_out\":true}\n"));
+    admin_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"signed_out\":true}\n"));
 }
 
 int admin_password_set(struct admin_request *r, struct span password)
@@ -154,5 +154,5 @@ void admin_session_password(struct admin_request *r)
     else if (result != 0)
         admin_error(r, 503, error_word(result), "the password could not be stored");
     else
-        exchange_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"changed\":true}\n"));
+        admin_answer(r->ex, 200, SPAN("application/json"), SPAN("{\"changed\":true}\n"));
 }

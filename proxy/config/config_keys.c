@@ -39,7 +39,7 @@ static const struct yaml_key listener[] = {
     {"client_cn", WANT(TEXT), "exact common name of the client's certificate; needs client_ca"},
     {"url", WANT(TEXT),
      "https base at which Meta reaches this listener, for the check of its callback; meta only"},
-    {"names", WANT(LIST), "host names answered for; tools only; without: any"},
+    {"names", WANT(LIST), "host names answered for: tools (without: any) and admin (beside those of its certificate)"},
     {"connections", WANT(NUMBER), "most connections at once, 1 to 1000000; default 10000"},
 };
 

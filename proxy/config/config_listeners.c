@@ -42,14 +42,16 @@ static int check_kind(const struct loader *l, const struct yaml_node *node,
         enum config_listener_kind only;
     } only[] = {{"client_ca", CONFIG_META},
                 {"client_cn", CONFIG_META},
-                {"url", CONFIG_META},
-                {"names", CONFIG_TOOLS}};
+                {"url", CONFIG_META}};
     for (size_t i = 0; i < sizeof(only) / sizeof(only[0]); i++) {
         const struct yaml_node *key = yaml_get(node, only[i].key);
         if (key && kind != only[i].only)
             return yaml_error_key(l->doc, key, l->diag, "\"%s\" is for the %s listener only",
                                   only[i].key, kinds[only[i].only]);
     }
+    const struct yaml_node *names = yaml_get(node, "names");
+    if (names && kind == CONFIG_META)
+        return yaml_error_key(l->doc, names, l->diag, "\"names\" is not for the meta listener");
     const struct yaml_node *cn = yaml_get(node, "client_cn");
     if (cn && !yaml_get(node, "client_ca"))
         return yaml_error_key(l->doc, cn, l->diag, "\"client_cn\" needs client_ca");

@@ -221,6 +221,17 @@ const char *exchange_peer(const struct exchange *ex)
     return ex->sc->peer;
 }
 
+bool exchange_host_named(const struct exchange *ex, const char *const *names)
+{
+    struct span host = exchange_head(ex)->host;
+    const struct tls_context *tls = ex->sc->server->tls;
+    size_t end = host.n && host.p[0] == '[' ? host.n : span_find(host, ':');
+    for (; names && *names; names++)
+        if (span_eq_nocase(span_sub(host, 0, end), span_str(*names)))
+            return true;
+    return !tls || tls_names(tls, host);
+}
+
 void exchange_set_owner(struct exchange *ex, uint64_t owner)
 {
     ex->sc->owner = owner;

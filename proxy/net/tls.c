@@ -238,6 +238,27 @@ static bool is_numeric(const char *host)
     return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
 }
 
+#define HOST_SIZE 256 /* a name in DNS has 253 at most */
+
+bool tls_names(const struct tls_context *context, struct span host)
+{
+    X509 *certificate = SSL_CTX_get0_certificate(context->ctx);
+    bool bracket = host.n && host.p[0] == '[';
+    char name[HOST_SIZE];
+    if (bracket)
+        host = span_from(host, 1);
+    host = span_sub(host, 0, span_find(host, bracket ? ']' : ':'));
+    if (!certificate || host.n == 0 || host.n >= sizeof(name) || memchr(host.p, 0, host.n))
+        return false;
+    memcpy(name, host.p, host.n);
+    name[host.n] = '\0';
+    int same = is_numeric(name) ? X509_check_ip_asc(certificate, name, 0)
+                                : X509_check_host(certificate, name, host.n,
+                                                  X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL);
+    ERR_clear_error();
+    return same == 1;
+}
+
 SSL *tls_session(struct tls_context *context, const char *host)
 {
     SSL *ssl = SSL_new(context->ctx);

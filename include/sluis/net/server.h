@@ -122,6 +122,9 @@ void exchange_set_owner(struct exchange *ex, uint64_t owner);
 unsigned server_cut(struct server *server, uint64_t owner);
 /* The peer's address as text ("192.0.2.1"; of a Unix socket "unix:" and the uid); for access rules and audit only, not for the log. */
 const char *exchange_peer(const struct exchange *ex);
+/* Is Host a name of the listener's certificate, or one of `names` (NULL-terminated, or NULL)? Without
+ * TLS: yes. A browser sends whatever name led it here, also one that somebody else's DNS gave us. */
+bool exchange_host_named(const struct exchange *ex, const char *const *names);
 void exchange_set_data(struct exchange *ex, void *data);
 void *exchange_data(const struct exchange *ex);
 

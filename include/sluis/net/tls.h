@@ -33,6 +33,9 @@ SLUIS_MUST_CHECK int tls_client_new(const struct tls_client_config *config,
 SLUIS_MUST_CHECK int tls_certificate_dates(const char *file, int64_t *from_s, int64_t *until_s,
                                            struct diag *diag);
 
+/* Does our own certificate bear this name or address ("host", "host:port", "[::1]:port")? */
+bool tls_names(const struct tls_context *context, struct span host);
+
 struct tls_context *tls_ref(struct tls_context *context);
 void tls_unref(struct tls_context *context);
 

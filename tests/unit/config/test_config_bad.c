@@ -82,7 +82,7 @@ static const struct {
     {"  tools: {", "  tools: {client_ca: cert.pem, ",
      "3:11: \"client_ca\" is for the meta listener only"},
     {"  meta: {", "  meta: {names: [a.example], ",
-     "2:10: \"names\" is for the tools listener only"},
+     "2:10: \"names\" is not for the meta listener"},
     {"  meta: {", "  meta: {client_cn: x, ", "2:10: \"client_cn\" needs client_ca"},
     {"  tools: {", "  tools: {names: [], ", "3:11: expected 1 to 64 host names"},
     {"  tools: {", "  tools: {names: [\"a b\"], ", "3:19: \"a b\" is not a host name"},
