@@ -17,6 +17,7 @@
 #define ARENA_MAX (8u * 1024 * 1024)
 #define EDITS_MAX 64 /* strings of one message */
 #define PATH_MAX_BYTES 512
+#define REMOVED_MAX 256 /* places in one part; with more, types are taken to be there still */
 
 struct redact {
     struct store_job job;
@@ -32,9 +33,67 @@ struct redact {
     struct json_edit edits[EDITS_MAX];
     unsigned edit_count;
     uint64_t places;
+    struct removed { /* raw bytes of the part at hand in which the text stood */
+        uint32_t start, end;
+    } removed[REMOVED_MAX];
+    unsigned removed_count;
+    uint64_t gone_types;            /* found in part O, and now nowhere in it */
+    struct detect_scratch *scratch; /* made when it is needed */
 };
 
+static enum mask_table table_of(const struct redact *d)
+{
+    return d->item.kind == STORE_KIND_SENT ? MASK_TABLE_SEND : MASK_TABLE_WEBHOOK;
+}
+
 /* ---- where the text stands ---- */
+
+/* Where in the raw text the places are, for what was found in them. */
+static int note_removed(struct redact *d, const struct json_doc *doc, uint32_t node)
+{
+    const struct span raw = json_inner(doc, node), find = d->asked->text;
+    const uint32_t base = json_node(doc, node)->start + 1;
+    char *text = arena_try(&d->arena, raw.n + 1);
+    uint32_t *map = arena_try(&d->arena, (raw.n + 1) * sizeof(*map));
+    size_t n = 0, at = 0;
+    if (!text || !map)
+        return SLUIS_ENOMEM;
+    json_decode_map(raw, text, map, &n);
+    while (at < n) {
+        const char *found = memmem(text + at, n - at, find.p, find.n);
+        if (!found)
+            break;
+        size_t start = (size_t)(found - text);
+        at = start + find.n;
+        if (d->removed_count == REMOVED_MAX)
+            break;
+        d->removed[d->removed_count++] = (struct removed){base + map[start], base + map[at]};
+    }
+    return 0;
+}
+
+static bool is_removed(const struct redact *d, const struct mask_finding *f)
+{
+    for (unsigned i = 0; i < d->removed_count; i++)
+        if (f->start >= d->removed[i].start && f->end <= d->removed[i].end)
+            return true;
+    return false;
+}
+
+/* Types of which every finding went with the text. What was found without a place of its own (the
+ * first half of a value, say) stays. */
+static uint64_t types_removed(const struct redact *d, const struct judged *judged)
+{
+    uint64_t went = 0, stays = 0;
+    for (size_t i = 0; i < judged->count; i++) {
+        uint64_t bit = (uint64_t)1 << judged->findings[i].type;
+        if (is_removed(d, &judged->findings[i]))
+            went |= bit;
+        else
+            stays |= bit;
+    }
+    return went & ~stays;
+}
 
 static int edit_string(struct redact *d, const struct json_doc *doc, uint32_t node)
 {
@@ -47,6 +106,9 @@ static int edit_string(struct redact *d, const struct json_doc *doc, uint32_t no
         return r;
     if (d->edit_count == EDITS_MAX)
         return SLUIS_ELIMIT;
+    r = note_removed(d, doc, node);
+    if (r != 0)
+        return r;
     buffer_init(&next, STORE_RECORD_MAX);
     buffer_init(&quoted, STORE_RECORD_MAX);
     for (rest = text; rest.n;) {
@@ -126,37 +188,86 @@ static int open_part(struct redact *d, const struct record_id *id, struct span *
 }
 
 /* The edits of one part; the text itself may stand in one of them only (M is masked already). */
-static int find_edits(struct redact *d, struct span packed, struct span *json)
+static int find_edits(struct redact *d, struct span packed, struct judged *judged,
+                      struct span *json)
 {
     char path[PATH_MAX_BYTES] = "";
-    struct judged judged;
     struct json_doc doc;
-    d->edit_count = 0;
-    int r = mask_unpack(packed, &d->arena, &judged, json);
+    d->edit_count = d->removed_count = 0;
+    int r = mask_unpack(packed, &d->arena, judged, json);
     if (r == 0)
         r = json_scan(&doc, *json, &d->arena, NULL);
     if (r == 0)
-        r = edit_below(d, &doc, 0,
-                       d->item.kind == STORE_KIND_SENT ? MASK_TABLE_SEND : MASK_TABLE_WEBHOOK, path,
-                       0);
+        r = edit_below(d, &doc, 0, table_of(d), path, 0);
     return r;
 }
 
-/* What M becomes, packed. */
-static int make_m(struct redact *d, struct span packed, struct span json, struct buffer *out)
+/* The policy of the message's channel, or any: part M is for no reader in particular. */
+static int policy_of(struct redact *d, struct policy **out)
 {
-    const struct judged nothing = {0};
-    struct buffer text;
+    const struct purge_deps *deps = &d->p->deps;
+    char name[256];
+    *out = NULL;
+    if (deps->channel_policy &&
+        store_id_name(deps->store, STORE_NAME_CHANNEL, d->item.channel, name) == 0)
+        *out = deps->channel_policy(deps->ctx, name);
+    return *out ? 0 : any_policy(d->p, out);
+}
+
+/* A correction may be a number itself: it is judged, and what is found in it masked as the rest of
+ * part M is. The types that were found in what stays are known from intake. */
+static int mask_edited(struct redact *d, struct span edited, struct judged *judged,
+                       struct buffer *out)
+{
+    struct policy *policy;
+    struct judged now;
+    struct json_doc doc;
+    int r = policy_of(d, &policy);
+    if (r != 0)
+        return r;
+    if (!d->scratch)
+        r = detect_scratch_new(&d->scratch);
+    if (r == 0)
+        r = json_scan(&doc, edited, &d->arena, NULL);
+    const struct judge_input input = {.doc = &doc,
+                                      .table = table_of(d),
+                                      .policy = policy,
+                                      .scratch = d->scratch,
+                                      .from_customer = d->item.kind == STORE_KIND_MESSAGE,
+                                      .at_ms = d->item.at_ms};
+    if (r == 0)
+        r = mask_judge(&input, &d->arena, &now);
+    const struct mask_reader reader = {
+        .profile = policy_storage_profile(policy), .policy = policy, .media = MEDIA_PASS};
+    if (r == 0)
+        r = mask_render(&doc, 0, table_of(d), &now, &reader, &d->arena, out);
+    if (r == 0)
+        judged->found = (judged->found & ~d->gone_types) | now.found;
+    policy_unref(policy);
+    return r ? r : out->error;
+}
+
+/* What M becomes, packed. */
+static int make_m(struct redact *d, struct span packed, struct judged *judged, struct span json,
+                  struct buffer *out)
+{
+    struct buffer text, masked;
     if (!d->asked->text.n) {
         const struct span instead =
             d->asked->instead.n ? d->asked->instead : SPAN(PURGE_HIDDEN_TEXT);
         return make_stub(d->p, &d->item, packed, instead, &d->arena, out);
     }
     buffer_init(&text, STORE_RECORD_MAX);
+    buffer_init(&masked, STORE_RECORD_MAX);
     int r = json_emit(&text, json, 0, (uint32_t)json.n, d->edits, d->edit_count);
     if (r == 0)
-        mask_pack(&nothing, buffer_span(&text), out);
+        r = mask_edited(d, buffer_span(&text), judged, &masked);
+    if (r == 0) { /* offsets say nothing about M; types and media stay */
+        struct judged kept = {.found = judged->found, .has_media = judged->has_media};
+        mask_pack(&kept, buffer_span(&masked), out);
+    }
     buffer_free(&text);
+    buffer_free(&masked);
     return r ? r : out->error;
 }
 
@@ -188,8 +299,9 @@ static bool gone(int r)
 static int prepare(struct redact *d)
 {
     struct span packed_o, packed_m, json = SPAN_EMPTY;
+    struct judged judged = {0};
     struct buffer plain;
-    d->places = 0;
+    d->places = d->gone_types = 0;
     d->id = (struct record_id){0};
     int r = find_places(d);
     if (r != 0)
@@ -200,18 +312,20 @@ static int prepare(struct redact *d)
     if (has_o != 0 && has_m != 0)
         return SLUIS_ENOENT;
     if (d->asked->text.n && has_o == 0)
-        r = find_edits(d, packed_o, &json);
+        r = find_edits(d, packed_o, &judged, &json);
+    if (r == 0 && d->removed_count < REMOVED_MAX)
+        d->gone_types = types_removed(d, &judged);
     uint64_t in_o = d->places;
     d->places = 0;
     if (r == 0 && d->asked->text.n && has_m == 0)
-        r = find_edits(d, packed_m, &json);
+        r = find_edits(d, packed_m, &judged, &json);
     d->places = d->asked->text.n ? (d->places ? d->places : in_o) : 1;
     if (r == 0 && d->places == 0)
         r = SLUIS_ENOENT;
     if (r != 0 || has_m != 0 || d->asked->dry_run)
         return r;
     buffer_init(&plain, STORE_RECORD_MAX);
-    r = make_m(d, packed_m, json, &plain);
+    r = make_m(d, packed_m, &judged, json, &plain);
     if (r == 0) {
         d->id = d->m;
         d->id.serial = store_next_serial(d->p->deps.store);
@@ -361,6 +475,7 @@ int purge_redact(struct purge *p, const struct purge_redaction *asked, struct pu
     person_items_free(&items);
     buffer_free(&d->sealed);
     arena_free(&d->arena);
+    detect_scratch_free(d->scratch);
     free(d);
     free(t);
     return r ? r : drained;

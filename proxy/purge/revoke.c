@@ -69,27 +69,34 @@ static int first_policy(void *ctx, const struct policy *policy)
     return 1;
 }
 
+int any_policy(struct purge *p, struct policy **out)
+{
+    *out = NULL;
+    if (p->deps.each_policy)
+        p->deps.each_policy(p->deps.ctx, first_policy, out);
+    return *out ? 0 : SLUIS_EJUDGE;
+}
+
 int make_stub(struct purge *p, const struct store_item *item, struct span packed, struct span text,
               struct arena *arena, struct buffer *out)
 {
     const enum mask_table table =
         item->kind == STORE_KIND_SENT ? MASK_TABLE_SEND : MASK_TABLE_WEBHOOK;
-    struct policy *policy = NULL;
+    struct policy *policy;
     struct judged judged;
     struct json_doc doc;
     struct span json;
     struct buffer rendered;
-    if (p->deps.each_policy)
-        p->deps.each_policy(p->deps.ctx, first_policy, &policy);
-    if (!policy)
-        return SLUIS_EJUDGE;
+    int r = any_policy(p, &policy);
+    if (r != 0)
+        return r;
     buffer_init(&rendered, STORE_RECORD_MAX);
     const struct mask_reader reader = {.profile = policy_storage_profile(policy),
                                        .policy = policy,
                                        .media = MEDIA_WITHHOLD,
                                        .unjudged = true,
                                        .hidden = text};
-    int r = mask_unpack(packed, arena, &judged, &json);
+    r = mask_unpack(packed, arena, &judged, &json);
     if (r == 0)
         r = json_scan(&doc, json, arena, NULL);
     if (r == 0)

@@ -181,6 +181,8 @@ int mark_write(struct purge *p, const struct mark *m, const struct audit_event *
 /* revoke.c */
 void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m);
 int revoke_drain(struct purge *p); /* takes `lock` for a batch at a time */
+/* A reference to one of the policies in force; SLUIS_EJUDGE: there is none. */
+int any_policy(struct purge *p, struct policy **out);
 /* Part M as it would be with nothing left of what it says but `text`. */
 int make_stub(struct purge *p, const struct store_item *item, struct span packed, struct span text,
               struct arena *arena, struct buffer *out);
