@@ -349,6 +349,8 @@ static void test_canary(void **state)
         snprintf(id, sizeof(id), "wamid." CANARY "%u", i);
         assert_int_equal(world_send(&w, PHONE, id, "hallo " CANARY), 200);
     }
+    for (unsigned i = 0; tool_count(&w.tools[0]) == 0 && i < 6000; i++)
+        world_sleep(10);
     world_sleep(100);
     assert_true(tool_saw(&w.tools[0], CANARY)); /* it is for the tool to see: the search works */
     for (unsigned i = 0; i < w.tools[0].count; i++)

@@ -122,7 +122,7 @@ static void halves(struct world *w, long long at_a, long long at_b, const char *
     int status = 503;
     tool_set(&w->tools[0], tool_status, &status);
     assert_int_equal(send_at(w, PHONE, "wamid.a", a, at_a), 200);
-    for (unsigned i = 0; tool_count(&w->tools[0]) == 0 && i < 500; i++)
+    for (unsigned i = 0; tool_count(&w->tools[0]) == 0 && i < 6000; i++)
         world_sleep(10); /* its one attempt is over */
     assert_int_equal(send_at(w, PHONE, "wamid.b", b, at_b), 200);
     for (unsigned i = 0; i < 2; i++) {

@@ -107,8 +107,8 @@ static void test_dead_route(void **state)
     tool_set(&w.tools[1], tool_status, &ok);
     int64_t start = clock_mono_ms();
     send_many(&w, 40, 1, 1); /* more than a route tries at once */
-    assert_true(tool_has(&w.tools[1], 40, 5000));
-    assert_true(clock_mono_ms() - start < 5000);
+    assert_true(tool_has(&w.tools[1], 40, 20000));
+    assert_true(clock_mono_ms() - start < 20000); /* an attempt that hangs is waited for longer */
     assert_int_equal(tool_accepted(&w.tools[0]), 0);
     world_down(&w, false); /* attempts that hang do not hold up the end */
     world_remove(&w);
@@ -138,8 +138,10 @@ static void test_pause(void **state)
         send_many(&w, 3, 1, 10 + i);
         assert_true(world_until(is_paused, &paused, 3000));
         unsigned before = tool_count(&w.tools[0]);
-        world_sleep(200); /* less than a probe's time: silence */
-        assert_true(tool_count(&w.tools[0]) <= before + 2);
+        int64_t since = clock_mono_ms();
+        world_sleep(200); /* silence, but for the probes */
+        unsigned probes = (unsigned)((clock_mono_ms() - since) / 300);
+        assert_true(tool_count(&w.tools[0]) <= before + 2 + probes);
         tool_set(&w.tools[0], tool_status, (status = 200, &status));
         assert_true(world_until(is_paused, &resumed, 5000));
         assert_true(tool_has(&w.tools[0], 3 * (i + 1), 5000));
@@ -175,7 +177,7 @@ static uint64_t parked_serial(struct world *w, uint16_t route)
 {
     struct store_read *read;
     uint64_t serial = 0;
-    for (unsigned i = 0; i < 200 && !serial; i++) { /* outcomes are written a little later */
+    for (unsigned i = 0; i < 6000 && !serial; i++) { /* outcomes are written a little later */
         assert_int_equal(store_read_begin(w->store, &read), 0);
         assert_int_equal(store_each_pending(read, route, 0, find_parked, &serial), 0);
         store_read_end(read);
@@ -269,8 +271,10 @@ static void test_probe(void **state)
     assert_int_equal(world_send(&w, "31600000001", "wamid.a", "first"), 200);
     while (tool_count(&w.tools[0]) < 9) /* 40 ms, doubled eight times: 10 s */
         world_sleep(10);
+    int64_t since = clock_mono_ms();
     tool_set(&w.tools[0], NULL, NULL);
-    assert_true(tool_has(&w.tools[0], 1, 1500));
+    assert_true(tool_has(&w.tools[0], 1, 8000));
+    assert_true(clock_mono_ms() - since < 8000);
     close_world(&w);
 }
 
@@ -486,12 +490,15 @@ static void test_lost(void **state)
         unsigned rows = 0;
         world_down(&w, true);
         world_up(&w);
-        world_sleep(600); /* the flush */
-        assert_int_equal(world_status(&w, 0).expired, 1);
-        assert_int_equal(store_read_begin(w.store, &read), 0);
-        assert_int_equal(store_each_pending(read, route, 0, count_expired, &rows), 0);
-        store_read_end(read);
+        for (unsigned k = 0; k < 3000 && rows == 0; k++) { /* the flush */
+            world_sleep(20);
+            assert_int_equal(store_read_begin(w.store, &read), 0);
+            assert_int_equal(store_each_pending(read, route, 0, count_expired, &rows), 0);
+            store_read_end(read);
+        }
         assert_int_equal(rows, 1);
+        world_sleep(100);
+        assert_int_equal(world_status(&w, 0).expired, 1);
     }
     close_world(&w);
 }
@@ -504,6 +511,16 @@ static void test_lost(void **state)
     "originals: [{keep: 24h, ground: AVG 6.1.e}]\nhistory: [{keep: 1y, ground: AVG 6.1.e}]\n"      \
     "routes: {r0: {profile: w}, r1: {profile: w}, r2: {profile: w}}\n"
 
+/* The only conversation's attempts come one after the other: what the second from now has is of
+ * now. */
+static void past_attempts(struct world *w)
+{
+    unsigned begun = tool_count(&w->tools[0]);
+    for (unsigned i = 0; tool_count(&w->tools[0]) < begun + 2 && i < 6000; i++)
+        world_sleep(10);
+    assert_true(tool_count(&w->tools[0]) >= begun + 2);
+}
+
 static void test_stricter(void **state)
 {
     (void)state;
@@ -515,7 +532,7 @@ static void test_stricter(void **state)
         assert_int_equal(
             world_send(&w, "31600000001", "wamid.a", "mijn bsn: 123456782 en NL91ABNA0417164300"),
             200);
-        for (unsigned i = 0; tool_count(&w.tools[0]) == 0 && i < 500; i++)
+        for (unsigned i = 0; tool_count(&w.tools[0]) == 0 && i < 6000; i++)
             world_sleep(10); /* it was tried once, by the policy of then */
         assert_true(tool_saw(&w.tools[0], "123456782"));
         if (restart)
@@ -525,7 +542,8 @@ static void test_stricter(void **state)
             world_up(&w);
         else
             world_reload(&w);
-        world_sleep(50); /* attempts under way with the old body */
+        if (!restart)
+            past_attempts(&w); /* under way with the old body */
         unsigned before = tool_count(&w.tools[0]);
         tool_set(&w.tools[0], NULL, NULL);
         assert_true(tool_has(&w.tools[0], 1, 5000));
@@ -560,7 +578,7 @@ static void test_revoke_waiting(void **state)
              "\"revoke\":{\"original_message_id\":\"wamid.a\"}}]}}]}]}",
              (long long)time(NULL));
     assert_int_equal(world_post(&w, body), 200);
-    world_sleep(50);
+    past_attempts(&w);
     unsigned before = tool_count(&w.tools[0]);
     tool_set(&w.tools[0], NULL, NULL);
     assert_true(tool_has(&w.tools[0], 2, 5000));

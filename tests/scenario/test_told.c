@@ -115,7 +115,7 @@ static void told(bool one_per_post, bool restart)
     assert_true(tool_has(&w.tools[0], 2, 5000));
     tool_set(&w.tools[0], tool_status, &status);
     tell(&w, EVENT);
-    for (unsigned i = 0; tool_count(&w.tools[0]) < 4 && i < 500; i++)
+    for (unsigned i = 0; tool_count(&w.tools[0]) < 4 && i < 6000; i++)
         world_sleep(10); /* tried again */
     assert_int_equal(told_of(&w, EVENT).outcome, RETENTION_TOLD_WAITING);
     if (restart) {
@@ -181,7 +181,7 @@ static void test_refused(void **state)
     assert_true(tool_has(&w.tools[0], 1, 5000));
     tool_set(&w.tools[0], tool_status, &status);
     tell(&w, EVENT);
-    for (unsigned i = 0; told_of(&w, EVENT).outcome != RETENTION_TOLD_PARKED && i < 1000; i++)
+    for (unsigned i = 0; told_of(&w, EVENT).outcome != RETENTION_TOLD_PARKED && i < 6000; i++)
         world_sleep(10);
     struct retention_told told = told_of(&w, EVENT);
     assert_int_equal(told.outcome, RETENTION_TOLD_PARKED);

@@ -168,9 +168,13 @@ unsigned tool_accepted(struct tool *t)
     return n;
 }
 
+/* How long is waited at least for what is to come: a machine may be slow, or have others to serve.
+ */
+enum { PATIENCE_MS = 60 * 1000 };
+
 bool tool_has(struct tool *t, unsigned n, int ms)
 {
-    int64_t end = clock_mono_ms() + ms;
+    int64_t end = clock_mono_ms() + (ms > PATIENCE_MS ? ms : PATIENCE_MS);
     while (tool_accepted(t) < n) {
         if (clock_mono_ms() > end)
             return false;
@@ -530,7 +534,7 @@ struct deliver_route_status world_status(struct world *w, unsigned route)
 
 bool world_until(bool (*holds)(void *ctx), void *ctx, int ms)
 {
-    int64_t end = clock_mono_ms() + ms;
+    int64_t end = clock_mono_ms() + (ms > PATIENCE_MS ? ms : PATIENCE_MS);
     while (!holds(ctx)) {
         if (clock_mono_ms() > end)
             return false;

@@ -132,7 +132,7 @@ static void recover(struct fixture *f)
     int result = -1;
     strcpy(wanted.name, "proef");
     f->failing = false;
-    for (int i = 0; result != 0 && i < 400; i++) {
+    for (int i = 0; result != 0 && i < 6000; i++) {
         usleep(25000);
         result = access_token_add(f->access, &wanted, text, &id);
     }

@@ -371,7 +371,7 @@ static void test_long(void **state)
     unsigned before = checkpoints();
     assert_int_equal(audit_log_start(log), 0);
     int r = 0;
-    for (int i = 0; r == 0 && i < 500; i++) {
+    for (int i = 0; r == 0 && i < 6000; i++) {
         usleep(10000);
         r = audit_log_checkpoint(log, NULL);
     }

@@ -245,7 +245,7 @@ static void bed_free(struct bed *bed)
 
 static bool wait_for(atomic_int *what, int n)
 {
-    for (int i = 0; i < 500 && atomic_load(what) < n; i++)
+    for (int i = 0; i < 6000 && atomic_load(what) < n; i++)
         sleep_ms(10);
     return atomic_load(what) >= n;
 }
@@ -608,7 +608,7 @@ struct making {
 static void on_make(struct mail *mail)
 {
     struct making *m = (struct making *)mail;
-    const struct client_config config = {.answer_ms = 2000};
+    const struct client_config config = {.answer_ms = 60000};
     if (m->client)
         client_free(m->client);
     else

@@ -295,7 +295,7 @@ static void test_due(void **state)
     world_shift(&w, (int64_t)(PURGE_LOOKUP_DAYS * 24 + 1) * HOUR_MS);
     assert_int_equal(purge_clock_accept(w.purge), 0);
     assert_int_equal(purge_start(w.purge), 0);
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 6000; i++) {
         keyring_lookup(w.keyring, &lookup);
         if (lookup.number == 1)
             break;

@@ -206,7 +206,7 @@ static void test_resume(void **state)
     assert_true(purge_refused(w->purge, 10));
     assert_int_equal(message_open(w, &a.o), SLUIS_EEXPIRED);
     assert_int_equal(purge_start(w->purge), 0);
-    for (int i = 0; i < 200 && message_open(w, &a.o) != SLUIS_ENOENT; i++) {
+    for (int i = 0; i < 3000 && message_open(w, &a.o) != SLUIS_ENOENT; i++) {
         const struct timespec pause = {.tv_nsec = 20000000};
         nanosleep(&pause, NULL);
     }

@@ -361,7 +361,7 @@ static void test_thread(void **state)
     world_shift(w, 3 * HOUR_MS);
     assert_int_equal(purge_start(w->purge), 0);
     int r = 0;
-    for (int i = 0; i < 200 && (r = message_open(w, &one.o)) != SLUIS_ENOENT; i++) {
+    for (int i = 0; i < 3000 && (r = message_open(w, &one.o)) != SLUIS_ENOENT; i++) {
         const struct timespec pause = {.tv_nsec = 20000000};
         nanosleep(&pause, NULL);
     }
@@ -524,7 +524,7 @@ static void test_revoke_thread(void **state)
         assert_int_equal(test_run(w->store, run_revoke, &all[i].item.serial), 0);
         purge_wake(w->purge);
     }
-    for (int i = 0; i < 200 && message_open(w, &all[99].o) != SLUIS_ENOENT; i++) {
+    for (int i = 0; i < 3000 && message_open(w, &all[99].o) != SLUIS_ENOENT; i++) {
         const struct timespec pause = {.tv_nsec = 20000000};
         nanosleep(&pause, NULL);
     }

@@ -174,7 +174,7 @@ static void test_expired(void **state)
         world_shift(&w, round ? 3 * HOUR_MS : 3 * HOUR_MS);
         char out[4096];
         assert_int_equal(run_purge(&w, false, out), 0);
-        for (unsigned i = 0; i < 300 && message_open(&w, round ? &a.m : &a.o) != SLUIS_ENOENT; i++)
+        for (unsigned i = 0; i < 6000 && message_open(&w, round ? &a.m : &a.o) != SLUIS_ENOENT; i++)
             (void)usleep(10 * 1000);
         assert_int_equal(message_open(&w, round ? &a.m : &a.o), SLUIS_ENOENT);
         assert_int_equal(look(&w).messages, round ? 2 : 0);

@@ -193,7 +193,7 @@ static void test_disk_full(void **state)
     assert_int_equal(test_message_check(read, &before), 0);
     store_read_end(read);
     assert_int_equal(unlink(other), 0);
-    for (int i = 0; i < 500 && status.state != STORE_READY; i++) {
+    for (int i = 0; i < 6000 && status.state != STORE_READY; i++) {
         usleep(10000);
         store_status(store, &status);
     }

@@ -436,7 +436,7 @@ static void test_fault_full(void **state)
     assert_int_equal(put_message(f, &m), SLUIS_EFULL); /* without an attempt */
     assert_int_equal(f->faults, 1);
     expect_message(f->store, &before, true); /* reading goes on */
-    int64_t until = clock_mono_ms() + 5000;
+    int64_t until = clock_mono_ms() + 60000;
     while (state_of(f) == STORE_FULL && clock_mono_ms() < until)
         usleep(10000);
     assert_int_equal(state_of(f), STORE_READY);
@@ -544,7 +544,7 @@ static uint64_t fill(struct fixture *f, enum store_priority priority, struct fil
 
 static void wait_ready(struct fixture *f)
 {
-    int64_t until = clock_mono_ms() + 5000;
+    int64_t until = clock_mono_ms() + 60000;
     while (state_of(f) != STORE_READY && clock_mono_ms() < until)
         usleep(10000);
     assert_int_equal(state_of(f), STORE_READY);
