@@ -5,6 +5,7 @@
  */
 #include "read.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 #define LINE_WIDTH_MAX 2400 /* longer ones are squeezed */
 #define TALL 1.5f           /* a box this much higher than wide holds turned text */
 #define CHAR_SCORE_MIN 0.0f
+#define SPACE_WORDS 0.006f  /* probability of a space between two characters, in all */
+#define SPACE_DIGIT 0.03f   /* the same beside a digit */
 #define LINE_SCORE_MIN 0.5f /* a line below is noise */
 
 struct ppocr {
@@ -220,29 +223,55 @@ static int turn(struct ppocr *ocr, const struct pixels *line, bool *maybe)
     return 0;
 }
 
-/* CTC, greedy: the best class of each step, repetitions once, blanks dropped. */
+/* One character's bytes, all at its place. False: the line is full. */
+static bool put_glyph(struct line *line, struct span key, float place)
+{
+    if (line->n + key.n >= LINE_TEXT_MAX)
+        return false;
+    for (size_t b = 0; b < key.n; b++) {
+        line->text[line->n] = key.p[b];
+        line->place[line->n++] = place > 1 ? 1 : place;
+    }
+    return true;
+}
+
+/* How sure a space must be between two characters. Digits that are embossed stand wide apart: what
+ * may be of one group is not torn apart. */
+static float space_min(char before, char after)
+{
+    bool a = isdigit((unsigned char)before), b = isdigit((unsigned char)after);
+    if (before == ' ' || after == ' ' || (a && b))
+        return INFINITY;
+    return a || b ? SPACE_DIGIT : SPACE_WORDS;
+}
+
+/* CTC, greedy: the best class of each step, repetitions once, blanks dropped. Between Latin words
+ * the model nearly always prefers its blank to the space; where it gave the space some probability
+ * at all, there is one: recognisers look for words. */
 static void decode_ctc(const struct ppocr *ocr, const struct ort_tensor *t, float shown,
                        struct line *line)
 {
     size_t steps = (size_t)t->shape[1], classes = (size_t)t->shape[2], last = 0;
-    float sum = 0;
+    size_t blank_key = ocr->keys_n - 1 < classes ? ocr->keys_n - 1 : 0;
+    float sum = 0, space = 0;
     for (size_t i = 0; i < steps; i++) {
         const float *p = t->p + i * classes;
         size_t best = 0;
         for (size_t k = 1; k < classes; k++)
             if (p[k] > p[best])
                 best = k;
+        space += blank_key ? p[blank_key] : 0;
         if (best && best != last && best < ocr->keys_n && p[best] > CHAR_SCORE_MIN) {
             struct span key = ocr->key[best];
             float place = ((float)i + 0.5f) / (float)steps / shown;
-            if (line->n + key.n >= LINE_TEXT_MAX)
+            if (line->n && space > space_min(line->text[line->n - 1], key.p[0]) &&
+                !put_glyph(line, SPAN(" "), (line->place[line->n - 1] + place) / 2))
                 break;
-            for (size_t b = 0; b < key.n; b++) {
-                line->text[line->n] = key.p[b];
-                line->place[line->n++] = place > 1 ? 1 : place;
-            }
+            if (!put_glyph(line, key, place))
+                break;
             line->glyphs++;
             sum += p[best];
+            space = 0;
         }
         last = best;
     }
