@@ -1,4 +1,4 @@
-/* QR codes, through zbar. */
+/* QR codes, through zbar, dark on light and light on dark. */
 #include "read.h"
 
 #include <iconv.h>
@@ -82,6 +82,11 @@ int codes_read(const struct pixels *p, struct codes *out)
         zbar_image_set_size(image, p->w, p->h);
         zbar_image_set_data(image, grey, n, NULL);
         if (zbar_scan_image(scanner, image) > 0)
+            error = collect(image, out);
+        /* zbar's own setting looks at the inverted picture only when the plain one shows nothing */
+        for (size_t i = 0; i < n; i++)
+            grey[i] = (uint8_t)~grey[i];
+        if (!error && zbar_scan_image(scanner, image) > 0)
             error = collect(image, out);
     }
     if (image)
