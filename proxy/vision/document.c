@@ -267,6 +267,7 @@ void judge_mrz(const struct page *page, struct judgement *j)
         first = row;
     }
     j->mrz_valid |= valid;
+    j->document |= any;
     if (any)
         j->classes |= 1u << PICTURE_CLASS_ID_DOCUMENT;
     else
@@ -320,6 +321,7 @@ void judge_document(const struct page *page, struct judgement *j)
         j->hint |= words > 0;
         return;
     }
+    j->document = true;
     j->classes |= 1u << PICTURE_CLASS_ID_DOCUMENT;
     bare_bsn(page, j);
     cover_document(page, j);

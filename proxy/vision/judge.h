@@ -42,6 +42,7 @@ struct judgement {
     bool hint;      /* something is there that another pass may decide */
     bool mrz_valid; /* check digits of number, birth and expiry hold */
     bool overflow;  /* more findings than fit: withhold */
+    bool document;  /* the picture shows an identity document, not only a number of one as text */
     char secret[SECRETS_MAX][SECRET_DIGITS_MAX + 1];
     size_t secrets;
 };
@@ -70,6 +71,9 @@ void judge_card(const struct judge *judge, const struct page *page, struct judge
 /* ---- document.c ---- */
 void judge_mrz(const struct page *page, struct judgement *j);
 void judge_document(const struct page *page, struct judgement *j);
+/* ---- extent.c: adds the whole of an identity document as one finding, portrait and signature with
+ * it, once everything has been read; nothing when there is none. ---- */
+void judge_extent(struct judgement *j);
 /* How many different words of a NULL-terminated list are in the text (`lower` form). */
 unsigned words_in(const char *lower, const char *const *words);
 extern const char *const card_words[], *const card_words_weak[], *const document_words[];

@@ -370,6 +370,18 @@ static int cover_all(struct look *l, bool *any, bool *clean)
     return *any ? verify(l, clean) : 0;
 }
 
+/* Is there a class that policy wants covered, without a box of its own? */
+static bool uncovered(const struct look *l)
+{
+    uint32_t boxes = 0;
+    for (size_t i = 0; i < l->j->n; i++)
+        boxes |= 1u << l->j->at[i].class;
+    for (unsigned c = PICTURE_CLASS_CARD; c < PICTURE_CLASSES; c++)
+        if (l->j->classes & ~boxes & 1u << c && action_of(l, c) == PICTURE_REDACT)
+            return true;
+    return false;
+}
+
 static void finish(struct look *l, struct picture_verdict *v, struct buffer *picture)
 {
     bool any, clean;
@@ -381,18 +393,19 @@ static void finish(struct look *l, struct picture_verdict *v, struct buffer *pic
         withhold(v, l->j->overflow ? PICTURE_TOO_LARGE : PICTURE_BY_POLICY);
         return;
     }
-    int error = cover_all(l, &any, &clean);
+    if (action_of(l, PICTURE_CLASS_ID_DOCUMENT) == PICTURE_REDACT)
+        judge_extent(l->j);
+    int error = l->j->overflow ? SLUIS_ELIMIT : cover_all(l, &any, &clean);
     give_findings(l, v);
     if (error || !clean) {
         withhold(v, error ? reason_of(error) : PICTURE_READABLE);
         return;
     }
-    /* a class that is to be covered and gave no box at all: nothing may pass */
-    for (unsigned c = PICTURE_CLASS_CARD; c < PICTURE_CLASSES && !any; c++)
-        if (l->j->classes & 1u << c && action_of(l, c) == PICTURE_REDACT) {
-            withhold(v, PICTURE_READABLE);
-            return;
-        }
+    /* a class that is to be covered and gave no box: nothing may pass */
+    if (uncovered(l)) {
+        withhold(v, PICTURE_READABLE);
+        return;
+    }
     v->kind = v->in;
     pixels_scrub_alpha(&l->full);
     error = picture_encode(&l->full, &v->kind, picture);
