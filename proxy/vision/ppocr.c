@@ -235,14 +235,15 @@ static bool put_glyph(struct line *line, struct span key, float place)
     return true;
 }
 
-/* How sure a space must be between two characters. Digits that are embossed stand wide apart: what
- * may be of one group is not torn apart. */
+/* How sure a space must be between two characters: beside a letter only. Digits that are embossed
+ * stand wide apart, and a stroke between groups is read as one: those are not torn apart. */
 static float space_min(char before, char after)
 {
-    bool a = isdigit((unsigned char)before), b = isdigit((unsigned char)after);
-    if (before == ' ' || after == ' ' || (a && b))
-        return INFINITY;
-    return a || b ? SPACE_DIGIT : SPACE_WORDS;
+    bool a = isalpha((unsigned char)before), b = isalpha((unsigned char)after);
+    if (a && b)
+        return SPACE_WORDS;
+    bool digit = isdigit((unsigned char)before) || isdigit((unsigned char)after);
+    return (a || b) && digit ? SPACE_DIGIT : INFINITY;
 }
 
 /* CTC, greedy: the best class of each step, repetitions once, blanks dropped. Between Latin words
