@@ -252,6 +252,20 @@ static void test_own(void **state)
     refused("([a-z])\\1", "back references");
     refused("[0-9]*", "empty text");
     refused("[0-9", "character");
+    /* each quick enough, together not: a policy does not take minutes to load */
+    const char *many[8];
+    char wide[400] = "q0";
+    while (strlen(wide) < 390)
+        strcat(wide, "|q1");
+    for (size_t i = 0; i < 8; i++)
+        many[i] = wide;
+    struct detect_own heavy = {"veel", many, 1, "none", NULL, 0, NULL, 0, 900};
+    struct diag why = {.text = ""};
+    assert_int_equal(load(&heavy, 1, &d, &why), 0);
+    detector_free(d);
+    heavy.pattern_count = 8;
+    assert_int_equal(load(&heavy, 1, &d, &why), SLUIS_EINVAL);
+    assert_non_null(strstr(why.text, "together"));
     struct detect_own bad = own[0];
     bad.name = "iban";
     assert_int_equal(load(&bad, 1, &d, NULL), SLUIS_EINVAL);
