@@ -1,8 +1,7 @@
-/* livez, readyz, metrics, status, reload. */
+/* livez, readyz, status, reload. */
 #include "internal.h"
 
 #include "sluis/base/clock.h"
-#include "sluis/base/counters.h"
 
 #include <stdio.h>
 
@@ -69,58 +68,6 @@ void admin_readyz_meta(struct admin_request *r)
 void admin_readyz_tools(struct admin_request *r)
 {
     answer_ready(r, false, true);
-}
-
-static void gauge(struct buffer *out, const char *name, const char *help, uint64_t value)
-{
-    buffer_addf(out, "# HELP sluis_%s %s\n# TYPE sluis_%s gauge\nsluis_%s %llu\n", name, help, name,
-                name, (unsigned long long)value);
-}
-
-static void route_gauges(struct admin_request *r, struct buffer *out)
-{
-    struct deliver_route_status *rows =
-        arena_try(r->arena, ROUTES_SHOWN_MAX * sizeof(struct deliver_route_status));
-    if (!rows)
-        return;
-    int n = deliver_status(r->admin->deps.deliver, rows, ROUTES_SHOWN_MAX);
-    struct config *config = config_acquire(r->admin->deps.config);
-    static const char *const names[] = {"waiting",   "parked", "expired",
-                                        "in_flight", "paused", "awaiting_verdict"};
-    for (unsigned g = 0; g < sizeof(names) / sizeof(names[0]); g++) {
-        buffer_addf(out, "# HELP sluis_route_%s Deliveries of a route: %s\n", names[g], names[g]);
-        buffer_addf(out, "# TYPE sluis_route_%s gauge\n", names[g]);
-        for (int i = 0; i < n; i++) {
-            const uint64_t values[] = {rows[i].waiting,   rows[i].parked, rows[i].expired,
-                                       rows[i].in_flight, rows[i].paused, rows[i].awaiting};
-            char name[2 * CONFIG_NAME_MAX + 2];
-            admin_route_name(config, rows[i].route, name);
-            buffer_addf(out, "sluis_route_%s{route=\"%s\"} %llu\n", names[g], name,
-                        (unsigned long long)values[g]);
-        }
-    }
-    config_unref(config);
-}
-
-void admin_metrics(struct admin_request *r)
-{
-    struct buffer out;
-    struct store_status s;
-    buffer_init(&out, ADMIN_ANSWER_MAX);
-    store_status(r->admin->deps.store, &s);
-    counters_write(&out);
-    gauge(&out, "store_ready", "1 when the store takes and gives", s.state == STORE_READY);
-    gauge(&out, "store_bytes_used", "Bytes of the store in use", s.bytes_used);
-    gauge(&out, "store_bytes_size", "Bytes of the store in all", s.bytes_size);
-    gauge(&out, "store_queued_jobs", "Jobs waiting for the writer", s.queued);
-    gauge(&out, "store_commits", "Commits since start", s.commits);
-    gauge(&out, "log_leaves", "Leaves of the access log", s.log_size);
-    route_gauges(r, &out);
-    if (out.error)
-        admin_error(r, 500, "too_large", "the answer does not fit");
-    else
-        admin_answer(r->ex, 200, SPAN("text/plain; version=0.0.4"), buffer_span(&out));
-    buffer_free(&out);
 }
 
 static void add_channels(struct buffer *out, const struct config *config)
