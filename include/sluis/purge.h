@@ -59,6 +59,9 @@ struct purge_deps {
     /* Removes a bounded number of rows and files of media that nobody can open any more; *more: call
      * again. May wait for the store. NULL: no media are kept. */
     int (*sweep_media)(void *ctx, bool *more);
+    /* Media under a person's message that is sealed anew, or with serial 0 all of the person's for a
+     * hold: sealed anew under `to` before the old keys go (media_keep). May wait. NULL likewise. */
+    int (*keep_media)(void *ctx, uint64_t subject, uint64_t serial, const struct record_id *to);
     /* A copy of the message in memory must not be used any more (deliver_forget). May be NULL. */
     void (*drop)(void *ctx, uint64_t serial);
     /* What a room above keeps of persons (contact.h); each may be NULL. May wait for the store. */
@@ -102,8 +105,8 @@ SLUIS_MUST_CHECK int purge_run(struct purge *purge, bool dry_run, struct buffer 
  *      "no_channel":0,"media":0,"applying":true}
  * "to" is empty for what is destroyed: kept never now, or past its new term already. "longer":
  * parts that the policy would keep longer, which does not happen. Held persons' messages stay as
- * they are. "media": messages with pictures or files: the message is sealed anew, its media go at
- * once. Each class's end is on record with the reason "shortened". SLUIS_EDENIED: the clock.
+ * they are. "media": messages with pictures or files, which are sealed anew with what stays of
+ * them. Each class's end is on record with the reason "shortened". SLUIS_EDENIED: the clock.
  */
 SLUIS_MUST_CHECK int purge_apply_policy(struct purge *purge, bool dry_run, struct buffer *out);
 /* What the service thread does of it, in the caller's thread: tests. */

@@ -100,6 +100,12 @@ static int sweep_media(void *ctx, bool *more)
     return r;
 }
 
+static int keep_media(void *ctx, uint64_t subject, uint64_t serial, const struct record_id *to)
+{
+    struct gateway *gw = ctx;
+    return media_keep(gw->media, subject, serial, to);
+}
+
 static bool consents(void *ctx, uint16_t channel, uint64_t subject)
 {
     struct gateway *gw = ctx;
@@ -212,6 +218,7 @@ int purge_open(struct gateway *gw)
                                     .settled = settled,
                                     .drop = drop,
                                     .sweep_media = sweep_media,
+                                    .keep_media = keep_media,
                                     .person_stays = person_stays,
                                     .person_drop = person_drop,
                                     .person_export = person_export,

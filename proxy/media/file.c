@@ -80,31 +80,85 @@ static int write_chunk(int fd, struct keyring_cache *keys, const struct media_it
     return r;
 }
 
+int media_out_begin(struct media_out *o, int folder, struct keyring_cache *keys,
+                    const uint8_t key[MEDIA_KEY_BYTES], const struct media_item *item)
+{
+    memset(o, 0, sizeof(*o));
+    o->folder = folder;
+    o->keys = keys;
+    o->item = *item;
+    media_file_name(key, item->file, o->name);
+    buffer_init(&o->open, CHUNK_BYTES);
+    crypto_hash_sha256_init(&o->hash);
+    o->fd = -1;
+    if (unlinkat(folder, o->name, 0) != 0 && errno != ENOENT) /* of a try that a crash ended */
+        return SLUIS_EIO;
+    o->fd = openat(folder, o->name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return o->fd < 0 ? errno_error() : 0;
+}
+
+static int close_chunk(struct media_out *o)
+{
+    int r = write_chunk(o->fd, o->keys, &o->item, o->number++, buffer_span(&o->open));
+    buffer_clear(&o->open);
+    return r;
+}
+
+int media_out_add(struct media_out *o, struct span bytes)
+{
+    int r = bytes.n > MEDIA_BYTES_MAX - o->size ? SLUIS_ELIMIT : 0;
+    crypto_hash_sha256_update(&o->hash, (const uint8_t *)bytes.p, bytes.n);
+    o->size += bytes.n;
+    while (r == 0 && bytes.n) {
+        size_t n = CHUNK_BYTES - o->open.n < bytes.n ? CHUNK_BYTES - o->open.n : bytes.n;
+        buffer_add(&o->open, span_sub(bytes, 0, n));
+        bytes = span_from(bytes, n);
+        r = o->open.error;
+        if (r == 0 && o->open.n == CHUNK_BYTES)
+            r = close_chunk(o);
+    }
+    return r;
+}
+
+int media_out_end(struct media_out *o, uint8_t sha256[32])
+{
+    int r = o->open.n ? close_chunk(o) : 0;
+    crypto_hash_sha256_final(&o->hash, sha256);
+    if (r == 0 && fsync(o->fd) != 0)
+        r = errno_error();
+    if (r == 0 && fsync(o->folder) != 0)
+        r = errno_error();
+    if (r != 0) {
+        media_out_drop(o);
+        return r;
+    }
+    close(o->fd);
+    o->fd = -1;
+    buffer_free(&o->open);
+    return 0;
+}
+
+void media_out_drop(struct media_out *o)
+{
+    buffer_free(&o->open);
+    if (o->fd < 0)
+        return;
+    close(o->fd);
+    o->fd = -1;
+    unlinkat(o->folder, o->name, 0);
+}
+
 int media_file_write(int folder, struct keyring_cache *keys, const uint8_t key[MEDIA_KEY_BYTES],
                      const struct media_item *item, struct span bytes)
 {
-    char name[FILE_NAME_MAX];
-    uint32_t number = 0;
-    media_file_name(key, item->file, name);
-    if (bytes.n > MEDIA_BYTES_MAX)
-        return SLUIS_ELIMIT;
-    if (unlinkat(folder, name, 0) != 0 && errno != ENOENT) /* of a try that a crash ended */
-        return SLUIS_EIO;
-    int fd = openat(folder, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return errno_error();
-    int r = 0;
-    for (size_t at = 0; r == 0 && at < bytes.n; at += CHUNK_BYTES) {
-        size_t end = bytes.n - at > CHUNK_BYTES ? at + CHUNK_BYTES : bytes.n;
-        r = write_chunk(fd, keys, item, number++, span_sub(bytes, at, end));
-    }
-    if (r == 0 && fsync(fd) != 0)
-        r = errno_error();
-    close(fd);
-    if (r == 0 && fsync(folder) != 0)
-        r = errno_error();
-    if (r != 0)
-        unlinkat(folder, name, 0);
+    struct media_out o;
+    uint8_t hash[32];
+    int r = media_out_begin(&o, folder, keys, key, item);
+    if (r == 0)
+        r = media_out_add(&o, bytes);
+    if (r == 0)
+        return media_out_end(&o, hash);
+    media_out_drop(&o);
     return r;
 }
 
@@ -167,6 +221,44 @@ int media_file_read(int folder, struct keyring_cache *keys, const uint8_t key[ME
     buffer_free(&plain);
     free(sealed);
     close(fd);
+    return r;
+}
+
+/* Full chunks are all of one length on the disk: the one that holds a byte is found by counting. */
+int media_file_part(int folder, struct keyring_cache *keys, const uint8_t key[MEDIA_KEY_BYTES],
+                    const struct media_item *item, uint64_t at, size_t n, struct buffer *out)
+{
+    char name[FILE_NAME_MAX], *sealed = malloc(CHUNK_SEALED_MAX);
+    struct buffer plain;
+    if (!sealed || at > item->size || n > item->size - at) {
+        free(sealed);
+        return sealed ? SLUIS_EINVAL : SLUIS_ENOMEM;
+    }
+    media_file_name(key, item->file, name);
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int r = fd >= 0 ? 0 : errno == ENOENT ? SLUIS_ENOENT : SLUIS_EIO;
+    uint64_t number = at / CHUNK_BYTES;
+    if (r == 0 && lseek(fd, (off_t)(number * (4 + CHUNK_SEALED_MAX)), SEEK_SET) < 0)
+        r = SLUIS_EIO;
+    buffer_init(&plain, CHUNK_SEALED_MAX);
+    for (; r == 0 && n; number++) {
+        uint64_t from = number * CHUNK_BYTES;
+        size_t whole = item->size - from < CHUNK_BYTES ? (size_t)(item->size - from) : CHUNK_BYTES;
+        r = read_chunk(fd, keys, item, (uint32_t)number, sealed, &plain);
+        if (r != 0 || plain.n != CHUNK_HEAD + whole) { /* 1: it ends before its time */
+            r = r < 0 ? r : SLUIS_ECRYPTO;
+            break;
+        }
+        size_t skip = (size_t)(at - from), take = whole - skip < n ? whole - skip : n;
+        buffer_add(out, span_of(plain.p + CHUNK_HEAD + skip, take));
+        r = out->error;
+        at += take;
+        n -= take;
+    }
+    buffer_free(&plain);
+    free(sealed);
+    if (fd >= 0)
+        close(fd);
     return r;
 }
 

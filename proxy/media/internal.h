@@ -143,6 +143,7 @@ struct media {
     unsigned ask_count;         /* tools that wait with a job */
     struct media_check *checks; /* waiting for the inspector */
     unsigned check_count;
+    atomic_int keeping;   /* media_keep under way: files without a row may be its */
     atomic_int spools;    /* spool.c: there are, */
     atomic_llong spooled; /* with so many bytes */
     _Atomic bool missed;  /* some rows have no job: they are looked for */
@@ -163,6 +164,13 @@ static inline void media_count(struct media *m, enum media_counter c)
 
 /* ---- row.c ---- */
 bool media_row_waits(struct span value);
+uint64_t media_row_subject(struct span value); /* 0: of an older version, or an upload */
+/* Where the copy of an item stands that a legal hold keeps (keep.c), and back. */
+#define MEDIA_HELD_BIT 0x80u /* of a key's first byte: channels are numbered below 32,768 */
+/* The row of `key`: with `held`, when it is gone or cannot be opened, the copy of a hold. */
+SLUIS_MUST_CHECK int media_row_get(struct store_read *read, struct keyring_cache *cache,
+                                   const uint8_t key[MEDIA_KEY_BYTES], bool held,
+                                   struct arena *arena, struct media_item *out);
 
 /* ---- file.c ---- */
 void media_file_name(const uint8_t key[MEDIA_KEY_BYTES], const uint8_t file[MEDIA_FILE_ID],
@@ -171,6 +179,29 @@ void media_file_name(const uint8_t key[MEDIA_KEY_BYTES], const uint8_t file[MEDI
 SLUIS_MUST_CHECK int media_file_write(int folder, struct keyring_cache *keys,
                                       const uint8_t key[MEDIA_KEY_BYTES],
                                       const struct media_item *item, struct span bytes);
+/* The same as it comes: begin, add, and end or drop. After an error: drop. */
+struct media_out {
+    int folder, fd;
+    struct keyring_cache *keys;
+    struct media_item item; /* whose keys and file id */
+    uint32_t number;
+    uint64_t size;
+    struct buffer open; /* the chunk that is not full yet; wiped */
+    crypto_hash_sha256_state hash;
+    char name[FILE_NAME_MAX];
+};
+SLUIS_MUST_CHECK int media_out_begin(struct media_out *out, int folder, struct keyring_cache *keys,
+                                     const uint8_t key[MEDIA_KEY_BYTES],
+                                     const struct media_item *item);
+SLUIS_MUST_CHECK int media_out_add(struct media_out *out, struct span bytes);
+SLUIS_MUST_CHECK int media_out_end(struct media_out *out, uint8_t sha256[32]); /* synced */
+void media_out_drop(struct media_out *out);
+/* Appends n bytes from `at` on. Each chunk is sealed for its place in this file; the hash of the
+ * whole is not looked at. SLUIS_ECRYPTO, SLUIS_ENOENT, SLUIS_EINVAL (beyond the end). */
+SLUIS_MUST_CHECK int media_file_part(int folder, struct keyring_cache *keys,
+                                     const uint8_t key[MEDIA_KEY_BYTES],
+                                     const struct media_item *item, uint64_t at, size_t n,
+                                     struct buffer *out);
 /* Appends the whole, checked against the item's hash and size. SLUIS_ECRYPTO when it is not. */
 SLUIS_MUST_CHECK int media_file_read(int folder, struct keyring_cache *keys,
                                      const uint8_t key[MEDIA_KEY_BYTES],

@@ -166,17 +166,40 @@ bool media_row_waits(struct span value)
     return value.n >= ROW_CLEAR && value.p[0] == ROW_VERSION && value.p[1] == MEDIA_WAITING;
 }
 
+uint64_t media_row_subject(struct span value)
+{
+    return value.n >= ROW_CLEAR && value.p[0] == ROW_VERSION
+               ? be64_get((const uint8_t *)value.p + 17)
+               : 0;
+}
+
+int media_row_get(struct store_read *read, struct keyring_cache *cache,
+                  const uint8_t key[MEDIA_KEY_BYTES], bool held, struct arena *arena,
+                  struct media_item *out)
+{
+    uint8_t copy[MEDIA_KEY_BYTES];
+    struct span value;
+    memset(out, 0, sizeof(*out));
+    int r = store_get_row(read, STORE_TABLE_MEDIA, span_of((const char *)key, MEDIA_KEY_BYTES),
+                          arena, &value);
+    if (r == 0)
+        r = media_row_read(cache, value, out);
+    if (!held || (r != SLUIS_ENOENT && r != SLUIS_EEXPIRED))
+        return r;
+    memcpy(copy, key, sizeof(copy));
+    copy[0] |= MEDIA_HELD_BIT;
+    if (store_get_row(read, STORE_TABLE_MEDIA, span_of((const char *)copy, sizeof(copy)), arena,
+                      &value) != 0)
+        return r;
+    return media_row_read(cache, value, out);
+}
+
 int media_find(struct store_read *read, struct keyring *keyring, struct keyring_cache *cache,
                uint16_t channel, struct span id, struct arena *arena, struct media_item *out)
 {
     uint8_t key[MEDIA_KEY_BYTES];
-    struct span value;
     media_key(keyring, channel, id, key);
-    memset(out, 0, sizeof(*out));
-    int r = store_get_row(read, STORE_TABLE_MEDIA, span_of((const char *)key, sizeof(key)), arena,
-                          &value);
-    if (r == 0)
-        r = media_row_read(cache, value, out);
+    int r = media_row_get(read, cache, key, false, arena, out);
     bool withdrawn =
         false; /* what the sender took back is served to nobody, though a hold keeps it */
     if (r == 0 && out->state != MEDIA_SENT)

@@ -147,7 +147,7 @@ int media_read(struct media *m, uint16_t channel, struct span id, struct media_i
     media_key(m->deps.keyring, channel, id, key);
     r = store_read_begin(m->deps.store, &read);
     if (r == 0) {
-        r = media_find(read, m->deps.keyring, keys, channel, id, &arena, item);
+        r = media_row_get(read, keys, key, true, &arena, item);
         store_read_end(read);
     }
     if (r == 0 && out && item->state == MEDIA_READY)

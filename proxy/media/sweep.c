@@ -67,8 +67,12 @@ static int sweep_rows(struct sweep *s, struct media_swept *out)
         memset(m->sweep_key, 0, sizeof(m->sweep_key)); /* the end: from the first one next time */
     else
         out->more = true;
-    for (unsigned i = 0; i < s->n; i++)
-        media_file_remove(m->folder, s->gone[i], s->files[i]);
+    for (unsigned i = 0; i < s->n; i++) {
+        uint8_t key[MEDIA_KEY_BYTES];
+        memcpy(key, s->gone[i], sizeof(key));
+        key[0] &= (uint8_t)~MEDIA_HELD_BIT; /* files bear the item's own key */
+        media_file_remove(m->folder, key, s->files[i]);
+    }
     s->job = (struct store_job){.priority = STORE_PURGE, .run = run};
     r = s->n ? store_submit_wait(m->deps.store, &s->job) : 0;
     out->rows = r == 0 ? s->n : 0;
@@ -78,26 +82,39 @@ static int sweep_rows(struct sweep *s, struct media_swept *out)
 
 /* ---- files without a row ---- */
 
-static bool has_row(struct sweep *s, struct store_read *read, const char *name)
+/* Does the row, the item's own or that of a hold, name this file? When in doubt it does. */
+static bool names_file(struct sweep *s, struct store_read *read, const uint8_t *key,
+                       const uint8_t *file)
 {
-    uint8_t key[MEDIA_KEY_BYTES], file[MEDIA_FILE_ID];
     struct media_item item;
     struct arena arena;
     struct span value;
+    arena_init(&arena, ARENA_MAX);
+    int r = store_get_row(read, STORE_TABLE_MEDIA, span_of((const char *)key, MEDIA_KEY_BYTES),
+                          &arena, &value);
+    bool has = r != SLUIS_ENOENT;
+    if (r == 0 && media_row_read(s->keys, value, &item) != SLUIS_EINVAL)
+        has = memcmp(item.file, file, sizeof(item.file)) == 0;
+    arena_free(&arena);
+    return has;
+}
+
+static bool has_row(struct sweep *s, struct store_read *read, const char *name)
+{
+    uint8_t key[MEDIA_KEY_BYTES], file[MEDIA_FILE_ID];
     size_t n = strlen(name);
     if (n != FILE_NAME_MAX - 1 || name[2 * MEDIA_KEY_BYTES] != '-' ||
         hex_decode_lower(span_of(name, 2 * MEDIA_KEY_BYTES), key, sizeof(key)) != 0 ||
         hex_decode_lower(span_of(name + 2 * MEDIA_KEY_BYTES + 1, 2 * MEDIA_FILE_ID), file,
                          sizeof(file)) != 0)
         return false;
-    arena_init(&arena, ARENA_MAX);
-    int r = store_get_row(read, STORE_TABLE_MEDIA, span_of((const char *)key, sizeof(key)), &arena,
-                          &value);
-    bool has = r != SLUIS_ENOENT; /* when in doubt it stays */
-    if (r == 0 && media_row_read(s->keys, value, &item) != SLUIS_EINVAL)
-        has = memcmp(item.file, file, sizeof(file)) == 0;
-    arena_free(&arena);
-    return has;
+    /* Written, and its row not yet: media_keep is at it. */
+    if (atomic_load(&s->m->keeping))
+        return true;
+    if (names_file(s, read, key, file))
+        return true;
+    key[0] |= MEDIA_HELD_BIT;
+    return names_file(s, read, key, file);
 }
 
 static int sweep_files(struct sweep *s, struct media_swept *out)

@@ -94,6 +94,9 @@ static int copy_all(struct purge *p, uint64_t subject, uint32_t hold)
         }
     }
     int flushed = flush(p, &j);
+    const struct record_id media = {cls, hold, subject, 0, 'F'};
+    if (r == 0 && p->deps.keep_media)
+        r = p->deps.keep_media(p->deps.ctx, subject, 0, &media);
     arena_free(&arena);
     person_items_free(&items);
     return r ? r : flushed;

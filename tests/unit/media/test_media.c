@@ -513,6 +513,147 @@ static void kinds_in_pieces(void **state)
     assert_int_equal(media_send_max(MEDIA_DOCUMENT, "text/plain"), 100 * 1024 * 1024);
 }
 
+/* ---- kept beyond their keys ---- */
+
+static int read_id(struct fixture *f, const struct media_item *item, struct buffer *out)
+{
+    struct media_item there;
+    buffer_clear(out);
+    return media_read(f->media, 1, span_str(item->id), &there, out);
+}
+
+static bool tool_finds(struct fixture *f, const struct media_item *item)
+{
+    struct store_read *read;
+    struct arena arena;
+    struct media_item there;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(store_read_begin(f->store, &read), 0);
+    int r = media_find(read, f->keyring, f->keys, 1, span_str(item->id), &arena, &there);
+    store_read_end(read);
+    arena_free(&arena);
+    return r == 0;
+}
+
+static void destroy(struct fixture *f, enum keyring_tree tree, uint16_t cls, uint32_t at)
+{
+    const struct keyring_leaf leaf = {.tree = tree, .cls = cls, .leaf = at};
+    assert_int_equal(keyring_puncture(f->keyring, &leaf, 1), 0);
+}
+
+#define HOLD_CLASS 9
+#define HOLD 77
+
+/* A hold keeps the files when their keys and rows are gone, for export and not for tools; its end
+ * is theirs. Another person's go as ever. */
+static void held(void **state)
+{
+    struct fixture *f = *state;
+    char *bytes = malloc(200000);
+    randombytes_buf(bytes, 200000);
+    struct media_item item = ready(51, span_of(bytes, 200000)), other = ready(52, SPAN("ander"));
+    uint8_t key[MEDIA_KEY_BYTES], other_key[MEDIA_KEY_BYTES];
+    const struct record_id to = {HOLD_CLASS, HOLD, 7, 0, 'F'};
+    struct buffer out;
+    buffer_init(&out, 400000);
+    other.keys.subject = 8;
+    put_item(f, &item, key);
+    put_item(f, &other, other_key);
+    assert_int_equal(
+        media_file_write(f->media->folder, f->keys, key, &item, span_of(bytes, 200000)), 0);
+    assert_int_equal(media_file_write(f->media->folder, f->keys, other_key, &other, SPAN("ander")),
+                     0);
+    assert_int_equal(media_keep(f->media, 7, 0, &to), 0);
+    assert_int_equal(media_keep(f->media, 7, 0, &to), 0); /* done is done */
+    struct media_swept swept = sweep_all(f, 100);
+    assert_int_equal(swept.rows + swept.files, 0);
+    assert_true(tool_finds(f, &item));
+    destroy(f, KEYRING_TIME, CLASS, BUCKET);
+    swept = sweep_all(f, 100);
+    assert_int_equal(swept.rows, 2);
+    assert_false(tool_finds(f, &item));
+    assert_int_equal(read_id(f, &item, &out), 0);
+    assert_int_equal(out.n, 200000);
+    assert_memory_equal(out.p, bytes, out.n);
+    assert_int_equal(read_id(f, &other, &out), SLUIS_ENOENT);
+    destroy(f, KEYRING_TIME, HOLD_CLASS, HOLD);
+    assert_int_equal(read_id(f, &item, &out), SLUIS_EEXPIRED);
+    swept = sweep_all(f, 100);
+    assert_int_equal(swept.rows, 1);
+    char name[FILE_NAME_MAX];
+    media_file_name(key, item.file, name);
+    assert_int_equal(faccessat(f->media->folder, name, F_OK, 0), -1);
+    buffer_free(&out);
+    free(bytes);
+}
+
+/* A message that is sealed anew takes its picture with it; the old file is gone. */
+static void moved(void **state)
+{
+    struct fixture *f = *state;
+    char *bytes = malloc(150000);
+    randombytes_buf(bytes, 150000);
+    struct media_item item = ready(61, span_of(bytes, 150000));
+    const struct record_id to = {CLASS, BUCKET + 5, 7, 99, 'M'};
+    uint8_t key[MEDIA_KEY_BYTES];
+    char name[FILE_NAME_MAX];
+    struct buffer out;
+    buffer_init(&out, 400000);
+    put_item(f, &item, key);
+    assert_int_equal(
+        media_file_write(f->media->folder, f->keys, key, &item, span_of(bytes, 150000)), 0);
+    assert_int_equal(media_keep(f->media, 7, 60, &to), 0); /* another message */
+    media_file_name(key, item.file, name);
+    assert_int_equal(faccessat(f->media->folder, name, F_OK, 0), 0);
+    assert_int_equal(media_keep(f->media, 7, 61, &to), 0);
+    assert_int_equal(faccessat(f->media->folder, name, F_OK, 0), -1);
+    destroy(f, KEYRING_MESSAGE, 0, 61);
+    assert_true(tool_finds(f, &item));
+    assert_int_equal(read_id(f, &item, &out), 0);
+    assert_memory_equal(out.p, bytes, 150000);
+    struct media_swept swept = sweep_all(f, 100);
+    assert_int_equal(swept.rows + swept.files, 0);
+    destroy(f, KEYRING_MESSAGE, 0, 99);
+    assert_int_equal(read_id(f, &item, &out), SLUIS_EEXPIRED);
+    buffer_free(&out);
+    free(bytes);
+}
+
+/* Any part of a file, wherever its chunks end; a chunk from elsewhere, or a shorter file: refused.
+ */
+static void parts(void **state)
+{
+    struct fixture *f = *state;
+    char *bytes = malloc(300000), path[600];
+    randombytes_buf(bytes, 300000);
+    struct media_item item = ready(71, span_of(bytes, 300000));
+    uint8_t key[MEDIA_KEY_BYTES];
+    struct buffer out;
+    buffer_init(&out, 400000);
+    put_item(f, &item, key);
+    int folder = f->media->folder;
+    assert_int_equal(media_file_write(folder, f->keys, key, &item, span_of(bytes, 300000)), 0);
+    for (size_t at = 0; at < 300000; at += 21845) {
+        for (size_t n = 1; at + n <= 300000; n += 65535) {
+            buffer_clear(&out);
+            assert_int_equal(media_file_part(folder, f->keys, key, &item, at, n, &out), 0);
+            assert_int_equal(out.n, n);
+            assert_memory_equal(out.p, bytes + at, n);
+        }
+    }
+    buffer_clear(&out);
+    assert_int_equal(media_file_part(folder, f->keys, key, &item, 299999, 2, &out), SLUIS_EINVAL);
+    path_of(f, key, &item, path, sizeof(path));
+    flip(path, 4 + 30); /* the first chunk: the others are as they were */
+    assert_int_equal(media_file_part(folder, f->keys, key, &item, 0, 10, &out), SLUIS_ECRYPTO);
+    buffer_clear(&out);
+    assert_int_equal(media_file_part(folder, f->keys, key, &item, 65536, 10, &out), 0);
+    assert_int_equal(truncate(path, 200000), 0);
+    assert_int_equal(media_file_part(folder, f->keys, key, &item, 290000, 10, &out), SLUIS_ECRYPTO);
+    buffer_free(&out);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -524,6 +665,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(spools, setup, teardown),
         cmocka_unit_test_setup_teardown(spool_on_a_full_disk, setup, teardown),
         cmocka_unit_test(kinds_in_pieces),
+        cmocka_unit_test_setup_teardown(held, setup, teardown),
+        cmocka_unit_test_setup_teardown(moved, setup, teardown),
+        cmocka_unit_test_setup_teardown(parts, setup, teardown),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
