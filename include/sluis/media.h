@@ -94,6 +94,7 @@ struct media_item {
     bool covered;          /* something in it was covered */
     uint8_t ordinal;       /* among the message's items */
     struct record_id keys; /* of facts and file; part 'F' */
+    uint64_t message;      /* serial of the message; that of `keys` too, unless it moved */
     int64_t since_ms;
     uint8_t file[MEDIA_FILE_ID];
     /* Of what is served; while MEDIA_WAITING as the webhook told, sha256 zeros when it did not. */
@@ -235,14 +236,14 @@ struct media_ask {
 void media_ask(struct media *media, struct media_ask *ask);
 
 /*
- * What a tool sends, on its way to Meta, when it may be too large for memory: an unnamed file beside
- * the media, sealed with a key that is in memory only and gone with it. Any thread; the work is done
- * on the room's loop, one operation of a spool at a time, told by mail.
+ * What a tool sends, on its way to Meta, when it may be too large for memory: an unnamed file
+ * beside the media, sealed with a key that is in memory only and gone with it. Any thread; the work
+ * is done on the room's loop, one operation of a spool at a time, told by mail.
  *
  *     media_spool_new(media, MEDIA_BYTES_MAX, &spool);
  *     op.what = MEDIA_SPOOL_ADD, op.bytes = ...;  media_spool_run(spool, &op);   // op.done: next
- *     op.what = MEDIA_SPOOL_LAST ...                                   // with the last bytes, or none
- *     op.what = MEDIA_SPOOL_READ, op.at, op.n;    media_spool_run(spool, &op);   // op.bytes
+ *     op.what = MEDIA_SPOOL_LAST ...                                   // with the last bytes, or
+ * none op.what = MEDIA_SPOOL_READ, op.at, op.n;    media_spool_run(spool, &op);   // op.bytes
  */
 struct media_spool;
 enum media_spool_what { MEDIA_SPOOL_ADD, MEDIA_SPOOL_LAST, MEDIA_SPOOL_READ };
@@ -269,9 +270,9 @@ void media_spool_free(struct media_spool *spool);           /* likewise; NULL is
 uint64_t media_send_max(enum media_kind kind, const char *mime_type);
 
 /* Inspects what a tool wants to send: `spool`, or `bytes` without one. result: 0 and `kind`; for a
- * picture `inspected` without its span and in `bytes` what was rebuilt, anything else stays where it
- * is; SLUIS_ENOENT (no inspector), SLUIS_EINVAL (undecided), SLUIS_EAGAIN (busy), SLUIS_ECLOSED, or
- * what the spool says. */
+ * picture `inspected` without its span and in `bytes` what was rebuilt, anything else stays where
+ * it is; SLUIS_ENOENT (no inspector), SLUIS_EINVAL (undecided), SLUIS_EAGAIN (busy), SLUIS_ECLOSED,
+ * or what the spool says. */
 struct media_check {
     struct mail mail; /* first; the room's until `done` */
     struct loop *loop;
@@ -281,7 +282,7 @@ struct media_check {
     int64_t until_ms;               /* mono; 0: MEDIA_ANSWER_MS from now */
     uint8_t actions[MEDIA_CLASSES]; /* of each class of pictures: MEDIA_PASS or MEDIA_REDACT */
     uint64_t policy;                /* policy_key */
-    struct media_spool *spool; /* the caller's; its operations rest until `done` */
+    struct media_spool *spool;      /* the caller's; its operations rest until `done` */
     struct buffer bytes;
     uint64_t reserved; /* the room's */
     int result;
@@ -294,8 +295,8 @@ void media_check(struct media *media, struct media_check *check);
 
 /* What bytes are, by their first ones; `mime_type` gets a constant name. */
 enum media_kind media_kind_of(struct span bytes, const char **mime_type);
-/* The same of bytes that come in pieces: the first one has MEDIA_KIND_FIRST bytes, or all there are.
- * An MP4 is video once a track of pictures was seen. */
+/* The same of bytes that come in pieces: the first one has MEDIA_KIND_FIRST bytes, or all there
+ * are. An MP4 is video once a track of pictures was seen. */
 #define MEDIA_KIND_FIRST 4096
 struct media_kind_scan {
     enum media_kind kind;
@@ -319,10 +320,10 @@ SLUIS_MUST_CHECK int media_sweep(struct media *media, unsigned most, struct medi
 /*
  * Media that must outlive the keys they hang under, before those are destroyed; each with a file of
  * its own, sealed anew. `serial` 0: a copy of all that this subject has, under to->cls and
- * to->bucket (a legal hold), beside what is there; done again, it adds what came since. Tools see no
- * more of it than before; media_read finds it. Else what hangs under this serial moves under `to`: a
- * message that was sealed anew keeps its picture. What has no verdict yet stays where it is. Not on
- * event threads.
+ * to->bucket (a legal hold), beside what is there; done again, it adds what came since. Tools see
+ * no more of it than before; media_read finds it. Else what hangs under this serial moves under
+ * `to`: a message that was sealed anew keeps its picture. What has no verdict yet stays where it
+ * is. Not on event threads.
  */
 SLUIS_MUST_CHECK int media_keep(struct media *media, uint64_t subject, uint64_t serial,
                                 const struct record_id *to);

@@ -172,6 +172,9 @@ SLUIS_MUST_CHECK int media_row_get(struct store_read *read, struct keyring_cache
                                    const uint8_t key[MEDIA_KEY_BYTES], bool held,
                                    struct arena *arena, struct media_item *out);
 
+/* 0, or SLUIS_EEXPIRED: its sender took the message back. */
+SLUIS_MUST_CHECK int media_row_shown(struct store_read *read, const struct media_item *item);
+
 /* ---- file.c ---- */
 void media_file_name(const uint8_t key[MEDIA_KEY_BYTES], const uint8_t file[MEDIA_FILE_ID],
                      char out[FILE_NAME_MAX]);

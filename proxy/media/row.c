@@ -9,7 +9,8 @@
  *   33..48 file id
  *   49..   record_seal'ed facts under (class, bucket, subject, serial, part 'I'):
  *          reason, kind, covered (1 each), classes (4), size (8), sha256 (32), then mime type, name
- * and id, each behind its length (1)
+ * and id, each behind its length (1); then, of an item that moved with its message (media_keep),
+ * the serial of the message (8)
  *
  * In the clear stand numbers, times and a random id only. Rows of 8 bytes are of version 1.
  */
@@ -20,7 +21,7 @@
 #define ROW_VERSION 2
 #define ROW_CLEAR 49
 #define FACTS_FIXED (3 + 4 + 8 + 32)
-#define FACTS_MAX (FACTS_FIXED + 3 + MEDIA_TYPE_MAX + 16 + MEDIA_ID_MAX)
+#define FACTS_MAX (FACTS_FIXED + 3 + MEDIA_TYPE_MAX + 16 + MEDIA_ID_MAX + 8)
 _Static_assert(ROW_CLEAR + FACTS_MAX + KEYRING_RECORD_OVERHEAD <= MEDIA_ROW_MAX, "a row's value");
 _Static_assert(MEDIA_ROW_MAX <= STORE_VALUE_MAX, "a row's value");
 
@@ -81,6 +82,8 @@ static int seal_facts(struct keyring_cache *cache, const struct media_item *item
     add_text(&plain, item->mime_type);
     add_text(&plain, item->name);
     add_text(&plain, item->id);
+    if (item->message && item->message != item->keys.serial)
+        buffer_add_be64(&plain, item->message);
     int r = plain.error;
     if (r == 0)
         r = record_seal(cache, STORE_TABLE_MEDIA, &id, item->ordinal, buffer_span(&plain), out);
@@ -130,11 +133,13 @@ static int read_facts(struct span plain, struct media_item *out)
     out->size = be64_get(p + 7);
     memcpy(out->sha256, p + 15, 32);
     struct span rest = span_from(plain, FACTS_FIXED);
-    return take_text(&rest, out->mime_type, sizeof(out->mime_type)) &&
-                   take_text(&rest, out->name, sizeof(out->name)) &&
-                   take_text(&rest, out->id, sizeof(out->id)) && rest.n == 0
-               ? 0
-               : SLUIS_EINVAL;
+    if (!take_text(&rest, out->mime_type, sizeof(out->mime_type)) ||
+        !take_text(&rest, out->name, sizeof(out->name)) ||
+        !take_text(&rest, out->id, sizeof(out->id)) || (rest.n != 0 && rest.n != 8))
+        return SLUIS_EINVAL;
+    if (rest.n)
+        out->message = be64_get((const uint8_t *)rest.p);
+    return 0;
 }
 
 int media_row_read(struct keyring_cache *cache, struct span value, struct media_item *out)
@@ -148,6 +153,7 @@ int media_row_read(struct keyring_cache *cache, struct span value, struct media_
     out->since_ms = (int64_t)be64_get(p + 3);
     out->keys = (struct record_id){be16_get(p + 11), be32_get(p + 13), be64_get(p + 17),
                                    be64_get(p + 25), 'F'};
+    out->message = out->keys.serial;
     memcpy(out->file, p + 33, MEDIA_FILE_ID);
     if (out->state == MEDIA_SENT)
         return value.n == ROW_CLEAR ? 0 : SLUIS_EINVAL;
@@ -194,15 +200,19 @@ int media_row_get(struct store_read *read, struct keyring_cache *cache,
     return media_row_read(cache, value, out);
 }
 
+/* What the sender took back is served to nobody, though a hold keeps it. */
+int media_row_shown(struct store_read *read, const struct media_item *item)
+{
+    bool withdrawn = false;
+    int r = item->state == MEDIA_SENT ? 0 : retention_withdrawn(read, item->message, &withdrawn);
+    return r == 0 && withdrawn ? SLUIS_EEXPIRED : r;
+}
+
 int media_find(struct store_read *read, struct keyring *keyring, struct keyring_cache *cache,
                uint16_t channel, struct span id, struct arena *arena, struct media_item *out)
 {
     uint8_t key[MEDIA_KEY_BYTES];
     media_key(keyring, channel, id, key);
     int r = media_row_get(read, cache, key, false, arena, out);
-    bool withdrawn =
-        false; /* what the sender took back is served to nobody, though a hold keeps it */
-    if (r == 0 && out->state != MEDIA_SENT)
-        r = retention_withdrawn(read, out->keys.serial, &withdrawn);
-    return r == 0 && withdrawn ? SLUIS_EEXPIRED : r;
+    return r ? r : media_row_shown(read, out);
 }

@@ -148,6 +148,8 @@ int media_read(struct media *m, uint16_t channel, struct span id, struct media_i
     r = store_read_begin(m->deps.store, &read);
     if (r == 0) {
         r = media_row_get(read, keys, key, true, &arena, item);
+        if (r == 0)
+            r = media_row_shown(read, item);
         store_read_end(read);
     }
     if (r == 0 && out && item->state == MEDIA_READY)

@@ -10,6 +10,7 @@
 
 #include "../store/support.h"
 #include "internal.h"
+#include "sluis/retention.h"
 
 #define CLASS 3
 #define BUCKET 490000
@@ -587,6 +588,12 @@ static void held(void **state)
     free(bytes);
 }
 
+static int withdraw(struct store_txn *txn, void *ctx)
+{
+    retention_withdrawn_put(txn, *(uint64_t *)ctx);
+    return store_txn_error(txn);
+}
+
 /* A message that is sealed anew takes its picture with it; the old file is gone. */
 static void moved(void **state)
 {
@@ -609,6 +616,10 @@ static void moved(void **state)
     assert_int_equal(faccessat(f->media->folder, name, F_OK, 0), -1);
     destroy(f, KEYRING_MESSAGE, 0, 61);
     assert_true(tool_finds(f, &item));
+    /* taken back by its sender afterwards, under the number of the message */
+    uint64_t message = 61;
+    assert_int_equal(test_run(f->store, withdraw, &message), 0);
+    assert_false(tool_finds(f, &item));
     assert_int_equal(read_id(f, &item, &out), 0);
     assert_memory_equal(out.p, bytes, 150000);
     struct media_swept swept = sweep_all(f, 100);
