@@ -616,12 +616,13 @@ static void moved(void **state)
     assert_int_equal(faccessat(f->media->folder, name, F_OK, 0), -1);
     destroy(f, KEYRING_MESSAGE, 0, 61);
     assert_true(tool_finds(f, &item));
+    assert_int_equal(read_id(f, &item, &out), 0);
+    assert_memory_equal(out.p, bytes, 150000);
     /* taken back by its sender afterwards, under the number of the message */
     uint64_t message = 61;
     assert_int_equal(test_run(f->store, withdraw, &message), 0);
     assert_false(tool_finds(f, &item));
-    assert_int_equal(read_id(f, &item, &out), 0);
-    assert_memory_equal(out.p, bytes, 150000);
+    assert_int_equal(read_id(f, &item, &out), SLUIS_EEXPIRED);
     struct media_swept swept = sweep_all(f, 100);
     assert_int_equal(swept.rows + swept.files, 0);
     destroy(f, KEYRING_MESSAGE, 0, 99);
