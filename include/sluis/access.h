@@ -110,7 +110,8 @@ enum access_why {
     ACCESS_WAITS,    /* a person whom nobody but who enrolled him has vouched for */
 };
 const char *access_why_word(enum access_why why); /* for the log: "no_right" */
-const char *access_why_text(enum access_why why); /* for people, English */
+const char *access_why_text(enum access_why why);
+const char *access_why_dutch(enum access_why why); /* the same, for pages */ /* for people, English */
 
 struct access_decision {
     enum access_why why;

@@ -59,6 +59,24 @@ const char *access_why_text(enum access_why why)
     return texts[why];
 }
 
+const char *access_why_dutch(enum access_why why)
+{
+    static const char *const texts[] = {
+        [ACCESS_GRANTED] = "toegestaan",
+        [ACCESS_NO_GRANT] = "U heeft hier geen rol die het geldende beleid kent.",
+        [ACCESS_NO_RIGHT] = "Uw rol heeft dit recht niet.",
+        [ACCESS_CLOSED] = "Uw rol werkt niet op dit tijdstip.",
+        [ACCESS_CONFLICT] = "Uw rollen samen gaan tegen de functiescheiding in.",
+        [ACCESS_CHANNEL] = "U heeft geen rol voor dit kanaal.",
+        [ACCESS_GONE] = "Deze toegang is ingetrokken of verlopen.",
+        [ACCESS_OFFICERS] = "Dit doen de functionarissen, niet de beheerder.",
+        [ACCESS_WAITS] =
+            "U heeft nog geen rechten: een tweede functionaris bevestigt eerst dat u het "
+            "was die zich aanmeldde.",
+    };
+    return texts[why];
+}
+
 static int ask(const struct access_roles *roles, uint16_t channel, const char *name, int64_t at_ms,
                struct access_role *out)
 {

@@ -6,6 +6,7 @@
 #include "internal.h"
 
 #include "sluis/base/encode.h"
+#include "sluis/console.h"
 
 #include <stdlib.h>
 
@@ -192,25 +193,37 @@ static struct span value(struct view *v, struct span leaf, const char *name)
     return out;
 }
 
-static void cell(struct buffer *out, struct span text)
+/* On a narrow screen a row is a block: each cell bears its column's name. */
+static void open_cell(const struct view *v, struct buffer *out, enum text column)
 {
-    buffer_add(out, SPAN("<td>"));
-    html_escape(out, text);
-    buffer_add(out, SPAN("</td>"));
+    buffer_addf(out, "<td data-label=\"%s\">", v->t[column]);
 }
 
 static void add_when(struct buffer *out, struct span time)
 {
     int64_t ms;
     if (!history_time(time, &ms)) {
-        cell(out, time);
+        html_escape(out, time);
         return;
     }
-    buffer_add(out, SPAN("<td class=\"t\">"));
+    buffer_add(out, SPAN("<span class=\"when\">"));
     log_local_time(out, ms);
     buffer_add(out, SPAN("<br><small>"));
     html_escape(out, time);
-    buffer_add(out, SPAN("</small></td>"));
+    buffer_add(out, SPAN("</small></span>"));
+}
+
+/* What a tool said of itself, its agent, is a claim; what the gateway, an operator or a person did
+ * something to is not. */
+static bool claimed_by_tool(struct span leaf)
+{
+    static const char *const actions[] = {"send_intent", "send",  "history", "search",
+                                          "media",       "setup", "export",  "reveal"};
+    struct span action = audit_member(leaf, "\"action\":");
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+        if (span_is(action, actions[i]))
+            return true;
+    return span_is(action, "refuse") && audit_member(leaf, "\"code\":").n;
 }
 
 static void add_part(struct view *v, struct buffer *out, struct span leaf, const char *name,
@@ -238,28 +251,41 @@ static void add_row(struct view *v, const struct row *row, struct buffer *out)
 {
     uint8_t hash[32];
     bool whole = audit_hash(row->leaf, hash) == 0 && memcmp(hash, row->hash, 32) == 0;
-    buffer_addf(out, "<tr%s><td><b>", whole ? "" : " class=\"bad\"");
+    const bool claim = claimed_by_tool(row->leaf);
+    buffer_addf(out, "<tr%s>", whole ? "" : " class=\"bad\"");
+    open_cell(v, out, T_WHO);
+    buffer_add(out, SPAN("<b>"));
     html_escape(out, value(v, row->leaf, "\"actor\":"));
     buffer_add(out, SPAN("</b>"));
-    add_part(v, out, row->leaf, "\"claimed\":", "<br><small>", "");
-    if (audit_member(row->leaf, "\"claimed\":").n)
+    if (claim && audit_member(row->leaf, "\"claimed\":").n) {
+        add_part(v, out, row->leaf, "\"claimed\":", "<br><small>", "");
         buffer_addf(out, " (%s)</small>", v->t[T_CLAIMED]);
+    }
     add_part(v, out, row->leaf, "\"role\":", "<br><small>", "</small>");
-    buffer_add(out, SPAN("</td><td>"));
+    buffer_add(out, SPAN("</td>"));
+    open_cell(v, out, T_WHAT);
     add_action(v, audit_member(row->leaf, "\"action\":"), out);
     add_part(v, out, row->leaf, "\"outcome\":", ": ", "");
+    if (!claim)
+        add_part(v, out, row->leaf, "\"claimed\":", "<br><small>", "</small>");
     add_part(v, out, row->leaf, "\"channel\":", "<br><small>", "</small>");
     add_part(v, out, row->leaf, "\"route\":", " <small>", "</small>");
-    buffer_add(out, SPAN("</td><td>"));
+    buffer_add(out, SPAN("</td>"));
+    open_cell(v, out, T_WHY);
     add_part(v, out, row->leaf, "\"purpose\":", "", "");
     if (!audit_member(row->leaf, "\"purpose\":").n)
         buffer_addf(out, "<small>%s</small>", v->t[T_NO_WHY]);
     add_part(v, out, row->leaf, "\"reference\":", "<br><small>", "</small>");
     add_part(v, out, row->leaf, "\"processing_activity\":", "<br><small>", "</small>");
     buffer_add(out, SPAN("</td>"));
+    open_cell(v, out, T_WHEN);
     add_when(out, audit_member(row->leaf, "\"time\":"));
-    cell(out, audit_member(row->leaf, "\"subject\":"));
-    buffer_add(out, SPAN("<td><small>"));
+    buffer_add(out, SPAN("</td>"));
+    open_cell(v, out, T_ABOUT);
+    html_escape(out, audit_member(row->leaf, "\"subject\":"));
+    buffer_add(out, SPAN("</td>"));
+    open_cell(v, out, T_MORE);
+    buffer_add(out, SPAN("<small>"));
     if (!whole)
         buffer_addf(out, "<b>%s</b> ", v->t[T_CHANGED]);
     buffer_addf(out, "#%llu", (unsigned long long)row->index);
@@ -280,8 +306,9 @@ static const struct {
 
 static void add_form(struct view *v, struct buffer *out)
 {
-    buffer_addf(out, "<form method=\"get\" action=\"/log\"><fieldset><legend>%s</legend>",
-                v->t[T_FILTER]);
+    buffer_addf(
+        out, "<form class=\"filter\" method=\"get\" action=\"/log\"><fieldset><legend>%s</legend>",
+        v->t[T_FILTER]);
     for (size_t i = 0; i < FIELDS; i++) {
         buffer_addf(out, "<label>%s <input name=\"%s\" size=\"%d\" value=\"", v->t[fields[i].label],
                     fields[i].name, i < 2 ? 20 : 12);
@@ -352,24 +379,12 @@ static void add_checkpoint(struct view *v, struct buffer *out)
 
 static void write_page(struct view *v, struct buffer *out)
 {
-    buffer_addf(
-        out,
-        "<!DOCTYPE html>\n<html lang=\"%s\"><head><meta charset=\"utf-8\"><title>Sluis: %s</"
-        "title>\n<meta name=\"viewport\" content=\"width=device-width\">\n<style>"
-        "body{font:15px/1.4 system-ui,sans-serif;margin:1.5em;color:#1a1a1a}"
-        "table{border-collapse:collapse;width:100%%}"
-        "th,td{text-align:left;vertical-align:top;padding:.35em .7em;"
-        "border-bottom:1px solid #ddd;overflow-wrap:anywhere}th{background:#f0f3f6}"
-        "small{color:#555}.t{white-space:nowrap}.bad{background:#ffd9d9}"
-        "fieldset{border:1px solid #ccc;margin:0 0 1em}label{margin-right:.8em;"
-        "display:inline-block}</style></head><body>\n<h1>%s</h1>\n",
-        v->english ? "en" : "nl", v->t[T_TITLE], v->t[T_TITLE]);
     add_checkpoint(v, out);
     add_form(v, out);
-    buffer_addf(out,
-                "<table><thead><tr><th>%s</th><th>%s</th><th>%s</th><th>%s</th><th>%s</th><th>%s"
-                "</th></tr></thead><tbody>\n",
-                v->t[T_WHO], v->t[T_WHAT], v->t[T_WHY], v->t[T_WHEN], v->t[T_ABOUT], v->t[T_MORE]);
+    buffer_add(out, SPAN("<table class=\"log\"><thead><tr>"));
+    for (enum text t = T_WHO; t <= T_MORE; t++)
+        buffer_addf(out, "<th scope=\"col\">%s</th>", v->t[t]);
+    buffer_add(out, SPAN("</tr></thead><tbody>\n"));
     for (unsigned i = 0; i < v->n; i++)
         add_row(v, &v->rows[i], out);
     buffer_add(out, SPAN("</tbody></table>\n"));
@@ -380,8 +395,7 @@ static void write_page(struct view *v, struct buffer *out)
         add_link(v, out, v->english, v->low, v->t[T_OLDER]);
     add_link(v, out, v->english, 0, v->t[T_NEWEST]);
     add_link(v, out, !v->english, 0, v->t[T_OTHER]);
-    buffer_addf(out, "<small>%llu %s</small></p>\n</body></html>\n", (unsigned long long)v->looked,
-                v->t[T_LOOKED]);
+    buffer_addf(out, "<small>%llu %s</small></p>\n", (unsigned long long)v->looked, v->t[T_LOOKED]);
 }
 
 static int record(struct admin_request *r)
@@ -407,39 +421,29 @@ static void bounds(struct view *v)
 void admin_page_log(struct admin_request *r)
 {
     struct view *v = calloc(1, sizeof(*v));
-    struct buffer out;
+    struct html h;
     if (!v) {
         admin_error(r, 503, "memory", "not now");
         return;
     }
     v->r = r;
-    v->english = span_is(admin_query(r, "lang"), "en");
+    v->english = r->english;
     v->t = texts[v->english];
     v->filter = log_filter(r);
     arena_init(&v->arena, 32u * 1024 * 1024);
-    buffer_init(&out, ADMIN_ANSWER_MAX);
     if (log_filter_good(r, &v->filter)) {
         int result = record(r);
         bounds(v);
         if (result == 0)
             result = gather(v);
-        if (result == 0)
-            write_page(v, &out);
-        if (result != 0 || out.error) {
+        if (result != 0) {
             admin_error(r, 503, error_word(result), "the log could not be read");
         } else {
-            exchange_answer_begin(r->ex, 200);
-            exchange_answer_field(r->ex, SPAN("Content-Type"), SPAN("text/html; charset=utf-8"));
-            exchange_answer_field(r->ex, SPAN("Cache-Control"), SPAN("no-store"));
-            exchange_answer_field(r->ex, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
-            exchange_answer_field(r->ex, SPAN("Referrer-Policy"), SPAN("no-referrer"));
-            exchange_answer_field(r->ex, SPAN("Content-Security-Policy"),
-                                  SPAN("default-src 'none'; style-src 'unsafe-inline'; form-action "
-                                       "'self'; frame-ancestors 'none'; base-uri 'none'"));
-            exchange_answer_end(r->ex, buffer_span(&out));
+            page_begin(r, &h, texts[0][T_TITLE], texts[1][T_TITLE]);
+            write_page(v, &h.out);
+            page_send(r, 200, &h);
         }
     }
     arena_free(&v->arena);
-    buffer_free(&out);
     free(v);
 }

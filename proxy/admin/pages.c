@@ -85,9 +85,7 @@ void page_refused(struct admin_request *r, bool stranger, const char *why)
     page_begin(r, &h, "Niet toegestaan", "Not allowed");
     html_alert(&h, "Uw rol geeft hier geen recht toe.", "Your role does not give this right.");
     if (!stranger) {
-        html_raw(&h, "<p lang=\"en\">");
-        html_text(&h, span_str(why));
-        html_raw(&h, "</p>\n");
+        html_p(&h, access_why_dutch(r->decision.why), why);
     }
     page_send(r, 403, &h);
 }
