@@ -7,8 +7,10 @@
 #include <ctype.h>
 #include <math.h>
 
-#define CARD_WIDTHS 1.45f /* a card's width in widths of its number (ISO/IEC 7811: 85.6 mm) */
-#define CARD_ASPECT 0.65f /* height to width, with some room */
+#define CARD_WIDTHS 1.45f    /* a card's width in widths of its number (ISO/IEC 7811: 85.6 mm) */
+#define CARD_ASPECT 0.65f    /* height to width, with some room */
+#define NUMBER_DIGITS 15     /* of a card's number at least (American Express) */
+#define NUMBER_MISSING_MAX 8 /* two groups: with more missing it is not known where they stand */
 #define GROUPS_MAX 12
 #define DIGITS_FEW 40 /* on a picture that shows a card and no page of numbers */
 
@@ -313,6 +315,53 @@ static bool is_name(const struct page *page, size_t part)
     return words >= 2;
 }
 
+/* The strip from the end of one box to the begin of the next, as high as the higher one. */
+static struct quad between(const struct quad *a, const struct quad *b)
+{
+    struct point from = {a->centre.x + a->along.x * a->w / 2, a->centre.y + a->along.y * a->w / 2};
+    struct point to = {b->centre.x - b->along.x * b->w / 2, b->centre.y - b->along.y * b->w / 2};
+    float dx = to.x - from.x, dy = to.y - from.y;
+    return (struct quad){{(from.x + to.x) / 2, (from.y + to.y) / 2},
+                         a->along,
+                         fmaxf(dx * a->along.x + dy * a->along.y, 0),
+                         fmaxf(a->h, b->h) + fabsf(dy * a->along.x - dx * a->along.y)};
+}
+
+/* A number has gaps where a group was not found, and ends where one is missing: what stands there
+ * goes too. Only where the groups of a number were seen; text elsewhere on the row stays. */
+static void cover_number_row(const struct page *page, const struct seen *s, struct judgement *j,
+                             unsigned score)
+{
+    const struct quad *first = NULL, *last = NULL;
+    unsigned missing = s->best.n < NUMBER_DIGITS ? NUMBER_DIGITS - (unsigned)s->best.n : 0;
+    for (size_t i = 0; i < page->parts; i++) { /* parts of a row stand in reading order */
+        const struct quad *q = &page->lines->at[page->part[i].line].quad;
+        size_t at = page->part[i].at;
+        if (at >= s->best.end || at + page->part[i].n <= s->best.start)
+            continue;
+        if (last) {
+            struct quad gap = between(last, q);
+            if (gap.w > 0 && gap.w < (float)s->best.n * q->h)
+                judge_add_quad(j, &gap, PICTURE_FOUND_CARD, score, PICTURE_CLASS_CARD);
+        }
+        first = first ? first : q;
+        last = q;
+    }
+    if (!first || !missing || missing > NUMBER_MISSING_MAX)
+        return;
+    float length = hypotf(last->centre.x - first->centre.x, last->centre.y - first->centre.y) +
+                   (first->w + last->w) / 2;
+    float more = length * (float)(missing + 1) / (float)s->best.n; /* and a blank */
+    struct quad head = *first, tail = *last;
+    head.centre.x -= head.along.x * (head.w + more) / 2;
+    head.centre.y -= head.along.y * (head.w + more) / 2;
+    tail.centre.x += tail.along.x * (tail.w + more) / 2;
+    tail.centre.y += tail.along.y * (tail.w + more) / 2;
+    head.w = tail.w = more;
+    judge_add_quad(j, &head, PICTURE_FOUND_CARD, score, PICTURE_CLASS_CARD);
+    judge_add_quad(j, &tail, PICTURE_FOUND_CARD, score, PICTURE_CLASS_CARD);
+}
+
 static void cover_card(const struct judge *judge, const struct page *page, const struct seen *s,
                        struct judgement *j, unsigned score)
 {
@@ -337,8 +386,11 @@ static void cover_card(const struct judge *judge, const struct page *page, const
             judge_add_part(j, page, i, PICTURE_FOUND_NAME, score, PICTURE_CLASS_CARD);
         }
     }
-    if (s->has_number)
+    if (s->has_number) {
         judge_secret(j, s->best.digits, s->best.n);
+        if (s->best.fours >= 2)
+            cover_number_row(page, s, j, score);
+    }
     j->classes |= 1u << PICTURE_CLASS_CARD;
 }
 

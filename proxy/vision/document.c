@@ -8,6 +8,9 @@
 
 #define MRZ_CHARS_MAX 96
 #define MRZ_ROWS_MAX 24
+#define MRZ_SCORE_SHAPE 800  /* a row of the zone by its fillers */
+#define MRZ_SCORE_DATES 900  /* the check digits of birth and expiry hold */
+#define MRZ_SCORE_ALL 1000   /* those of the number too */
 #define DOCUMENT_WORDS_MIN 2 /* one word alone gave 18 false alarms in 290 */
 
 const char *const document_words[] = {"paspoort",
@@ -167,6 +170,7 @@ static bool mrz_row_of(const struct page *page, size_t row, struct mrz_row *out)
             i += k;
             continue;
         }
+        c = c == '/' ? '7' : c; /* the zone has no stroke */
         if (isalnum((unsigned char)c) || c == '<') {
             lower += islower((unsigned char)c) != 0;
             out->text[out->n++] = (char)toupper((unsigned char)c);
@@ -226,6 +230,17 @@ static int mrz_dates(const struct mrz_row *r)
     return -1;
 }
 
+/* The French identity card until 2021: number of twelve, given names, birth; 36 characters. */
+static bool mrz_french(const struct mrz_row *first, const struct mrz_row *r)
+{
+    char d[13];
+    if (r->n != 36 || strncmp(first->text, "IDFRA", 5) != 0)
+        return false;
+    for (size_t i = 0; i < 13; i++)
+        d[i] = as_digit(r->text[i]);
+    return mrz_check(d, 12, d[12]) && mrz_date(r->text + 27);
+}
+
 /* A number in the optional data that the eleven-test takes for a BSN (Dutch documents). */
 static void mrz_bsn(const struct page *page, const struct mrz_row *r, struct judgement *j)
 {
@@ -258,8 +273,12 @@ void judge_mrz(const struct page *page, struct judgement *j)
         if (dates >= 0 && dates < 3 && first.n >= 15) /* TD1: the number stands in the row before */
             for (size_t k = 4; k <= 6 && k + 10 <= first.n; k++)
                 number |= mrz_number(first.text + k);
+        number |= mrz_french(&first, &row);
         valid |= number;
-        judge_add(j, page, row.start, row.end, PICTURE_FOUND_MRZ, number ? 1000 : 800,
+        judge_add(j, page, row.start, row.end, PICTURE_FOUND_MRZ,
+                  number       ? MRZ_SCORE_ALL
+                  : dates >= 0 ? MRZ_SCORE_DATES
+                               : MRZ_SCORE_SHAPE,
                   PICTURE_CLASS_MRZ);
         judge_secret(j, page->digits + row.start, row.end - row.start);
         if (strstr(row.text, "NLD"))

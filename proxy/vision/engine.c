@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SAME_PLACE 0.25f  /* of a line's height: what finding text at another scale moves a box */
+#define SAME_TURN 0.999f  /* cosine: 2.5 degrees */
+#define SURE 0.9f         /* mean probability of a line that another look would read the same */
+#define DIGITS_MANY 8     /* a line with more may be a number that was misread */
 #define PAD_HEIGHTS 0.35f /* of the line's height, left and right of a covered part */
 
 void lines_free(struct lines *lines)
@@ -67,6 +71,80 @@ struct quad line_part(const struct line *line, size_t start, size_t end)
     return q;
 }
 
+int touched_new(uint32_t w, uint32_t h, struct touched *out)
+{
+    out->w = (w + TOUCHED_CELL - 1) / TOUCHED_CELL;
+    out->h = (h + TOUCHED_CELL - 1) / TOUCHED_CELL;
+    out->cell = calloc((size_t)out->w * out->h + 1, 1);
+    return out->cell ? 0 : SLUIS_ENOMEM;
+}
+
+void touched_free(struct touched *t)
+{
+    free(t->cell);
+    memset(t, 0, sizeof *t);
+}
+
+/* First and last cell of each axis under the box around a rectangle; false when there is none. */
+static bool cells_of(const struct touched *t, const struct quad *quad, uint32_t c[4])
+{
+    int32_t box[4];
+    quad_box(quad, t->w * TOUCHED_CELL, t->h * TOUCHED_CELL, box);
+    if (box[2] <= 0 || box[3] <= 0)
+        return false;
+    c[0] = (uint32_t)box[0] / TOUCHED_CELL;
+    c[1] = (uint32_t)box[1] / TOUCHED_CELL;
+    c[2] = (uint32_t)(box[0] + box[2] - 1) / TOUCHED_CELL;
+    c[3] = (uint32_t)(box[1] + box[3] - 1) / TOUCHED_CELL;
+    return true;
+}
+
+void touched_mark(struct touched *t, const struct quad *quad)
+{
+    uint32_t c[4];
+    if (!cells_of(t, quad, c))
+        return;
+    for (uint32_t y = c[1]; y <= c[3]; y++)
+        memset(t->cell + (size_t)y * t->w + c[0], 1, c[2] - c[0] + 1);
+}
+
+bool touched_at(const struct touched *t, const struct quad *quad)
+{
+    uint32_t c[4];
+    if (!cells_of(t, quad, c))
+        return true;
+    for (uint32_t y = c[1]; y <= c[3]; y++)
+        if (memchr(t->cell + (size_t)y * t->w + c[0], 1, c[2] - c[0] + 1))
+            return true;
+    return false;
+}
+
+static bool doubtful(const struct line *line)
+{
+    unsigned digits = 0;
+    for (size_t i = 0; i < line->n; i++)
+        digits += line->text[i] >= '0' && line->text[i] <= '9';
+    return line->score < SURE || digits >= DIGITS_MANY;
+}
+
+const struct line *again_known(const struct again *again, const struct quad *q)
+{
+    for (size_t i = 0; i < again->known->n; i++) {
+        const struct line *line = &again->known->at[i];
+        const struct quad *k = &line->quad;
+        float dx = k->centre.x - q->centre.x, dy = k->centre.y - q->centre.y;
+        if (fabsf(dx) + fabsf(dy) > SAME_PLACE * q->h || fabsf(k->h - q->h) > SAME_PLACE * q->h ||
+            fabsf(k->w - q->w) > 2 * SAME_PLACE * q->h ||
+            fabsf(k->along.x * q->along.x + k->along.y * q->along.y) < SAME_TURN)
+            continue;
+        if (again->doubt && doubtful(line))
+            continue;
+        if (!touched_at(again->touched, q) && !touched_at(again->touched, k))
+            return line;
+    }
+    return NULL;
+}
+
 struct engine {
     struct ppocr *ppocr;
     struct tesseract *tesseract;
@@ -122,11 +200,11 @@ void engine_versions(const struct engine *engine, char *out, size_t size)
         snprintf(out, size, "none");
 }
 
-int engine_read(struct engine *engine, const struct pixels *p, uint32_t side,
-                const struct near *near, struct lines *lines)
+int engine_read(struct engine *engine, const struct pixels *p, uint32_t side, struct again *again,
+                struct lines *lines)
 {
     if (engine->ppocr)
-        return ppocr_read(engine->ppocr, p, side, near, lines);
+        return ppocr_read(engine->ppocr, p, side, again, lines);
     if (engine->tesseract)
         return tesseract_read(engine->tesseract, p, lines);
     return SLUIS_ENOENT;

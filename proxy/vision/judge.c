@@ -13,6 +13,21 @@ void judge_add_part(struct judgement *j, const struct page *page, size_t part, u
     judge_add(j, page, page->part[part].at, page->part[part].at + line->n, type, score, class);
 }
 
+/* A line that keeps its text from one pass to the next is found again in the same place. */
+static void add_found(struct judgement *j, const struct found *f)
+{
+    for (size_t i = 0; i < j->n; i++)
+        if (j->at[i].type == f->type && j->at[i].class == f->class &&
+            memcmp(&j->at[i].quad, &f->quad, sizeof f->quad) == 0) {
+            j->at[i].score = f->score > j->at[i].score ? f->score : j->at[i].score;
+            return;
+        }
+    if (j->n == PICTURE_FINDINGS_MAX)
+        j->overflow = true;
+    else
+        j->at[j->n++] = *f;
+}
+
 void judge_add(struct judgement *j, const struct page *page, size_t start, size_t end,
                unsigned type, unsigned score, enum picture_class class)
 {
@@ -21,17 +36,20 @@ void judge_add(struct judgement *j, const struct page *page, size_t start, size_
         size_t from = page->part[i].at, to = from + page->part[i].n;
         if (from >= end || to <= start || from == to)
             continue;
-        if (j->n == PICTURE_FINDINGS_MAX) {
-            j->overflow = true;
-            return;
-        }
         size_t a = start > from ? start - from : 0, b = (end < to ? end : to) - from;
-        j->at[j->n++] =
-            (struct found){.type = (uint16_t)type,
-                           .score = (uint16_t)score,
-                           .class = (uint8_t) class,
-                           .quad = line_part(&page->lines->at[page->part[i].line], a, b)};
+        add_found(j,
+                  &(struct found){.type = (uint16_t)type,
+                                  .score = (uint16_t)score,
+                                  .class = (uint8_t) class,
+                                  .quad = line_part(&page->lines->at[page->part[i].line], a, b)});
     }
+}
+
+void judge_add_quad(struct judgement *j, const struct quad *quad, unsigned type, unsigned score,
+                    enum picture_class class)
+{
+    j->classes |= 1u << class;
+    add_found(j, &(struct found){(uint16_t)type, (uint16_t)score, (uint8_t) class, *quad});
 }
 
 void judge_secret(struct judgement *j, const char *digits, size_t n)

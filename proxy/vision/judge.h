@@ -52,6 +52,9 @@ void judge_add(struct judgement *j, const struct page *page, size_t start, size_
 /* The same for whole lines. */
 void judge_add_part(struct judgement *j, const struct page *page, size_t part, unsigned type,
                     unsigned score, enum picture_class class);
+/* The same for a place that no line was read from. */
+void judge_add_quad(struct judgement *j, const struct quad *quad, unsigned type, unsigned score,
+                    enum picture_class class);
 void judge_secret(struct judgement *j, const char *digits, size_t n);
 
 struct judge { /* what judging needs, made once */

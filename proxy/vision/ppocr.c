@@ -14,7 +14,6 @@
 #include "models.h"
 #include "ort.h"
 
-#define MODEL_BYTES_MAX (64u * 1024 * 1024)
 #define KEYS_MAX 8000       /* characters the recogniser knows */
 #define LINE_HEIGHT 48      /* of a line handed to the recogniser and the classifier */
 #define TURN_WIDTH 192      /* of a line handed to the classifier */
@@ -22,6 +21,8 @@
 #define LINE_WIDTH_MIN 320  /* shorter lines are padded to this */
 #define LINE_WIDTH_MAX 2400 /* longer ones are squeezed */
 #define TALL 1.5f           /* a box this much higher than wide holds turned text */
+#define NEAR_ROOM 48        /* pixels around what is looked at again */
+#define NEAR_ALL 0.8f       /* of the picture: then all of it is looked at */
 #define CHAR_SCORE_MIN 0.0f
 #define SPACE_WORDS 0.006f  /* probability of a space between two characters, in all */
 #define SPACE_DIGIT 0.03f   /* the same beside a digit */
@@ -51,15 +52,19 @@ void ppocr_free(struct ppocr *ocr)
 static int load_model(struct ppocr *ocr, const char *folder, enum model_file file,
                       const char *output, struct ort_model **out)
 {
-    struct buffer bytes;
+    struct buffer bytes, simple;
+    unsigned changes;
     int fd;
     buffer_init(&bytes, MODEL_BYTES_MAX);
+    buffer_init(&simple, MODEL_BYTES_MAX);
     int error = model_open(folder, file, &fd, &bytes);
-    if (!error)
-        error = ort_model_new(ocr->ort, buffer_span(&bytes), output, out);
+    if (!error && (model_simplify(buffer_span(&bytes), &simple, &changes) != 0 ||
+                   ort_model_new(ocr->ort, buffer_span(&simple), output, out) != 0))
+        error = ort_model_new(ocr->ort, buffer_span(&bytes), output, out); /* as it came */
     if (fd >= 0)
         close(fd);
     buffer_free(&bytes);
+    buffer_free(&simple);
     return error;
 }
 
@@ -318,13 +323,21 @@ static int read_way(struct ppocr *ocr, const struct pixels *crop, const struct q
     return recognise(ocr, crop, &r->line);
 }
 
+static int keep_line(const struct line *line, struct lines *lines)
+{
+    return line->n && line->score >= LINE_SCORE_MIN ? lines_add(lines, line) : 0;
+}
+
 static int read_line(struct ppocr *ocr, const struct pixels *p, struct quad quad,
-                     struct reading *two, struct lines *lines)
+                     struct again *again, struct reading *two, struct lines *lines)
 {
     struct pixels crop;
     struct line *best = &two[0].line;
     bool maybe = false;
     quad = lay_down(quad);
+    const struct line *known = again ? again_known(again, &quad) : NULL;
+    if (known)
+        return keep_line(known, lines);
     int error = pixels_crop(p, &quad, &crop);
     if (error)
         return error;
@@ -340,13 +353,15 @@ static int read_line(struct ppocr *ocr, const struct pixels *p, struct quad quad
             best = &two[1].line;
     }
     pixels_free(&crop);
-    if (!error && best->n && best->score >= LINE_SCORE_MIN)
-        error = lines_add(lines, best);
+    if (!error)
+        error = keep_line(best, lines);
+    if (!error && again && again->known->n < LINES_MAX) /* full: the rest is recognised each time */
+        error = lines_add(again->known, best);
     return error;
 }
 
-/* Does the box around `q`, grown by its height, touch the box around one of `near`? */
-static bool is_near(const struct pixels *p, const struct quad *q, const struct near *near)
+/* Does the box around `q`, grown by its height, touch the box around one of those to look near? */
+static bool is_near(const struct pixels *p, const struct quad *q, const struct again *near)
 {
     struct quad wide = *q;
     int32_t a[4], b[4];
@@ -354,7 +369,7 @@ static bool is_near(const struct pixels *p, const struct quad *q, const struct n
     wide.h += 4 * fminf(q->w, q->h);
     quad_box(&wide, p->w, p->h, a);
     for (size_t i = 0; i < near->n; i++) {
-        quad_box(&near->at[i], p->w, p->h, b);
+        quad_box(&near->near[i], p->w, p->h, b);
         if (a[0] <= b[0] + b[2] && b[0] <= a[0] + a[2] && a[1] <= b[1] + b[3] &&
             b[1] <= a[1] + a[3])
             return true;
@@ -362,16 +377,61 @@ static bool is_near(const struct pixels *p, const struct quad *q, const struct n
     return false;
 }
 
-int ppocr_read(struct ppocr *ocr, const struct pixels *p, uint32_t side, const struct near *near,
+/* The box around all that is to be looked at, with room for lines that begin there. */
+static struct quad near_box(const struct pixels *p, const struct again *near)
+{
+    int32_t all[4] = {(int32_t)p->w, (int32_t)p->h, 0, 0}, b[4]; /* left, top, right, bottom */
+    for (size_t i = 0; i < near->n; i++) {
+        struct quad q = near->near[i];
+        float room = 2 * (NEAR_ROOM + 2 * fminf(q.w, q.h));
+        q.w += room;
+        q.h += room;
+        quad_box(&q, p->w, p->h, b);
+        all[0] = b[0] < all[0] ? b[0] : all[0];
+        all[1] = b[1] < all[1] ? b[1] : all[1];
+        all[2] = b[0] + b[2] > all[2] ? b[0] + b[2] : all[2];
+        all[3] = b[1] + b[3] > all[3] ? b[1] + b[3] : all[3];
+    }
+    float w = (float)(all[2] - all[0]), h = (float)(all[3] - all[1]);
+    return (struct quad){
+        {(float)all[0] + w / 2, (float)all[1] + h / 2}, {1, 0}, fmaxf(w, 1), fmaxf(h, 1)};
+}
+
+/* Finds text in the part that is to be looked at, at the scale of the whole. */
+static int detect_near(struct ppocr *ocr, const struct pixels *p, uint32_t side,
+                       const struct again *near, struct quad *quads)
+{
+    struct pixels part;
+    struct quad box = near_box(p, near);
+    uint32_t longer = p->w > p->h ? p->w : p->h;
+    if (box.w * box.h > NEAR_ALL * (float)p->w * (float)p->h)
+        return detect(ocr, p, side, quads);
+    int error = pixels_crop(p, &box, &part);
+    if (error)
+        return error;
+    double scale = longer > side ? (double)side / longer : 1;
+    int n = detect(ocr, &part, (uint32_t)(fmaxf(box.w, box.h) * scale) + 1, quads);
+    pixels_free(&part);
+    for (int i = 0; i < n; i++) {
+        quads[i].centre.x += box.centre.x - box.w / 2;
+        quads[i].centre.y += box.centre.y - box.h / 2;
+    }
+    return n;
+}
+
+int ppocr_read(struct ppocr *ocr, const struct pixels *p, uint32_t side, struct again *again,
                struct lines *lines)
 {
     struct quad *quads = calloc(LINES_MAX, sizeof *quads);
     struct reading *two = calloc(2, sizeof *two);
-    int n = quads && two ? detect(ocr, p, side, quads) : SLUIS_ENOMEM;
+    bool part = again && again->n;
+    int n = !quads || !two ? SLUIS_ENOMEM
+            : part         ? detect_near(ocr, p, side, again, quads)
+                           : detect(ocr, p, side, quads);
     int error = n < 0 ? n : 0;
     for (int i = 0; i < n && !error; i++)
-        if (!near || is_near(p, &quads[i], near))
-            error = read_line(ocr, p, quads[i], two, lines);
+        if (!part || is_near(p, &quads[i], again))
+            error = read_line(ocr, p, quads[i], again, two, lines);
     free(two);
     free(quads);
     return error;

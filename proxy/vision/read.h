@@ -27,11 +27,28 @@ SLUIS_MUST_CHECK int lines_add(struct lines *lines, const struct line *line);
  */
 struct quad line_part(const struct line *line, size_t start, size_t end);
 
-/* Only text near these rectangles is read: what was covered, read again. NULL: all of it. */
-struct near {
-    const struct quad *at;
-    size_t n;
+/* Where a picture changed since it was read first, in cells of TOUCHED_CELL pixels. */
+#define TOUCHED_CELL 8
+struct touched {
+    uint32_t w, h; /* in cells */
+    uint8_t *cell;
 };
+SLUIS_MUST_CHECK int touched_new(uint32_t w, uint32_t h, struct touched *out);
+void touched_free(struct touched *t);
+void touched_mark(struct touched *t, const struct quad *quad);
+bool touched_at(const struct touched *t, const struct quad *quad);
+
+/* Reading a picture that was read before. Recognition costs more than all the rest: a line that
+ * stands where it stood, on pixels that did not change, keeps its text. */
+struct again {
+    const struct quad *near; /* only text near these is read; n 0: all of it */
+    size_t n;
+    struct lines *known; /* every line recognised so far, noise too; grows */
+    const struct touched *touched;
+    bool doubt; /* lines that are unsure or hold many digits are recognised again */
+};
+/* The known line for a rectangle, or NULL: it has to be recognised. */
+const struct line *again_known(const struct again *again, const struct quad *quad);
 
 struct engine; /* PP-OCRv4 or tesseract */
 /* Looks for the models in `folder` (NULL: tesseract only); checks every SHA-256. `problem` tells
@@ -41,9 +58,9 @@ void engine_free(struct engine *engine);
 enum picture_engine engine_kind(const struct engine *engine);
 void engine_versions(const struct engine *engine, char *out, size_t size);
 /* Reads an opaque picture; the longer side is brought to at most `side` for finding text. Adds to
- * `lines`. SLUIS_ELIMIT, SLUIS_ENOMEM, SLUIS_EINVAL (the engine failed). */
+ * `lines`. `again` may be NULL. SLUIS_ELIMIT, SLUIS_ENOMEM, SLUIS_EINVAL (the engine failed). */
 SLUIS_MUST_CHECK int engine_read(struct engine *engine, const struct pixels *p, uint32_t side,
-                                 const struct near *near, struct lines *lines);
+                                 struct again *again, struct lines *lines);
 
 /* ---- ppocr.c ---- */
 struct ppocr;
@@ -51,7 +68,7 @@ SLUIS_MUST_CHECK int ppocr_new(const char *folder, struct ppocr **out, char prob
 void ppocr_free(struct ppocr *ocr);
 const char *ppocr_version(const struct ppocr *ocr);
 SLUIS_MUST_CHECK int ppocr_read(struct ppocr *ocr, const struct pixels *p, uint32_t side,
-                                const struct near *near, struct lines *lines);
+                                struct again *again, struct lines *lines);
 
 /* ---- find_text.c: probability map to rectangles ---- */
 /* Turned rectangles (map pixels) of connected regions above the threshold; at most `most`. Returns

@@ -123,7 +123,26 @@ struct look {
     struct judgement *j;
     struct buffer text;
     unsigned passes;
+    struct lines known;     /* recognised so far in `read` */
+    struct touched touched; /* and where it changed since */
 };
+
+/* Where the picture is not opaque, another ground shows other pixels. */
+static void touch_clear(struct look *l)
+{
+    float scale = 1 / l->scale;
+    for (uint32_t y = 0; y < l->full.h; y++) {
+        float marked = -1; /* up to here this row is done */
+        for (uint32_t x = 0; x < l->full.w; x++) {
+            float rx = (float)x * scale;
+            if (rx < marked || l->full.p[((size_t)y * l->full.w + x) * 4 + 3] == 255)
+                continue;
+            struct quad q = {{rx, (float)y * scale}, {1, 0}, TOUCHED_CELL, TOUCHED_CELL};
+            touched_mark(&l->touched, &q);
+            marked = rx + TOUCHED_CELL / 2;
+        }
+    }
+}
 
 static int copy_to_read(struct look *l, uint8_t grey)
 {
@@ -146,13 +165,17 @@ static int copy_to_read(struct look *l, uint8_t grey)
 }
 
 /* Reads the copy once; the page's lines live until lines_free. */
-static int read_once(struct look *l, uint32_t side, const struct near *near, struct lines *lines,
+static int read_once(struct look *l, uint32_t side, struct again *again, struct lines *lines,
                      struct page **page)
 {
+    if (!l->touched.cell && touched_new(l->read.w, l->read.h, &l->touched) != 0)
+        return SLUIS_ENOMEM;
+    again->known = &l->known;
+    again->touched = &l->touched;
     memset(lines, 0, sizeof *lines);
     *page = NULL;
     l->passes++;
-    int error = engine_read(l->vision->engine, &l->read, side, near, lines);
+    int error = engine_read(l->vision->engine, &l->read, side, again, lines);
     if (!error)
         error = page_new(lines, page);
     return error;
@@ -162,7 +185,8 @@ static int judge_once(struct look *l, uint32_t side)
 {
     struct lines lines;
     struct page *page;
-    int error = read_once(l, side, NULL, &lines, &page);
+    struct again again = {.doubt = true};
+    int error = read_once(l, side, &again, &lines, &page);
     if (!error) {
         l->j->hint = false;
         error = judge_page(&l->judge, page, l->j);
@@ -196,6 +220,7 @@ static int look(struct look *l)
         error = judge_once(l, sides[i]);
     if (!error && l->full.alpha && !decided(l->j)) { /* light text on nothing */
         error = copy_to_read(l, GREY_DARK);
+        touch_clear(l);
         if (!error)
             error = judge_once(l, sides[0]);
     }
@@ -226,6 +251,7 @@ static void cover(struct look *l, struct quad q)
 {
     q = padded(q);
     pixels_cover(&l->read, &q);
+    touched_mark(&l->touched, &q);
     q = to_full(l, q);
     pixels_cover(&l->full, &q);
 }
@@ -284,13 +310,14 @@ static size_t cover_shown(struct look *l, const struct page *page)
     return n;
 }
 
-/* Reads what was covered until nothing of it can be read. */
+/* Reads what was covered until nothing of it can be read, at another scale than it was found at:
+ * what was missed there is seen here. */
 static int verify(struct look *l, bool *clean)
 {
     int error = 0;
-    unsigned quiet = 0;
+    bool quiet = false;
     struct quad boxes[PICTURE_FINDINGS_MAX + 1];
-    struct near near = {.at = boxes};
+    struct again near = {.near = boxes};
     float area[4];
     for (size_t i = 0; i < l->j->n; i++)
         if (action_of(l, l->j->at[i].class) == PICTURE_REDACT)
@@ -301,16 +328,16 @@ static int verify(struct look *l, bool *clean)
                                         area[2] - area[0],
                                         area[3] - area[1]};
     *clean = false;
-    for (unsigned round = 0; round < COVER_ROUNDS && !error && quiet < 2; round++) {
+    for (unsigned round = 0; round < COVER_ROUNDS && !error && !quiet; round++) {
         struct lines lines;
         struct page *page;
-        error = read_once(l, sides[quiet ? 1 : 0], &near, &lines, &page);
+        error = read_once(l, sides[round % 2 ? 0 : 1], &near, &lines, &page);
         if (!error)
-            quiet = cover_shown(l, page) ? 0 : quiet + 1;
+            quiet = cover_shown(l, page) == 0;
         page_free(page);
         lines_free(&lines);
     }
-    *clean = quiet > 0;
+    *clean = quiet;
     return error;
 }
 
@@ -484,6 +511,8 @@ void vision_inspect(struct vision *vision, struct span bytes, const struct pictu
     buffer_free(&l.text);
     pixels_free(&l.full);
     pixels_free(&l.read);
+    lines_free(&l.known);
+    touched_free(&l.touched);
     free(l.j);
 }
 

@@ -3,7 +3,8 @@
 
 Usage: picture_cards.py FOLDER [--cards N] [--dutch N] [--seed N]
 
-Writes FOLDER/NNN-KIND.jpg and FOLDER/manifest.tsv (file, kind, digits that must not stay readable, distortions).
+Writes FOLDER/NNN-KIND.jpg and FOLDER/manifest.tsv (file, kind, digits that must not stay readable, distortions,
+and where they stand in the picture as it is shown: four corners for each line, from its top left, x,y each).
 The same seed gives the same pictures (Pillow of Debian 12). Kinds: front (embossed or flat number), stacked
 (number in four rows), back (number, signature strip, CVC), dutch (debit card with IBAN, no card number).
 Distortions: perspective, glare, motion blur, low light with noise, a hand over the edge, four rotations (half of
@@ -66,6 +67,7 @@ def background(rng):
 
 
 def write(card, xy, text, face, ink, embossed):
+    """Returns the box of the text."""
     draw = ImageDraw.Draw(card)
     x, y = xy
     if embossed:  # light from above: shine on one edge, shadow on the other, silver between
@@ -74,6 +76,7 @@ def write(card, xy, text, face, ink, embossed):
         draw.text((x, y), text, font=face, fill=(190, 190, 185))
     else:
         draw.text((x, y), text, font=face, fill=ink)
+    return draw.textbbox((x, y), text, font=face)
 
 
 def chip(card, rng):
@@ -93,12 +96,11 @@ def front(rng, stacked):
     number = luhn(rng.choice(['4', '51', '53', '55', '2221']), 16, rng)
     if stacked:
         face = font(rng, MONO, 66)
-        for i in range(4):
-            write(card, (560, 90 + 84 * i), number[4 * i:4 * i + 4], face, ink, False)
+        boxes = [write(card, (560, 90 + 84 * i), number[4 * i:4 * i + 4], face, ink, False) for i in range(4)]
         low = 500
     else:
         chip(card, rng)
-        write(card, (88, 330), fours(number), font(rng, MONO, 72 if embossed else 64), ink, embossed)
+        boxes = [write(card, (88, 330), fours(number), font(rng, MONO, 72 if embossed else 64), ink, embossed)]
         low = 440
     small, sans = font(rng, MONO, 34), font(rng, SANS, 22)
     write(card, (330, low), rng.choice(['VALID THRU', 'GOOD THRU', 'GELDIG T/M', 'EXPIRES END']), sans, ink, False)
@@ -106,7 +108,7 @@ def front(rng, stacked):
     write(card, (88, 540), rng.choice(NAMES), small, ink, embossed)
     write(card, (80, 60), rng.choice(BANKS), font(rng, SANS, 48), ink, False)
     write(card, (740, 540), rng.choice(BRANDS), font(rng, SANS, 46), ink, False)
-    return card, [number]
+    return card, [number], boxes
 
 
 def back(rng):
@@ -117,11 +119,11 @@ def back(rng):
     draw.rectangle([60, 210, 700, 290], fill=(235, 235, 230))
     write(card, (60, 180), 'AUTHORISED SIGNATURE - NOT VALID UNLESS SIGNED', font(rng, SANS, 20), ink, False)
     write(card, (720, 225), cvc, font(rng, MONO, 46), ink, False)
-    write(card, (60, 340), fours(number), font(rng, MONO, 58), ink, False)
+    boxes = [write(card, (60, 340), fours(number), font(rng, MONO, 58), ink, False)]
     write(card, (60, 430), 'VALID THRU ' + expiry(rng) + '   CVC ' + cvc, font(rng, MONO, 32), ink, False)
     write(card, (60, 500), rng.choice(NAMES), font(rng, MONO, 34), ink, False)
     write(card, (740, 540), rng.choice(BRANDS), font(rng, SANS, 46), ink, False)
-    return card, [number]
+    return card, [number], boxes
 
 
 def dutch(rng):
@@ -130,12 +132,12 @@ def dutch(rng):
     number = iban(code, rng)
     chip(card, rng)
     write(card, (80, 60), bank, font(rng, SANS, 52), ink, False)
-    write(card, (80, 350), fours(number), font(rng, SANS + MONO, 48), ink, False)
+    boxes = [write(card, (80, 350), fours(number), font(rng, SANS + MONO, 48), ink, False)]
     write(card, (80, 430), rng.choice(NAMES), font(rng, SANS, 38), ink, False)
     write(card, (80, 510), f'Pasnr. {rng.randrange(1, 999):03d}', font(rng, SANS, 32), ink, False)
     write(card, (330, 510), 'Geldig t/m ' + expiry(rng), font(rng, SANS, 32), ink, False)
     write(card, (740, 540), rng.choice(['Maestro', 'V PAY', 'mastercard', 'VISA', 'Debit']), font(rng, SANS, 46), ink, False)
-    return card, [number]
+    return card, [number], boxes
 
 
 def coefficients(target, source):
@@ -155,7 +157,7 @@ def coefficients(target, source):
     return [rows[i][n] / rows[i][i] for i in range(n)]
 
 
-def photograph(card, rng):
+def photograph(card, rng, boxes):
     done = []
     pw, ph = 1800, 1350
     table = tuple(rng.randrange(30, 220) for _ in range(3))
@@ -177,6 +179,10 @@ def photograph(card, rng):
         corners.append((cx + (x - cx) * math.cos(tilt) - (y - cy) * math.sin(tilt),
                         cy + (x - cx) * math.sin(tilt) + (y - cy) * math.cos(tilt)))
     c = coefficients(corners, [(0, 0), (W, 0), (W, H), (0, H)])
+    b = coefficients([(0, 0), (W, 0), (W, H), (0, H)], corners)
+    places = [[((b[0] * x + b[1] * y + b[2]) / (b[6] * x + b[7] * y + 1),
+                (b[3] * x + b[4] * y + b[5]) / (b[6] * x + b[7] * y + 1))
+               for x, y in ((l, t), (r, t), (r, u), (l, u))] for l, t, r, u in boxes]
     flat = card.transform((pw, ph), Image.PERSPECTIVE, c, Image.BICUBIC)
     mask = Image.new('L', (W, H), 255).transform((pw, ph), Image.PERSPECTIVE, c, Image.BICUBIC)
     photo.paste(flat, (0, 0), mask)
@@ -211,17 +217,22 @@ def photograph(card, rng):
         photo = photo.point(lambda v, f=rng.uniform(0.25, 0.5): int(v * f))
         noise = Image.effect_noise((pw, ph), 18).convert('RGB')
         photo = ImageChops.add(photo, noise, 1, -128)
-    return photo, done
+    return photo, done, places
 
 
-def save(photo, rng, path, done):
+def save(photo, rng, path, done, places):
+    """Returns the places in the picture as it is shown."""
     turns, exif = rng.randrange(4), None
+    size = list(photo.size)
     if turns:
         photo = photo.rotate(90 * turns, expand=True)  # against the clock
         if rng.random() < 0.5:  # and EXIF says how it is shown
             exif = Image.Exif()
             exif[0x0112] = {1: 6, 2: 3, 3: 8}[turns]
         done.append(f'turn{90 * turns}' + ('-exif' if exif else ''))
+        for _ in range(0 if exif else turns):
+            places = [[(y, size[0] - x) for x, y in place] for place in places]
+            size.reverse()
     quality = rng.randrange(40, 81)
     if rng.random() < 0.5:  # over WhatsApp: at most 1600 px, no metadata
         done.append('whatsapp')
@@ -231,6 +242,8 @@ def save(photo, rng, path, done):
         photo.thumbnail((1600, 1600))
     photo.save(path, quality=quality, **({'exif': exif} if exif else {}))
     done.append(f'q{quality}')
+    shrunk = max(photo.size) / max(size)
+    return [[(x * shrunk, y * shrunk) for x, y in place] for place in places]
 
 
 def main():
@@ -248,14 +261,15 @@ def main():
             total = args.cards + args.dutch
             is_dutch = (i + 1) * args.dutch // total > i * args.dutch // total
             if is_dutch:
-                kind, (card, secrets) = 'dutch', dutch(rng)
+                kind, (card, secrets, boxes) = 'dutch', dutch(rng)
             else:
                 kind = rng.choice(['front'] * 7 + ['stacked', 'back', 'back'])
-                card, secrets = back(rng) if kind == 'back' else front(rng, kind == 'stacked')
-            photo, done = photograph(card, rng)
+                card, secrets, boxes = back(rng) if kind == 'back' else front(rng, kind == 'stacked')
+            photo, done, places = photograph(card, rng, boxes)
             name = f'{i:03d}-{kind}.jpg'
-            save(photo, rng, os.path.join(args.folder, name), done)
-            manifest.write('\t'.join([name, kind, ','.join(secrets), ' '.join(done)]) + '\n')
+            places = save(photo, rng, os.path.join(args.folder, name), done, places)
+            where = ';'.join(' '.join(f'{x:.1f},{y:.1f}' for x, y in place) for place in places)
+            manifest.write('\t'.join([name, kind, ','.join(secrets), ' '.join(done), where]) + '\n')
 
 
 if __name__ == '__main__':

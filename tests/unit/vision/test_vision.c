@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,6 +251,99 @@ static void name_goes(void **state)
     judged_free(&d);
 }
 
+/* A line of its own place, for pages whose layout matters. */
+static void add_at(struct lines *lines, const char *text, float x, float y, float w)
+{
+    char copy[LINE_TEXT_MAX];
+    float place[LINE_TEXT_MAX];
+    size_t n = strlen(text);
+    memcpy(copy, text, n);
+    for (size_t k = 0; k < n; k++)
+        place[k] = ((float)k + 0.5f) / (float)n;
+    struct line line = {.quad = {{x, y}, {1, 0}, w, 24},
+                        .score = 0.95f,
+                        .n = (uint16_t)n,
+                        .glyphs = (uint16_t)n,
+                        .text = copy,
+                        .place = place};
+    assert_int_equal(lines_add(lines, &line), 0);
+}
+
+static bool covered_at(const struct judgement *j, float x, float y)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        const struct quad *q = &j->at[i].quad;
+        if (fabsf(x - q->centre.x) <= q->w / 2 && fabsf(y - q->centre.y) <= q->h / 2)
+            return true;
+    }
+    return false;
+}
+
+/* The second group of a number was not found, then the last: both places are covered, and what
+ * stands beside the card is not. */
+static void gaps_go(void **state)
+{
+    (void)state;
+    for (unsigned lost = 1; lost < 4; lost += 2) {
+        static const char *const groups[] = {"4242", "4242", "4242", "4242"};
+        struct judge judge = {.types = ~UINT64_C(0)};
+        struct detect_settings settings;
+        struct detector *detector;
+        struct detect_scratch *scratch;
+        struct judged d;
+        memset(&d, 0, sizeof d);
+        for (unsigned g = 0; g < 4; g++)
+            if (g != lost)
+                add_at(&d.lines, groups[g], 300 + 100 * (float)g, 200, 80);
+        add_at(&d.lines, "VALID THRU 08/26", 400, 260, 200);
+        add_at(&d.lines, "Bestelling 20260142", 400, 900, 200);
+        detect_settings_default(&settings);
+        assert_int_equal(detector_new(&settings, &detector, NULL), 0);
+        assert_int_equal(detect_scratch_new(&scratch), 0);
+        judge.detector = detector;
+        judge.scratch = scratch;
+        assert_int_equal(page_new(&d.lines, &d.page), 0);
+        judge_card(&judge, d.page, &d.j);
+        assert_true(d.j.classes & BIT(CARD));
+        for (unsigned g = 0; g < 4; g++)
+            if (!covered_at(&d.j, 300 + 100 * (float)g, 200))
+                fail_msg("group %u is open, %u was lost", g, lost);
+        assert_false(covered_at(&d.j, 400, 60));
+        assert_false(covered_at(&d.j, 300, 330));
+        detect_scratch_free(scratch);
+        detector_free(detector);
+        judged_free(&d);
+    }
+}
+
+/* A line keeps its text only where it stood, on pixels that did not change, and not in doubt. */
+static void known_lines(void **state)
+{
+    (void)state;
+    struct lines known = {0};
+    struct touched touched;
+    struct again again = {.known = &known, .touched = &touched};
+    add_at(&known, "Geldig t/m 08/26", 300, 200, 200);
+    add_at(&known, "4242 4242 4242 4242", 300, 300, 300);
+    assert_int_equal(touched_new(600, 400, &touched), 0);
+    struct quad q = {{302, 201}, {1, 0}, 204, 23}, number = {{300, 300}, {1, 0}, 300, 24};
+    assert_ptr_equal(again_known(&again, &q), &known.at[0]);
+    struct quad turned = {{302, 201}, {-1, 0}, 204, 23}; /* read upside down: the same box */
+    assert_ptr_equal(again_known(&again, &turned), &known.at[0]);
+    struct quad lower = {{302, 212}, {1, 0}, 204, 23}, wider = {{302, 201}, {1, 0}, 240, 23};
+    assert_null(again_known(&again, &lower));
+    assert_null(again_known(&again, &wider));
+    assert_ptr_equal(again_known(&again, &number), &known.at[1]);
+    again.doubt = true; /* many digits: recognised again */
+    assert_null(again_known(&again, &number));
+    assert_ptr_equal(again_known(&again, &q), &known.at[0]);
+    struct quad box = {{390, 205}, {1, 0}, 20, 10};
+    touched_mark(&touched, &box);
+    assert_null(again_known(&again, &q));
+    touched_free(&touched);
+    lines_free(&known);
+}
+
 static void check_digits(void **state)
 {
     (void)state;
@@ -270,6 +364,11 @@ static void check_digits(void **state)
           "ERIKSSON<<ANNA<MARIA<<<<<<<<<<"},
          true},
         {{"I<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<", "D231458907UTO7408122F1204159<<<<<<<6"}, true},
+        {{"P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<", /* a stroke for a seven */
+          "L898902C36UTO/408122F1204159ZE184226B<<<<<10"},
+         true},
+        {{"IDFRABERTHIER<<<<<<<<<<<<<<<<<<<<<<<", "8806923102858CORINNE<<<<<<<6512068F6"}, true},
+        {{"IDFRABERTHIER<<<<<<<<<<<<<<<<<<<<<<<", "8806923102857CORINNE<<<<<<<6512068F6"}, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct judged d;
@@ -373,7 +472,8 @@ int main(void)
         cmocka_unit_test(orientations),     cmocka_unit_test(covers_solid),
         cmocka_unit_test(hidden_colours),   cmocka_unit_test(judges),
         cmocka_unit_test(check_digits),     cmocka_unit_test(name_goes),
-        cmocka_unit_test(secrets_are_seen), cmocka_unit_test(hostile),
+        cmocka_unit_test(secrets_are_seen), cmocka_unit_test(gaps_go),
+        cmocka_unit_test(known_lines),      cmocka_unit_test(hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
