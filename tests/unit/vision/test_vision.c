@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "judge.h"
+#include "models.h"
+#include "ort.h"
 #include "sluis/vision.h"
 
 /* A picture with structure: a ramp, a dark square at the top left. */
@@ -397,6 +399,89 @@ static void secrets_are_seen(void **state)
     judged_free(&d);
 }
 
+/* ---- models with fewer nodes: the same output; skipped where no models are installed ---- */
+
+static int run_model(struct ort *ort, struct span bytes, const char *output, int64_t h, int64_t w,
+                     float **out, size_t *n)
+{
+    struct ort_model *model;
+    struct ort_tensor t;
+    size_t in_n = (size_t)(3 * h * w);
+    float *in = calloc(in_n, sizeof *in);
+    assert_non_null(in);
+    for (size_t i = 0; i < in_n; i++)
+        in[i] = (float)(i * 2654435761u % 2000) / 1000 - 1;
+    int error = ort_model_new(ort, bytes, output, &model);
+    if (!error)
+        error = ort_run(model, in, h, w, &t);
+    free(in);
+    if (error)
+        return error;
+    *n = 1;
+    for (unsigned i = 0; i < t.rank; i++)
+        *n *= (size_t)t.shape[i];
+    *out = malloc(*n * sizeof **out);
+    assert_non_null(*out);
+    memcpy(*out, t.p, *n * sizeof **out);
+    ort_tensor_free(model, &t);
+    ort_model_free(model);
+    return 0;
+}
+
+static void simplifies(void **state)
+{
+    (void)state;
+    static const struct {
+        enum model_file file;
+        const char *output;
+        int64_t h, w;
+        unsigned changes;
+    } models[] = {{MODEL_DETECT, "sigmoid_0.tmp_0", 64, 96, 52},
+                  {MODEL_RECOGNISE, "softmax_11.tmp_0", 48, 96, 56},
+                  {MODEL_TURN, "softmax_0.tmp_0", 48, 192, 18}};
+    const char *given = getenv("SLUIS_MODELS");
+    const char *folder = given && *given ? given : SLUIS_SOURCE_DIR "/build/models";
+    struct ort *ort;
+    int fd;
+    if (model_open(folder, MODEL_RUNTIME, &fd, NULL) != 0)
+        skip();
+    assert_int_equal(ort_open(fd, &ort), 0);
+    close(fd);
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct buffer bytes, simple;
+        unsigned changes;
+        float *before, *after;
+        size_t n, m;
+        buffer_init(&bytes, MODEL_BYTES_MAX);
+        buffer_init(&simple, MODEL_BYTES_MAX);
+        assert_int_equal(model_open(folder, models[i].file, &fd, &bytes), 0);
+        close(fd);
+        assert_int_equal(model_simplify(buffer_span(&bytes), &simple, &changes), 0);
+        assert_int_equal(changes, models[i].changes);
+        assert_int_equal(run_model(ort, buffer_span(&bytes), models[i].output, models[i].h,
+                                   models[i].w, &before, &n),
+                         0);
+        assert_int_equal(run_model(ort, buffer_span(&simple), models[i].output, models[i].h,
+                                   models[i].w, &after, &m),
+                         0);
+        assert_int_equal(n, m);
+        for (size_t k = 0; k < n; k++)
+            if (!(fabsf(before[k] - after[k]) < 1e-4f))
+                fail_msg("%s: %zu of %zu is %g, was %g", models[i].output, k, n, (double)after[k],
+                         (double)before[k]);
+        free(before);
+        free(after);
+        for (size_t cut = 1; cut < 40; cut++) { /* damaged: whatever comes out, no crash */
+            buffer_clear(&simple);
+            (void)!model_simplify(span_sub(buffer_span(&bytes), 0, bytes.n * cut / 40), &simple,
+                                  &changes);
+        }
+        buffer_free(&bytes);
+        buffer_free(&simple);
+    }
+    ort_close(ort);
+}
+
 /* ---- hostile files: each in a process of its own, within 300 MB and 3 s ---- */
 
 static int decode_alone(const char *path)
@@ -473,7 +558,8 @@ int main(void)
         cmocka_unit_test(hidden_colours),   cmocka_unit_test(judges),
         cmocka_unit_test(check_digits),     cmocka_unit_test(name_goes),
         cmocka_unit_test(secrets_are_seen), cmocka_unit_test(gaps_go),
-        cmocka_unit_test(known_lines),      cmocka_unit_test(hostile),
+        cmocka_unit_test(known_lines),      cmocka_unit_test(simplifies),
+        cmocka_unit_test(hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
