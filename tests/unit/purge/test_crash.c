@@ -153,6 +153,7 @@ enum {
     LATER = 4,      /* at a time when the originals have expired */
     SHORTER = 8,    /* under a policy that keeps shorter */
     EVERYBODY = 16, /* Bert's messages are its business too */
+    TOLD = 64,      /* route 1 got the messages, and wants to be told of what is destroyed */
     CONTROL = 32,   /* does it in a wrong order: must be found */
 };
 struct operation {
@@ -301,6 +302,57 @@ static enum state look_redact(struct world *w)
     return gone && whole(w, 2) && whole(w, 4) ? AFTER : BROKEN;
 }
 
+static int act_correct(struct world *w)
+{
+    struct purge_redacted out;
+    const struct purge_redaction q = {
+        .identifier = SPAN(ANNA), .text = SPAN("text of"), .instead = SPAN("it should be")};
+    int r = purge_redact(w->purge, &q, &out);
+    return r == SLUIS_ENOENT ? 0 : r;
+}
+
+static int count_told(void *ctx, struct span key, struct span value)
+{
+    (void)value;
+    if (key.n != RETENTION_TOLD_KEY || key.p[0] != 'T')
+        return 1;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+static bool route_was_told(struct world *w)
+{
+    struct store_read *read;
+    unsigned n = 0;
+    REQUIRE(store_read_begin(w->store, &read) == 0);
+    REQUIRE(store_each_row(read, STORE_TABLE_SUBJECT, SPAN("T"), count_told, &n) >= 0);
+    store_read_end(read);
+    return n > 0;
+}
+
+/* Told too early is no harm, and it is told again; gone and never told of is. */
+static enum state look_redact_told(struct world *w)
+{
+    enum state state = look_redact(w);
+    return state == AFTER && !route_was_told(w) ? BROKEN : state;
+}
+
+/* Message by message: some are put right, and what is not was not told of as if it were. */
+static enum state look_correct_told(struct world *w)
+{
+    unsigned right = 0;
+    for (unsigned i = 0; i < MESSAGES; i += 2) {
+        bool gone = open_copy(w, &shared->o[i]) == SLUIS_EEXPIRED &&
+                    open_copy(w, &shared->m[i]) == SLUIS_EEXPIRED && !export_has(w, ANNA, i);
+        if (!gone && !whole(w, i))
+            return BROKEN;
+        right += gone;
+    }
+    if (right && !route_was_told(w))
+        return BROKEN;
+    return right == MESSAGES / 2 ? AFTER : BEFORE;
+}
+
 static int act_erase(struct world *w)
 {
     struct buffer out;
@@ -321,6 +373,12 @@ static enum state look_erase(struct world *w)
     if (known)
         return gone == 0 && whole(w, 0) ? BEFORE : BROKEN;
     return gone == MESSAGES / 2 && records_with(w, "erased") >= 1 ? AFTER : BROKEN;
+}
+
+static enum state look_erase_told(struct world *w)
+{
+    enum state state = look_erase(w);
+    return state == AFTER && !route_was_told(w) ? BROKEN : state;
 }
 
 /* Under the selection list: the history stays, sealed anew. */
@@ -621,7 +679,10 @@ static const struct operation operations[] = {
     {"sweep", NULL, act_sweep, look_sweep, FINISHES | LATER | EVERYBODY},
     {"revoke", NULL, act_revoke, look_revoke, 0},
     {"redact", NULL, act_redact, look_redact, 0},
+    {"redact, told", NULL, act_redact, look_redact_told, TOLD},
+    {"correct, told", NULL, act_correct, look_correct_told, TOLD},
     {"erase", NULL, act_erase, look_erase, 0},
+    {"erase, told", NULL, act_erase, look_erase_told, TOLD},
     {"erase in part", NULL, act_erase, look_erase_part, SELECTION},
     {"hold", NULL, act_hold, look_hold, EVERYBODY},
     {"release", prepare_expired_hold, act_release, look_release, EVERYBODY},
@@ -652,6 +713,15 @@ static void enter(struct world *w, const char *folder, const struct operation *o
     clock_test_shift(shared->shift_ms);
     world_open_at(w, at, op->flags & SELECTION);
     w->shift_ms = shared->shift_ms;
+    if (op->flags & TOLD) {
+        uint16_t route;
+        REQUIRE(store_name_id(w->store, STORE_NAME_ROUTE, SPAN("burgerzaken/webcare"), &route) ==
+                0);
+        w->told = PURGE_TELL_ERASED;
+        w->routes = 1;
+        purge_free(w->purge);
+        world_purge_open(w);
+    }
 }
 
 static void enter_time(struct world *w, const struct operation *op)
