@@ -166,6 +166,8 @@ SLUIS_MUST_CHECK int purge_person_export(struct purge *purge, struct span identi
  * signature, nothing done. Routes that want it are told (art. 19); how they answered stands in the
  * certificate when it is asked for again, by the number in it. SLUIS_ENOENT.
  */
+#define PURGE_CERTIFICATE_DAYS (5 * 366) /* kept so long, with what routes answered: a claim about an
+                                          * erasure can be made for five years (BW 3:310) */
 #define PURGE_CERTIFICATE_CONTEXT "sluis certificate of erasure v1\n"
 SLUIS_MUST_CHECK int purge_person_erase(struct purge *purge, struct span identifier, bool dry_run,
                                         struct buffer *out);

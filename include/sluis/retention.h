@@ -132,6 +132,11 @@ SLUIS_MUST_CHECK int retention_told_messages(struct store_read *read, uint64_t e
 /* With the outcome of its delivery (a parked one keeps its messages: it may be tried again); nothing
  * is kept of one about expiry. */
 void retention_told_settle(struct store_txn *txn, const struct retention_told *told);
+/* Everything kept of it. */
+void retention_told_forget(struct store_txn *txn, const struct retention_told *told);
+/* Those made before a time, at most `max`, without their outcomes; and `*n`, how many. */
+SLUIS_MUST_CHECK int retention_told_before(struct store_read *read, int64_t before_ms,
+                                           struct retention_told *out, unsigned max, unsigned *n);
 /* All of an event; `each` returns 0 to go on. */
 int retention_told_each(struct store_read *read, uint64_t event,
                         int (*each)(void *ctx, const struct retention_told *told), void *ctx);

@@ -17,6 +17,11 @@ static void certificate_key(uint64_t number, uint8_t key[CERTIFICATE_KEY_BYTES])
     be64_put(key + 7, number);
 }
 
+uint64_t certificate_number(const uint8_t key[CERTIFICATE_KEY_BYTES])
+{
+    return be64_get(key + 7);
+}
+
 int certificate_seal(struct purge *p, uint64_t number, struct span head, struct span tail,
                      uint8_t key[CERTIFICATE_KEY_BYTES], struct buffer *sealed)
 {

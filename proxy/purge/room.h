@@ -267,6 +267,7 @@ struct told_route {
     uint16_t status;
     int64_t at_ms;
 };
+uint64_t certificate_number(const uint8_t key[CERTIFICATE_KEY_BYTES]);
 /* The row that keeps what a certificate says. */
 int certificate_seal(struct purge *p, uint64_t number, struct span head, struct span tail,
                      uint8_t key[CERTIFICATE_KEY_BYTES], struct buffer *sealed);
@@ -283,6 +284,8 @@ void sweep_pause(int64_t began_us);
 /* tidy.c: journal blocks that are past, index rows of persons whose last message is past */
 int tidy(struct purge *p, int64_t now_ms);
 int sweep_moved(struct purge *p);
+/* kept.c: certificates, and what routes were told, older than PURGE_CERTIFICATE_DAYS */
+int sweep_kept(struct purge *p, int64_t now_ms);
 void wake_round(struct purge *p);
 bool purge_stopping(struct purge *p);
 

@@ -129,3 +129,47 @@ int retention_told_each(struct store_read *read, uint64_t event,
     told_key(HEAD, event, 0, from);
     return store_each_row(read, STORE_TABLE_SUBJECT, span_of(from, sizeof(from)), take_head, &w);
 }
+
+void retention_told_forget(struct store_txn *txn, const struct retention_told *told)
+{
+    static const char prefixes[] = {HEAD, MESSAGES, OUTCOME};
+    uint8_t key[RETENTION_TOLD_KEY];
+    for (size_t i = 0; i < sizeof(prefixes); i++) {
+        told_key(prefixes[i], told->event, told->serial, key);
+        store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
+    }
+}
+
+struct old {
+    int64_t before_ms;
+    struct retention_told *out;
+    unsigned max, n;
+};
+
+static int take_old(void *ctx, struct span key, struct span value)
+{
+    struct old *o = ctx;
+    const uint8_t *k = (const uint8_t *)key.p, *v = (const uint8_t *)value.p;
+    if (key.n != RETENTION_TOLD_KEY || k[0] != HEAD || o->n == o->max)
+        return 1;
+    if (value.n != HEAD_BYTES)
+        return SLUIS_EIO;
+    if ((int64_t)be64_get(v + 4) < o->before_ms)
+        o->out[o->n++] = (struct retention_told){.event = be64_get(k + 1),
+                                                 .serial = be64_get(k + 9),
+                                                 .route = be16_get(v),
+                                                 .messages = be16_get(v + 2),
+                                                 .made_ms = (int64_t)be64_get(v + 4)};
+    return 0;
+}
+
+int retention_told_before(struct store_read *read, int64_t before_ms, struct retention_told *out,
+                          unsigned max, unsigned *n)
+{
+    struct old o = {before_ms, out, max, 0};
+    uint8_t from[RETENTION_TOLD_KEY];
+    told_key(HEAD, 0, 0, from);
+    int r = store_each_row(read, STORE_TABLE_SUBJECT, span_of(from, sizeof(from)), take_old, &o);
+    *n = o.n;
+    return r < 0 ? r : 0;
+}

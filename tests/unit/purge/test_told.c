@@ -48,6 +48,23 @@ static char *certificate(struct world *w, uint64_t number, int want)
     return text;
 }
 
+static int take_told_row(void *ctx, struct span key, struct span value)
+{
+    (void)value;
+    *(unsigned *)ctx += key.n == RETENTION_TOLD_KEY;
+    return 0;
+}
+
+static unsigned told_rows(struct world *w)
+{
+    struct store_read *read;
+    unsigned n = 0;
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(store_each_row(read, STORE_TABLE_SUBJECT, SPAN("T"), take_told_row, &n), 0);
+    store_read_end(read);
+    return n;
+}
+
 struct seen {
     struct world *w;
     unsigned items, messages;
@@ -144,6 +161,17 @@ static void test_erased(void **state)
     assert_non_null(strstr(text, "\"state\":\"delivered\",\"status\":200"));
     assert_non_null(strstr(text, "\"signature\":"));
     (void)certificate(&w, s.event + 1, SLUIS_ENOENT);
+    /* kept for five years, and not for ever: both ends of it */
+    world_shift(&w, (PURGE_CERTIFICATE_DAYS - 1) * 24ll * HOUR_MS);
+    assert_int_equal(purge_clock_accept(w.purge), 0);
+    assert_int_equal(purge_sweep(w.purge), 0);
+    assert_non_null(strstr(certificate(&w, s.event, 0), "\"state\":\"delivered\""));
+    assert_int_equal(told_rows(&w), 4);
+    world_shift(&w, 3 * 24ll * HOUR_MS);
+    assert_int_equal(purge_clock_accept(w.purge), 0);
+    assert_int_equal(purge_sweep(w.purge), 0);
+    (void)certificate(&w, s.event, SLUIS_ENOENT);
+    assert_int_equal(told_rows(&w), 0);
     world_close(&w);
 }
 
