@@ -167,6 +167,14 @@ struct keyring_leaf {
 SLUIS_MUST_CHECK int keyring_puncture(struct keyring *keyring, const struct keyring_leaf *leaves,
                                       size_t n);
 
+/* Makes the keyring smaller: every node of it goes under which there is no leaf of `living` (a bit
+ * for each serial: bit n % 8 of byte n / 8) and none from `below` on. The caller says what lives:
+ * whatever it forgets may be lost. Leaf 0 stays. Single punctures leave siblings behind that nothing
+ * hangs under any more; after this there is a living leaf under every node. As keyring_puncture;
+ * SLUIS_EINVAL: not for KEYRING_TIME. */
+SLUIS_MUST_CHECK int keyring_prune(struct keyring *keyring, enum keyring_tree tree,
+                                   const uint8_t *living, size_t bytes, uint32_t below);
+
 SLUIS_MUST_CHECK int keyring_cache_new(struct keyring *keyring, struct keyring_cache **out);
 void keyring_cache_free(struct keyring_cache *cache);
 

@@ -145,6 +145,46 @@ static void caches_wipe(struct keyring *keyring)
     pthread_mutex_unlock(&keyring->caches_lock);
 }
 
+/* Under `lock`: something is gone in memory, and not on disk yet. */
+static void forget_days(struct keyring *keyring, bool any)
+{
+    keyring->behind |= any;
+    if (any)
+        sodium_memzero(keyring->days, DAY_KEYS * sizeof(*keyring->days));
+}
+
+/* Only punctures change cover and files, and they hold `change`: the disk is written while other
+ * threads go on sealing. */
+static int write_change(struct keyring *keyring)
+{
+    if (!keyring->behind)
+        return 0;
+    int result = files_commit(&keyring->files, &keyring->cover);
+    pthread_rwlock_wrlock(&keyring->lock);
+    keyring->behind = result != 0;
+    keyring->generation = keyring->files.generation;
+    pthread_rwlock_unlock(&keyring->lock);
+    return result;
+}
+
+int keyring_prune(struct keyring *keyring, enum keyring_tree tree, const uint8_t *living,
+                  size_t bytes, uint32_t below)
+{
+    bool any;
+    if (tree != KEYRING_SUBJECT && tree != KEYRING_MESSAGE)
+        return SLUIS_EINVAL;
+    pthread_mutex_lock(&keyring->change);
+    pthread_rwlock_wrlock(&keyring->lock);
+    cover_prune(&keyring->cover, tree, living, bytes, below, &any);
+    forget_days(keyring, any);
+    pthread_rwlock_unlock(&keyring->lock);
+    if (any)
+        caches_wipe(keyring);
+    int result = write_change(keyring);
+    pthread_mutex_unlock(&keyring->change);
+    return result;
+}
+
 int keyring_puncture(struct keyring *keyring, const struct keyring_leaf *leaves, size_t n)
 {
     int result = 0;
@@ -159,21 +199,12 @@ int keyring_puncture(struct keyring *keyring, const struct keyring_leaf *leaves,
         result = cover_puncture(&keyring->cover, &leaves[i], &changed);
         any |= !result && changed;
     }
-    keyring->behind |= any;
-    if (any)
-        sodium_memzero(keyring->days, DAY_KEYS * sizeof(*keyring->days));
+    forget_days(keyring, any);
     pthread_rwlock_unlock(&keyring->lock);
     if (any)
         caches_wipe(keyring);
-    /* Only punctures change cover and files, and they hold `change`: the disk is written while
-     * other threads go on sealing. */
-    if (keyring->behind && !result) {
-        result = files_commit(&keyring->files, &keyring->cover);
-        pthread_rwlock_wrlock(&keyring->lock);
-        keyring->behind = result != 0;
-        keyring->generation = keyring->files.generation;
-        pthread_rwlock_unlock(&keyring->lock);
-    }
+    if (!result)
+        result = write_change(keyring);
     pthread_mutex_unlock(&keyring->change);
     return result;
 }

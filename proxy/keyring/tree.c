@@ -275,6 +275,66 @@ int cover_puncture(struct cover *cover, const struct keyring_leaf *leaf, bool *c
     return 0;
 }
 
+/* ---- what nothing hangs under ---- */
+
+struct prune {
+    struct cover *cover;
+    const uint8_t *living;
+    uint64_t bits; /* of `living` */
+    uint64_t below;
+};
+
+/* The range begins and ends at multiples of its size, a power of four. */
+static bool any_living(const struct prune *p, uint64_t first, uint64_t size)
+{
+    uint64_t end = first + size < p->bits ? first + size : p->bits;
+    if (first == 0) /* leaf 0 is everybody's */
+        return true;
+    for (uint64_t at = first; at < end;) {
+        if (at % 8 == 0 && !p->living[at / 8]) {
+            at += 8;
+            continue;
+        }
+        if (p->living[at / 8] >> at % 8 & 1)
+            return true;
+        at++;
+    }
+    return false;
+}
+
+/* What is left of a node; depth at most TREE_LEVELS_SERIAL. */
+static uint32_t prune_node(struct prune *p, uint32_t ref, uint64_t first, uint64_t size)
+{
+    if (!ref || first >= p->below)
+        return ref;
+    if (first + size <= p->below && !any_living(p, first, size)) {
+        subtree_kill(p->cover, ref);
+        return 0;
+    }
+    if (ref & TREE_LIVE)
+        return ref;
+    uint32_t any = 0;
+    for (unsigned i = 0; i < TREE_ARITY; i++) {
+        uint32_t *child = &p->cover->inner[ref].child[i];
+        *child = prune_node(p, *child, first + i * (size / TREE_ARITY), size / TREE_ARITY);
+        any |= *child;
+    }
+    if (any)
+        return ref;
+    inner_give(p->cover, ref);
+    return 0;
+}
+
+void cover_prune(struct cover *cover, enum keyring_tree tree, const uint8_t *living, size_t bytes,
+                 uint32_t below, bool *changed)
+{
+    struct prune p = {cover, living, (uint64_t)bytes * 8, below};
+    uint64_t before = cover->live;
+    cover->roots[tree] =
+        prune_node(&p, cover->roots[tree], 0, (uint64_t)1 << (2 * TREE_LEVELS_SERIAL));
+    *changed = cover->live != before;
+}
+
 /* ---- on paper ---- */
 
 enum { MARK_DEAD, MARK_LIVE, MARK_INNER };

@@ -88,6 +88,8 @@ struct purge {
     /* under wake_lock: a whole round; only messages taken back; a new index key */
     bool stopping, wanted, revoked, lookup_wanted;
     int64_t tidied_ms;         /* thread only */
+    uint64_t prune_below;      /* serials before this were given out at `prune_marked_ms`; 0 none */
+    int64_t prune_marked_ms;   /* monotonic; both thread only */
     uint64_t media_generation; /* of the keyring, when all media were looked at; likewise */
     _Atomic int64_t last_ms;
     _Atomic int last_error;
@@ -110,6 +112,8 @@ int row_open(struct purge *p, enum store_table table, uint8_t part, uint64_t ser
 
 /* destroy.c: every destruction of this room: keyring_puncture, then keyring_bind. */
 int destroy_leaves(struct purge *p, const struct keyring_leaf *leaves, size_t n);
+/* keyring_prune of the message tree, likewise. */
+int destroy_dead(struct purge *p, const uint8_t *living, size_t bytes, uint32_t below);
 
 /* clock.c */
 int clock_load(struct purge *p);
@@ -284,6 +288,8 @@ void sweep_pause(int64_t began_us);
 /* tidy.c: journal blocks that are past, index rows of persons whose last message is past */
 int tidy(struct purge *p, int64_t now_ms);
 int sweep_moved(struct purge *p);
+/* prune.c: keys under which nothing is left, when there are many */
+int prune_keys(struct purge *p);
 /* kept.c: certificates, and what routes were told, older than PURGE_CERTIFICATE_DAYS */
 int sweep_kept(struct purge *p, int64_t now_ms);
 void wake_round(struct purge *p);

@@ -454,6 +454,8 @@ int tidy(struct purge *p, int64_t now_ms)
         r = sweep_past(t);
     if (r == 0)
         r = sweep_kept(p, now_ms);
+    if (r == 0)
+        r = prune_keys(p);
     LOG(r ? LOG_ERROR : LOG_INFO, "purge", "tidied", log_u64("conversations", t->head_count),
         log_u64("identifiers", t->identifier_count), log_u64("journal_to", t->past_to),
         log_error(r));

@@ -366,6 +366,75 @@ static void threads(void **state)
     }
 }
 
+/* Against the truth: what lives, and what is new, keeps its key; under every node that stays there
+ * is something that does. */
+static void pruned(void **state)
+{
+    enum { SERIALS = 4096, BELOW = 3000 };
+    static uint8_t before[SERIALS][TREE_KEY], living[SERIALS / 8];
+    static bool gone[SERIALS];
+    struct cover cover;
+    (void)state;
+    assert_int_equal(cover_init(&cover), 0);
+    assert_int_equal(cover_make(&cover, 0), 0);
+    for (uint32_t i = 0; i < SERIALS; i++)
+        assert_int_equal(cover_leaf(&cover, KEYRING_MESSAGE, i, before[i]), 0);
+    memset(living, 0, sizeof(living));
+    memset(gone, 0, sizeof(gone));
+    uint64_t alive = 0;
+    bool changed;
+    for (unsigned n = 0; n < 600; n++) { /* single messages, here and there */
+        struct keyring_leaf leaf = {.tree = KEYRING_MESSAGE,
+                                    .leaf = 1 + randombytes_uniform(SERIALS - 1)};
+        assert_int_equal(cover_puncture(&cover, &leaf, &changed), 0);
+        gone[leaf.leaf] = true;
+    }
+    for (unsigned n = 0; n < 20; n++) {
+        uint32_t serial = randombytes_uniform(BELOW);
+        alive += !(living[serial / 8] >> serial % 8 & 1);
+        living[serial / 8] |= (uint8_t)(1u << serial % 8);
+    }
+    cover_prune(&cover, KEYRING_MESSAGE, living, sizeof(living), BELOW, &changed);
+    assert_true(changed);
+    unsigned dead = 0;
+    for (uint32_t i = 0; i < SERIALS; i++) {
+        uint8_t key[TREE_KEY];
+        int r = cover_leaf(&cover, KEYRING_MESSAGE, i, key);
+        bool must = !gone[i] && (i == 0 || i >= BELOW || (living[i / 8] >> i % 8 & 1));
+        if (must)
+            assert_int_equal(r, 0);
+        if (gone[i])
+            assert_int_equal(r, SLUIS_EEXPIRED);
+        if (r == 0)
+            assert_memory_equal(key, before[i], TREE_KEY);
+        dead += r != 0 && !gone[i];
+    }
+    assert_true(dead > BELOW / 2);
+    /* once more changes nothing; with nothing alive only leaf 0's node and what is new stay */
+    cover_prune(&cover, KEYRING_MESSAGE, living, sizeof(living), BELOW, &changed);
+    assert_false(changed);
+    uint64_t nodes = cover.live;
+    memset(living, 0, sizeof(living));
+    cover_prune(&cover, KEYRING_MESSAGE, living, sizeof(living), SERIALS, &changed);
+    assert_true(changed && cover.live < nodes);
+    assert_true(cover.live <= 2 + 4 * 3 * TREE_LEVELS_SERIAL);
+    uint8_t key[TREE_KEY];
+    assert_int_equal(cover_leaf(&cover, KEYRING_MESSAGE, 0, key), 0);
+    assert_int_equal(cover_leaf(&cover, KEYRING_MESSAGE, SERIALS + 1, key), 0);
+    assert_int_equal(cover_leaf(&cover, KEYRING_SUBJECT, 17, key), 0);
+    /* the same on paper */
+    struct buffer paper;
+    struct cover again;
+    buffer_init(&paper, 1 << 20);
+    cover_write(&cover, &paper);
+    assert_int_equal(cover_init(&again), 0);
+    assert_int_equal(cover_read(&again, buffer_span(&paper)), 0);
+    assert_int_equal(again.live, cover.live);
+    buffer_free(&paper);
+    cover_free(&again);
+    cover_free(&cover);
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -376,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(through, setup, teardown),
         cmocka_unit_test(years_in_order),
         cmocka_unit_test(against_a_model),
+        cmocka_unit_test(pruned),
         cmocka_unit_test(no_trace),
         cmocka_unit_test(paper_refused),
         cmocka_unit_test_setup_teardown(threads, setup, teardown),

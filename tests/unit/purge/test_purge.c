@@ -233,6 +233,77 @@ static void test_counting_locks_nothing(void **state)
     assert_true(purge_refused(w->purge, 10));
 }
 
+/* 10,000 messages masked anew, here and there among those that stay: the keyring grows by what
+ * their neighbours need, and is small again when those have expired. What lives is never touched.
+ */
+static void test_keyring_stays_small(void **state)
+{
+    enum { LIVING = 40, BETWEEN = 1000, REMASKED = 10000 };
+    struct world *w = *state;
+    static struct message living[LIVING];
+    static struct keyring_leaf leaves[REMASKED];
+    struct message moved;
+    struct keyring_status many, kept, few;
+    char out[4096];
+    const uint64_t first = store_next_serial(w->store);
+    for (unsigned i = 0; i < LIVING; i++) {
+        message_put(w, 10, NULL, clock_wall_ms() + 60 * HOUR_MS, &living[i]);
+        for (unsigned k = 0; k < BETWEEN; k++)
+            (void)store_next_serial(w->store);
+    }
+    message_put(w, 11, "31687654321", clock_wall_ms() + 60 * HOUR_MS, &moved);
+    const struct purge_redaction asked = {.message = moved.item.serial};
+    struct purge_redacted done;
+    for (unsigned k = 0; k < BETWEEN; k++) /* what is sealed anew stands far from all others */
+        leaves[0].leaf = (uint32_t)store_next_serial(w->store);
+    assert_int_equal(purge_redact(w->purge, &asked, &done), 0);
+    leaves[1].leaf = (uint32_t)store_next_serial(w->store);
+    leaves[0].tree = leaves[1].tree = KEYRING_MESSAGE;
+    for (unsigned i = 2; i < REMASKED; i++) { /* a quarter of four, none of the living */
+        uint64_t at = (uint64_t)i * LIVING * BETWEEN / REMASKED;
+        leaves[i] = (struct keyring_leaf){
+            .tree = KEYRING_MESSAGE,
+            .leaf = (uint32_t)(first + at + at / BETWEEN + 2 + at % BETWEEN % 2)};
+    }
+    assert_int_equal(keyring_puncture(w->keyring, leaves, REMASKED), 0);
+    for (unsigned i = 0; i < LIVING; i++)
+        assert_int_equal(message_open(w, &living[i].o), 0);
+    keyring_status(w->keyring, &many);
+    assert_true(many.cover_nodes > 8000);
+    assert_int_equal(purge_sweep(w->purge), 0); /* what is given out from here on is left alone */
+    for (unsigned half = 0; half < 2; half++) { /* the clock is trusted for a day */
+        world_shift(w, 13 * HOUR_MS);
+        assert_int_equal(run_purge(w, false, out), 0);
+        assert_int_equal(purge_sweep(w->purge), 0);
+    }
+    keyring_status(w->keyring, &kept);
+    assert_true(kept.cover_nodes < many.cover_nodes / 4);
+    for (unsigned i = 0; i < LIVING; i++) {
+        assert_int_equal(message_open(w, &living[i].o), 0);
+        assert_int_equal(message_open(w, &living[i].m), 0);
+    }
+    struct record_id stub;
+    struct store_read *read;
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(purge_moved(read, moved.item.serial, 11, &stub), 0);
+    store_read_end(read);
+    assert_int_equal(message_open(w, &stub), 0);
+    /* another 10,000 over the same, and the time of all has come */
+    for (unsigned i = 0; i < REMASKED; i++)
+        leaves[i].leaf = (uint32_t)store_next_serial(w->store) - i % 2;
+    assert_int_equal(keyring_puncture(w->keyring, leaves, REMASKED), 0);
+    for (unsigned day = 0; day < 4; day++) {
+        world_shift(w, 23 * HOUR_MS);
+        assert_int_equal(run_purge(w, false, out), 0);
+        assert_int_equal(purge_sweep(w->purge), 0);
+    }
+    keyring_status(w->keyring, &few);
+    assert_true(few.cover_nodes < 4096);
+    print_message("keys: %llu after 10,000, %llu pruned, %llu in the end\n",
+                  (unsigned long long)many.cover_nodes, (unsigned long long)kept.cover_nodes,
+                  (unsigned long long)few.cover_nodes);
+}
+
 /* Full up to the mark at which intake stops: what has expired is destroyed, put on record and
  * swept, journal too, and there is room again. */
 static void test_full(void **state)
@@ -540,6 +611,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counting_locks_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keyring_stays_small, setup, teardown),
         cmocka_unit_test(test_full),
         cmocka_unit_test_setup_teardown(test_media, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock_witness, setup, teardown),
