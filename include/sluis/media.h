@@ -92,6 +92,7 @@ struct media_item {
     enum media_kind kind;
     uint32_t classes;      /* of a picture: 1 << enum policy_picture */
     bool covered;          /* something in it was covered */
+    uint16_t hidden;       /* which of `classes` are; policy may want another covered since */
     uint8_t ordinal;       /* among the message's items */
     struct record_id keys; /* of facts and file; part 'F' */
     uint64_t message;      /* serial of the message; that of `keys` too, unless it moved */
@@ -154,6 +155,7 @@ struct media_inspected {
     enum media_reason reason; /* of MEDIA_UNDECIDED: by policy, too large, not readable ... */
     bool again;               /* undecided by an accident: the same picture may do better */
     uint32_t classes;         /* 1 << enum policy_picture: what was seen */
+    uint16_t hidden;          /* which of them are covered in `bytes` */
     uint64_t found;           /* bit set of detect types in it */
     struct span bytes;        /* encoded anew from pixels; during the callback only */
     const char *mime_type;    /* of them */

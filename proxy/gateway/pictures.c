@@ -50,6 +50,15 @@ static uint64_t types_in(const struct picture_verdict *v)
     return found;
 }
 
+static uint16_t hidden_in(const struct picture_verdict *v)
+{
+    unsigned hidden = 0;
+    for (size_t i = 0; i < v->finding_count; i++)
+        if (v->findings[i].covered)
+            hidden |= 1u << v->findings[i].class;
+    return (uint16_t)hidden;
+}
+
 /* The media room's loop. */
 static void on_looked(struct mail *mail)
 {
@@ -61,6 +70,7 @@ static void on_looked(struct mail *mail)
                                        v->reason == PICTURE_DIED || v->reason == PICTURE_BUSY ||
                                        v->reason == PICTURE_LATE || v->reason == PICTURE_NO_POLICY,
                                    .classes = v->classes,
+                                   .hidden = hidden_in(v),
                                    .found = types_in(v)};
     void *bytes = MAP_FAILED;
     if (v->outcome != PICTURE_WITHHELD && v->fd >= 0 && v->n)

@@ -8,7 +8,8 @@
  *   11..12 class, 13..16 bucket, 17..24 subject, 25..32 serial   (all 0 for MEDIA_SENT)
  *   33..48 file id
  *   49..   record_seal'ed facts under (class, bucket, subject, serial, part 'I'):
- *          reason, kind, covered (1 each), classes (4), size (8), sha256 (32), then mime type, name
+ *          reason, kind, covered (1 each), hidden (2; 0 though covered: all), classes (2), size (8),
+ *          sha256 (32), then mime type, name
  * and id, each behind its length (1); then, of an item that moved with its message (media_keep),
  * the serial of the message (8)
  *
@@ -21,6 +22,7 @@
 #define ROW_VERSION 2
 #define ROW_CLEAR 49
 #define FACTS_FIXED (3 + 4 + 8 + 32)
+_Static_assert(POLICY_PICTURES <= 16, "classes take two bytes of a row");
 #define FACTS_MAX (FACTS_FIXED + 3 + MEDIA_TYPE_MAX + 16 + MEDIA_ID_MAX + 8)
 _Static_assert(ROW_CLEAR + FACTS_MAX + KEYRING_RECORD_OVERHEAD <= MEDIA_ROW_MAX, "a row's value");
 _Static_assert(MEDIA_ROW_MAX <= STORE_VALUE_MAX, "a row's value");
@@ -76,7 +78,8 @@ static int seal_facts(struct keyring_cache *cache, const struct media_item *item
     buffer_add_char(&plain, (char)item->reason);
     buffer_add_char(&plain, (char)item->kind);
     buffer_add_char(&plain, (char)item->covered);
-    buffer_add_be32(&plain, item->classes);
+    buffer_add_be16(&plain, item->hidden);
+    buffer_add_be16(&plain, (uint16_t)item->classes);
     buffer_add_be64(&plain, item->size);
     buffer_add(&plain, span_of((const char *)item->sha256, sizeof(item->sha256)));
     add_text(&plain, item->mime_type);
@@ -129,7 +132,10 @@ static int read_facts(struct span plain, struct media_item *out)
     out->reason = (enum media_reason)p[0];
     out->kind = (enum media_kind)p[1];
     out->covered = p[2] != 0;
-    out->classes = be32_get(p + 3);
+    out->hidden = be16_get(p + 3);
+    if (out->covered && !out->hidden)
+        out->hidden = UINT16_MAX;
+    out->classes = be16_get(p + 5);
     out->size = be64_get(p + 7);
     memcpy(out->sha256, p + 15, 32);
     struct span rest = span_from(plain, FACTS_FIXED);

@@ -209,6 +209,7 @@ static void on_inspected(void *ctx, const struct media_inspected *seen)
         return;
     }
     j->item.covered = seen->verdict == MEDIA_COVERED;
+    j->item.hidden = j->item.covered ? seen->hidden : 0;
     buffer_init(&j->bytes, seen->bytes.n ? seen->bytes.n : 1);
     buffer_add(&j->bytes, seen->bytes);
     if (j->bytes.error)

@@ -22,10 +22,12 @@ static enum mask_media_state picture_state(const struct media_item *item,
                                            const struct policy_route *route)
 {
     uint32_t classes = item->classes ? item->classes : 1u << POLICY_PICTURE_CLEAN;
+    uint32_t shown = item->covered ? classes & ~(uint32_t)item->hidden : classes;
     enum media_action action = policy_picture_strictest(policy, route, classes);
+    bool bare = shown && policy_picture_strictest(policy, route, shown) == MEDIA_REDACT;
     if (policy_observe(policy, clock_wall_ms())) /* changes nothing for tools */
         return item->covered ? MASK_MEDIA_COVERED : MASK_MEDIA_PASSED;
-    if (action == MEDIA_WITHHOLD || (action == MEDIA_REDACT && !item->covered))
+    if (action == MEDIA_WITHHOLD || bare)
         return MASK_MEDIA_WITHHELD;
     return item->covered ? MASK_MEDIA_COVERED : MASK_MEDIA_PASSED;
 }

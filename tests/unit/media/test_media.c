@@ -65,6 +65,7 @@ static struct media_item ready(uint64_t serial, struct span bytes)
                               .kind = MEDIA_PICTURE,
                               .classes = 1u << POLICY_PICTURE_CARD,
                               .covered = true,
+                              .hidden = 1u << POLICY_PICTURE_CARD,
                               .ordinal = 1,
                               .keys = {CLASS, BUCKET, 7, serial, 'F'},
                               .since_ms = clock_wall_ms(),
@@ -89,6 +90,7 @@ static void rows(void **state)
     assert_int_equal(back.state, MEDIA_READY);
     assert_int_equal(back.classes, item.classes);
     assert_true(back.covered);
+    assert_int_equal(back.hidden, item.hidden);
     assert_int_equal(back.size, 3);
     assert_string_equal(back.id, item.id);
     assert_string_equal(back.mime_type, "image/jpeg");
@@ -314,33 +316,45 @@ static void readers(void **state)
     static const char text[] =
         "policy: 1\nname: p\nactivity: proef\nprofiles: {w: {default: redact}}\n"
         "originals: [{keep: 24h, ground: x}]\nhistory: [{keep: 1y, ground: x}]\n"
-        "routes: {a: {profile: w}, b: {profile: w, media: withhold}}\n"
+        "routes: {a: {profile: w}, b: {profile: w, media: withhold}, "
+        "c: {profile: w, media: pass}}\n"
         "media: {card: redact, id_document: withhold, iban: pass, audio: pass, unknown: "
         "withhold}\n";
     struct policy *policy;
     struct diag diag = {.text = ""};
     assert_int_equal(policy_load(span_str(text), "p.yaml", &policy, &diag), 0);
-    const struct policy_route *a = policy_route(policy, "a"), *b = policy_route(policy, "b");
+    const struct policy_route *a = policy_route(policy, "a"), *b = policy_route(policy, "b"),
+                              *c = policy_route(policy, "c");
     struct media_item item = {.state = MEDIA_READY, .kind = MEDIA_PICTURE};
     static const struct {
         uint32_t classes;
-        bool covered;
+        uint16_t hidden;
         enum mask_media_state state;
     } pictures[] = {
-        {1u << POLICY_PICTURE_CLEAN, false, MASK_MEDIA_PASSED},
-        {1u << POLICY_PICTURE_CARD, true, MASK_MEDIA_COVERED},
-        {1u << POLICY_PICTURE_CARD, false, MASK_MEDIA_WITHHELD}, /* policy asks for it since */
-        {1u << POLICY_PICTURE_ID_DOCUMENT, true, MASK_MEDIA_WITHHELD},
-        {1u << POLICY_PICTURE_CARD | 1u << POLICY_PICTURE_ID_DOCUMENT, true, MASK_MEDIA_WITHHELD},
-        {1u << POLICY_PICTURE_IBAN, false, MASK_MEDIA_PASSED},
-        {1u << POLICY_PICTURE_BSN, true, MASK_MEDIA_WITHHELD}, /* not named */
-        {1u << 31, true, MASK_MEDIA_WITHHELD},                 /* of a later version */
+        {1u << POLICY_PICTURE_CLEAN, 0, MASK_MEDIA_PASSED},
+        {1u << POLICY_PICTURE_CARD, 1u << POLICY_PICTURE_CARD, MASK_MEDIA_COVERED},
+        {1u << POLICY_PICTURE_CARD, 0, MASK_MEDIA_WITHHELD}, /* policy asks for it since */
+        {1u << POLICY_PICTURE_CARD | 1u << POLICY_PICTURE_IBAN, 1u << POLICY_PICTURE_IBAN,
+         MASK_MEDIA_WITHHELD}, /* something was covered then, but not this */
+        {1u << POLICY_PICTURE_CARD | 1u << POLICY_PICTURE_IBAN, 1u << POLICY_PICTURE_CARD,
+         MASK_MEDIA_COVERED},
+        {1u << POLICY_PICTURE_ID_DOCUMENT, UINT16_MAX, MASK_MEDIA_WITHHELD},
+        {1u << POLICY_PICTURE_CARD | 1u << POLICY_PICTURE_ID_DOCUMENT, UINT16_MAX,
+         MASK_MEDIA_WITHHELD},
+        {1u << POLICY_PICTURE_IBAN, 0, MASK_MEDIA_PASSED},
+        {1u << POLICY_PICTURE_BSN, UINT16_MAX, MASK_MEDIA_WITHHELD}, /* not named */
+        {1u << 31, UINT16_MAX, MASK_MEDIA_WITHHELD},                 /* of a later version */
     };
     for (size_t i = 0; i < sizeof(pictures) / sizeof(pictures[0]); i++) {
         item.classes = pictures[i].classes;
-        item.covered = pictures[i].covered;
+        item.hidden = pictures[i].hidden;
+        item.covered = item.hidden != 0;
         assert_int_equal(media_state_for(&item, policy, a), pictures[i].state);
         assert_int_equal(media_state_for(&item, policy, b), MASK_MEDIA_WITHHELD);
+        /* a route that may have it as it is gets the version that is kept for all */
+        if (item.classes != 1u << 31)
+            assert_int_equal(media_state_for(&item, policy, c),
+                             item.covered ? MASK_MEDIA_COVERED : MASK_MEDIA_PASSED);
     }
     item.kind = MEDIA_AUDIO;
     assert_int_equal(media_state_for(&item, policy, a), MASK_MEDIA_PASSED);
