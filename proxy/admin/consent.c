@@ -112,11 +112,15 @@ static void refuse_entry(struct admin_request *r, unsigned index, const char *wr
 {
     struct buffer out;
     buffer_init(&out, 4096);
-    buffer_addf(&out,
-                "{\"error\":{\"code\":\"%s\",\"message\":", result ? error_word(result) : "entry");
+    const char *code = result ? error_word(result) : "entry";
+    buffer_addf(
+        &out, "{\"type\":\"urn:sluis:problem:%s\",\"title\":\"%s\",\"status\":%u,\"detail\":", code,
+        code, result ? 503 : 400);
     json_quote(&out, span_str(wrong));
-    buffer_addf(&out, "},\"entry\":%u}", index);
-    admin_json(r, result ? 503 : 400, &out);
+    buffer_addf(&out, ",\"error\":{\"code\":\"%s\",\"message\":", code);
+    json_quote(&out, span_str(wrong));
+    buffer_addf(&out, "},\"entry\":%u}\n", index);
+    exchange_answer(r->ex, result ? 503 : 400, SPAN("application/problem+json"), buffer_span(&out));
     buffer_free(&out);
 }
 
