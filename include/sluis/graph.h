@@ -77,6 +77,7 @@ struct graph_notice {
     int64_t at_ms;
     int64_t before_ms; /* when the contact wrote before; 0 not known */
     bool greets;       /* says something: first contact and opening hours count */
+    bool stopped;      /* the contact opted out by it: the notice `stop`, and no other */
     bool english;
 };
 void graph_notice(struct graph *graph, const struct graph_notice *what);

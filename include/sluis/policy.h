@@ -290,6 +290,7 @@ enum policy_notice_on {
     POLICY_NOTICE_PICTURE, /* a picture of class `picture` came */
     POLICY_NOTICE_FIRST,   /* first contact, or after `after_s` of silence */
     POLICY_NOTICE_CLOSED,  /* outside opening hours */
+    POLICY_NOTICE_STOP,    /* the contact opted out by a word, now: the one answer to it */
 };
 struct policy_notice {
     const char *name; /* the key: "card", "bsn", "first", "closed", a type of the policy's own */

@@ -27,6 +27,7 @@ struct webhook_message {
     int64_t at_ms;
     int64_t before_ms; /* when the contact wrote before; 0 not known */
     bool greets;       /* says something, as against a reaction or a system message */
+    bool stopped;      /* by this one the contact opted out; then nothing else is answered */
     bool english;
 };
 

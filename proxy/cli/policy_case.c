@@ -1,6 +1,8 @@
 /* One message under one policy: findings, what readers see, what goes out. */
 #include "policy_case.h"
 
+#include "sluis/contact.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,16 +37,24 @@ const struct policy_notice *case_notice(const struct policy *policy, const struc
     *sent = false;
     if (!n || !c->from_customer)
         return n;
+    size_t words_n = 0;
+    const char *const *words = policy_stop_words(policy, &words_n);
+    if (contact_is_stop_word(words, words_n, c->text)) { /* answered by that, and by nothing else */
+        *sent = n->on == POLICY_NOTICE_STOP;
+        return n;
+    }
     switch (n->on) {
     case POLICY_NOTICE_FOUND:
-        *sent = c->types >> n->type & 1 ||
-                (c->picture != POLICY_PICTURES && c->picture == n->picture);
+        *sent =
+            c->types >> n->type & 1 || (c->picture != POLICY_PICTURES && c->picture == n->picture);
         break;
     case POLICY_NOTICE_PICTURE:
         *sent = c->picture == n->picture;
         break;
     case POLICY_NOTICE_FIRST:
         *sent = c->first;
+        break;
+    case POLICY_NOTICE_STOP:
         break;
     case POLICY_NOTICE_CLOSED:
         *sent = c->at_ms && !policy_open_at(policy, c->at_ms);

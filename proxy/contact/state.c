@@ -131,16 +131,23 @@ static bool same_word(struct span a, struct span b)
     return true;
 }
 
-bool contact_is_stop_word(const char *const *words, size_t n, struct span text)
+/* Without the spaces and signs around it. */
+static struct span bare(struct span text)
 {
-    if (text.n == 0 || text.n > CONTACT_STOP_WORD_MAX)
-        return false;
     while (text.n && !is_letter(text.p[0]))
         text = span_from(text, 1);
     while (text.n && !is_letter(text.p[text.n - 1]))
         text.n--;
+    return text;
+}
+
+bool contact_is_stop_word(const char *const *words, size_t n, struct span text)
+{
+    if (text.n == 0 || text.n > CONTACT_STOP_WORD_MAX)
+        return false;
+    text = bare(text);
     for (size_t i = 0; text.n && i < n; i++)
-        if (same_word(text, span_str(words[i])))
+        if (same_word(text, bare(span_str(words[i])))) /* "stop a.u.b." ends in a sign itself */
             return true;
     return false;
 }

@@ -148,6 +148,7 @@ static void on_message(void *ctx, const struct webhook_message *m)
                                         .at_ms = m->at_ms,
                                         .before_ms = m->before_ms,
                                         .greets = m->greets,
+                                        .stopped = m->stopped,
                                         .english = m->english};
     graph_notice(gw->graph, &notice);
 }

@@ -291,7 +291,11 @@ static void begin(const struct notice_errand *e, struct config *config,
 static bool applies(const struct graph_notice *w, const struct policy *policy,
                     const struct policy_notice *words, int64_t now)
 {
+    if (w->stopped != (words->on == POLICY_NOTICE_STOP))
+        return false;
     switch (words->on) {
+    case POLICY_NOTICE_STOP:
+        return true;
     case POLICY_NOTICE_FOUND:
         return (words->type < 64 && w->found >> words->type & 1) ||
                (words->picture < POLICY_PICTURES && w->pictures >> words->picture & 1);
@@ -365,7 +369,7 @@ static void consider(const struct notice_errand *e, struct config *config)
     int r = contact_read(g->deps.contacts, (struct contact_id){w->channel, w->subject}, state);
     if (r != 0)
         LOG(LOG_WARN, "graph", "notice_contact_not_known", log_error(r));
-    else if (!contact_opted_out(state))
+    else if (!contact_opted_out(state) || w->stopped) /* that it was heard, once */
         weigh(e, config, channel, state);
     sodium_memzero(state, sizeof(*state));
     free(state);

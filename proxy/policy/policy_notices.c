@@ -44,6 +44,8 @@ static int take_occasion(const struct loader *l, const struct yaml_node *node,
         notice->on = POLICY_NOTICE_FIRST;
     } else if (strcmp(node->key, "closed") == 0) {
         notice->on = POLICY_NOTICE_CLOSED;
+    } else if (strcmp(node->key, "stop") == 0) {
+        notice->on = POLICY_NOTICE_STOP;
     } else if (type != DETECT_TYPES_MAX) {
         notice->on = POLICY_NOTICE_FOUND;
         notice->type = type;
@@ -53,8 +55,9 @@ static int take_occasion(const struct loader *l, const struct yaml_node *node,
         notice->on = POLICY_NOTICE_PICTURE;
         notice->picture = picture;
     } else {
-        const char *words[TYPE_WORDS_MAX + 6] = {"first", "closed", "card", "mrz", "payment_code"};
-        size_t n = 5;
+        const char *words[TYPE_WORDS_MAX + 7] = {"first", "closed", "stop",
+                                                 "card",  "mrz",    "payment_code"};
+        size_t n = 6;
         for (unsigned t = 0; t < DETECT_OWN; t++)
             words[n++] = detect_type_word((enum detect_type)t);
         for (size_t i = 0; i < l->policy->settings.own_count && n < TYPE_WORDS_MAX; i++)
@@ -62,8 +65,8 @@ static int take_occasion(const struct loader *l, const struct yaml_node *node,
         const char *near = yaml_nearest(node->key, words, n);
         struct yaml_quote quote;
         return yaml_error_key(l->doc, node, l->diag,
-                              "%s is nothing to tell customers of: first, closed, card, mrz, "
-                              "payment_code or a type%s%s%s",
+                              "%s is nothing to tell customers of: first, closed, stop, card, "
+                              "mrz, payment_code or a type%s%s%s",
                               yaml_quote(&quote, node->key), near ? "; did you mean \"" : "",
                               near ? near : "", near ? "\"?" : "");
     }

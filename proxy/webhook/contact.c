@@ -6,6 +6,9 @@
 
 #include "sluis/base/log.h"
 
+#include <sodium.h>
+#include <stdlib.h>
+
 #define PREFERENCE "entry.0.changes.0.value.user_preferences.0.value"
 #define GROUP "entry.0.changes.0.value.messages.0.group_id"
 
@@ -36,8 +39,23 @@ static bool stop_of(const struct item *item, const struct json_doc *doc, enum co
     return json_string_is(doc, value, SPAN("resume"));
 }
 
+/* Who stops again is not answered again. Not known: no answer. */
+static bool had_stopped(const struct item *item)
+{
+    struct contact_state *state = malloc(sizeof(*state));
+    bool had = !state ||
+               contact_read(item->owner->webhook->deps.contacts, id_of(item), state) != 0 ||
+               contact_opted_out(state);
+    if (state)
+        sodium_memzero(state, sizeof(*state));
+    free(state);
+    return had;
+}
+
 static int change_stop(struct item *item, enum contact_stop how)
 {
+    item->stopped = how == CONTACT_STOP_WORD && policy_notice(item->channel->policy, "stop") &&
+                    !had_stopped(item);
     const struct config_channel *channel = item->channel;
     const struct audit_event event = {.actor = "meta",
                                       .role = "contact",
@@ -47,6 +65,7 @@ static int change_stop(struct item *item, enum contact_stop how)
                                       .policy_hash = policy_hash(channel->policy)};
     int r = contact_stop(item->owner->webhook->deps.contacts, id_of(item), how, item->row.at_ms,
                          &event, &item->change);
+    item->stopped = item->stopped && r == 0;
     return r == SLUIS_EEXIST ? 0 : r; /* late: a younger one stands */
 }
 
@@ -69,12 +88,16 @@ static int gather(struct item *item, const struct json_doc *doc, const struct ju
     struct contacts *contacts = item->owner->webhook->deps.contacts;
     item->notices = u->kind == STORE_KIND_MESSAGE && policy_notice_at(policy, 0) &&
                     strcmp(u->field, "messages") == 0 && !span_is(u->type, "revoke") &&
-                    !item->change && json_path(doc, 0, GROUP) == JSON_NONE;
+                    (!item->change || item->stopped) && json_path(doc, 0, GROUP) == JSON_NONE;
     if (!item->notices)
         return 0;
-    item->found = judged->found;
-    item->greets = is_greeting(u->type);
-    item->english = contact_language(item->text, u->contact) == CONTACT_ENGLISH;
+    item->found = item->stopped ? 0 : judged->found;
+    item->greets = !item->stopped && is_greeting(u->type);
+    /* STOP is a word of every language: there the number tells. */
+    bool abroad = u->contact.n && !span_starts(u->contact, SPAN("31")) &&
+                  !span_starts(u->contact, SPAN("32"));
+    item->english =
+        contact_language(item->text, u->contact) == CONTACT_ENGLISH || (item->stopped && abroad);
     return policy_notice(policy, "first")
                ? contact_last_in(contacts, id_of(item), item->row.taken_ms, &item->before_ms)
                : 0;
@@ -108,6 +131,7 @@ void item_tell_contact(struct item *item)
                                             .at_ms = item->row.at_ms,
                                             .before_ms = item->before_ms,
                                             .greets = item->greets,
+                                            .stopped = item->stopped,
                                             .english = item->english};
     deps->on_message(deps->on_message_ctx, &message);
 }

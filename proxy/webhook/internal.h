@@ -188,6 +188,7 @@ struct item {
     uint64_t found;
     bool consents;                 /* opted in; only when the policy asks */
     bool notices, greets, english; /* may bring notices; what it is, and its language */
+    bool stopped;                  /* opted out by a word, who had not before */
     struct span text;              /* by which it is in the window; while it is judged */
     struct {                       /* rows of the media room, one after the other in media_rows */
         uint8_t key[MEDIA_KEY_BYTES];

@@ -303,9 +303,22 @@ def notices_part():
     got = notices(who, 2)
     verdict(sorted(x.split(".")[0] for x in got) == ["Do not send your BSN", "Welcome"], "in English", got)
     who = "31687650021"
-    writes(who, "stop")
+    writes(who, "STOP")
+    verdict(notices(who, 1) == ["U krijgt van ons geen berichten meer."], "opting out is confirmed, by that alone",
+            notices(who, 0, 0))
     writes(who, "mijn bsn is 111222333")
-    verdict(notices(who, 0) == [], "never to who opted out", notices(who, 0, 0))
+    writes(who, "stop")
+    writes(who, "afmelden")
+    verdict(len(notices(who, 0)) == 1, "and who opted out is told nothing more, nor of stopping again", notices(who, 0, 0))
+    writes("447911123457", "stop")
+    verdict(notices("447911123457", 1) == ["You will get no more messages from us."], "in English",
+            notices("447911123457", 0, 0))
+    webhook({"user_preferences": [{"wa_id": "31687650023", "category": "marketing_messages", "value": "stop",
+                                   "detail": "x", "timestamp": int(time.time())}]}, "user_preferences")
+    writes("31687650023", "stop")  # had opted out already
+    writes("31687650024", "stop", hours_ago=25)
+    verdict(notices("31687650023", 0, 0) == [] and notices("31687650024", 0) == [],
+            "not to WhatsApp's own preferences, who had opted out already, nor a day late", (notices("31687650023", 0, 0), notices("31687650024", 0, 0)))
     who = "31687650022"
     webhook({"message_echoes": [{"from": "31201234567", "to": who, "id": "wamid.e1", "timestamp": str(int(time.time())),
                                  "type": "text", "text": {"body": "uw bsn is 111222333"}}]}, "smb_message_echoes")
@@ -318,8 +331,8 @@ def notices_part():
             notices(who, 0, 0))
     sends = [x for x in leaves("send") if x["actor"] == "gateway"]
     intents = [x for x in leaves("send_intent") if x["actor"] == "gateway"]
-    verdict(len(intents) == 4 and {x["purpose"] for x in intents} == {"notice: bsn", "notice: first"}
-            and [x["outcome"] for x in sends] == ["sent"] * 4, "each on record, before and after", (intents, sends))
+    verdict(len(intents) == 6 and {x["purpose"] for x in intents} == {"notice: bsn", "notice: first", "notice: stop"}
+            and [x["outcome"] for x in sends] == ["sent"] * 6, "each on record, before and after", (intents, sends))
 
 
 def again():
@@ -327,6 +340,8 @@ def again():
     who = "31687650020"
     writes(who, "nog eens: bsn 111222333")
     verdict(len(notices(who, 0)) == 2, "still in their period", notices(who, 0, 0))
+    writes("31687650021", "stop")
+    verdict(len(notices("31687650021", 0)) == 1, "nor is stopping again confirmed", notices("31687650021", 0, 0))
     refused("the window is known", text("31687650005"), 900030, "window")
     refused("and who opted out", template("31687650005", "code"), 900031, "opted_out")
 

@@ -433,6 +433,12 @@ static void stop_words(void **state)
     for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
         assert_false(contact_is_stop_word(words, 3, span_str(no[i])));
     assert_false(contact_is_stop_word(NULL, 0, SPAN("stop")));
+    /* a word that ends in a sign itself, and who leaves that out */
+    static const char *const polite[] = {"stop a.u.b.", "!stop!"};
+    assert_true(contact_is_stop_word(polite, 2, SPAN("Stop a.u.b.")));
+    assert_true(contact_is_stop_word(polite, 2, SPAN(" STOP A.U.B ")));
+    assert_true(contact_is_stop_word(polite, 2, SPAN("stop")));
+    assert_false(contact_is_stop_word(polite, 2, SPAN("a.u.b.")));
 }
 
 static void languages(void **state)
