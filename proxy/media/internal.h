@@ -62,9 +62,22 @@ _Static_assert(POLICY_PICTURES <= MEDIA_CLASSES, "room in struct media_look");
 #define ARENA_MAX (1024u * 1024)
 #define SPOOLS_MAX 64                      /* files of tools on their way at once */
 #define SPOOLED_MAX (1024ll * 1024 * 1024) /* bytes of them on the disk at once */
+#define STREAM_BYTES (512u * 1024)         /* in memory of what goes to its file as it comes */
 #define PIECE_BYTES (256u * 1024)          /* handed over at once */
 
 enum job_state { JOB_QUEUED, JOB_ASKED, JOB_FETCHED, JOB_INSPECTED, JOB_WRITTEN, JOB_LATER };
+
+/* A file that is written as its bytes come (file.c). */
+struct media_out {
+    int folder, fd;
+    struct keyring_cache *keys;
+    struct media_item item; /* whose keys and file id */
+    uint32_t number;
+    uint64_t size;
+    struct buffer open; /* the chunk that is not full yet; wiped */
+    crypto_hash_sha256_state hash;
+    char name[FILE_NAME_MAX];
+};
 
 struct job {
     struct job *bucket_next; /* by key */
@@ -81,7 +94,14 @@ struct job {
     int64_t next_ms;       /* JOB_LATER, mono */
     struct config *config; /* while a request or an inspection is under way */
     const struct config_channel *channel;
-    struct buffer bytes; /* as fetched, then as served */
+    struct buffer bytes; /* as fetched: a picture, or the first bytes; then as served */
+    struct media_kind_scan scan;
+    bool seals; /* `out` is under way: what is no picture goes to its file as it comes */
+    struct media_out out;
+    crypto_hash_sha256_state hash; /* of what came */
+    uint64_t came, expected;       /* bytes: so far, and as Meta said */
+    enum media_reason refused;     /* while bytes come: why they are not wanted */
+    int data_error;                /* likewise: what went wrong here */
     uint64_t reserved;
     struct media_ask *asks;
     /* the row's job */
@@ -183,16 +203,6 @@ SLUIS_MUST_CHECK int media_file_write(int folder, struct keyring_cache *keys,
                                       const uint8_t key[MEDIA_KEY_BYTES],
                                       const struct media_item *item, struct span bytes);
 /* The same as it comes: begin, add, and end or drop. After an error: drop. */
-struct media_out {
-    int folder, fd;
-    struct keyring_cache *keys;
-    struct media_item item; /* whose keys and file id */
-    uint32_t number;
-    uint64_t size;
-    struct buffer open; /* the chunk that is not full yet; wiped */
-    crypto_hash_sha256_state hash;
-    char name[FILE_NAME_MAX];
-};
 SLUIS_MUST_CHECK int media_out_begin(struct media_out *out, int folder, struct keyring_cache *keys,
                                      const uint8_t key[MEDIA_KEY_BYTES],
                                      const struct media_item *item);
@@ -229,9 +239,13 @@ void media_release(struct media *m, uint64_t bytes);
 void media_wake(struct media *m);
 
 /* ---- verdict.c ---- */
-/* Its bytes are there and are what was announced: kind, policy, inspection, file, row. */
+/* The kind is known: a picture into memory (*memory: bytes it takes there), anything else into its
+ * file, or not wanted at all (job->refused). 0 or what went wrong. */
+SLUIS_MUST_CHECK int job_begin_bytes(struct job *job, bool *picture);
+/* Its bytes are there and are what was announced: policy, inspection, file, row. */
 void job_judge(struct job *job);
 void job_hold(struct job *job, enum media_reason reason); /* ends with a row */
+void job_expired(struct job *job);                        /* its keys are destroyed */
 void job_write(struct job *job);                          /* the row of a verdict that stands */
 bool inspector_present(struct media *m);
 /* Of each class of pictures, what the one version that is kept must look like. */

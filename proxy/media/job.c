@@ -84,6 +84,9 @@ static void let_go(struct job *j)
 {
     struct media *m = j->media;
     buffer_free(&j->bytes);
+    if (j->seals)
+        media_out_drop(&j->out);
+    j->seals = false;
     media_release(m, j->reserved);
     j->reserved = 0;
     if (j->config)
@@ -145,18 +148,73 @@ void job_later(struct job *j, int64_t in_ms)
 
 /* ---- bytes ---- */
 
+/* Enough to know what it is, or all there is. */
+static int begin_bytes(struct job *j)
+{
+    bool picture = false;
+    media_kind_scan(&j->scan, buffer_span(&j->bytes));
+    int r = job_begin_bytes(j, &picture);
+    if (r != 0 || j->refused || picture)
+        return r;
+    r = media_out_add(&j->out, buffer_span(&j->bytes));
+    buffer_clear(&j->bytes);
+    return r;
+}
+
+/* As they come, on the room's loop, which may wait for the disk. */
+static int take_bytes(struct job *j, struct span bytes)
+{
+    crypto_hash_sha256_update(&j->hash, (const uint8_t *)bytes.p, bytes.n);
+    j->came += bytes.n;
+    if (!j->seals) {
+        buffer_add(&j->bytes, bytes);
+        if (j->bytes.error == SLUIS_ELIMIT) { /* more than Meta said */
+            j->refused = MEDIA_TOO_LARGE;
+            return 0;
+        }
+        if (j->bytes.error || j->scan.begun || j->came < MEDIA_KIND_FIRST)
+            return j->bytes.error;
+        return begin_bytes(j);
+    }
+    media_kind_scan(&j->scan, bytes);
+    return media_out_add(&j->out, bytes);
+}
+
+static int on_data(void *ctx, const struct http_head *head, struct span bytes)
+{
+    struct job *j = ctx;
+    (void)head;
+    if (j->media->stopped)
+        return SLUIS_ECLOSED;
+    j->data_error = take_bytes(j, bytes);
+    return j->data_error ? j->data_error : j->refused ? SLUIS_EDENIED : 0;
+}
+
 static void on_bytes(const struct upstream_answer *answer, void *ctx)
 {
     struct job *j = ctx;
     uint8_t hash[crypto_hash_sha256_BYTES];
     if (j->media->stopped)
         return; /* media_stop ends it */
-    if (answer->outcome != UPSTREAM_ANSWERED || answer->status != 200) {
+    if (answer->outcome == UPSTREAM_ANSWERED && answer->status == 200 && !j->scan.begun)
+        j->data_error = begin_bytes(j);
+    if (j->refused) {
+        job_hold(j, j->refused);
+        return;
+    }
+    if (j->data_error == SLUIS_EEXPIRED) {
+        job_expired(j);
+        return;
+    }
+    if (j->data_error)
+        LOG(LOG_ERROR, "media", "not_written", log_u64("serial", j->item.keys.serial),
+            log_error(j->data_error));
+    if (j->data_error || answer->outcome != UPSTREAM_ANSWERED || answer->status != 200) {
         /* An address lives for five minutes: another one is asked for. */
         job_later(j, 0);
         return;
     }
-    crypto_hash_sha256(hash, (const uint8_t *)answer->body.p, answer->body.n);
+    crypto_hash_sha256_final(&j->hash, hash);
     if (j->has_announced && memcmp(hash, j->announced, sizeof(hash)) != 0) {
         LOG(LOG_WARN, "media", "wrong_hash", log_u64("serial", j->item.keys.serial));
         if (++j->hash_tries < HASH_TRIES)
@@ -165,12 +223,7 @@ static void on_bytes(const struct upstream_answer *answer, void *ctx)
             job_hold(j, MEDIA_WRONG_HASH);
         return;
     }
-    j->bytes.max = answer->body.n ? answer->body.n : 1;
-    buffer_add(&j->bytes, answer->body);
-    if (j->bytes.error)
-        job_later(j, 0);
-    else
-        job_judge(j);
+    job_judge(j);
 }
 
 /* ---- the address ---- */
@@ -190,11 +243,12 @@ static enum media_kind named_kind(const struct job *j)
     return strcmp(j->item.name, "video") == 0 ? MEDIA_VIDEO : MEDIA_DOCUMENT;
 }
 
-/* What is fetched stands in memory as it comes, as it is kept, and once more while it is inspected.
- */
+/* A picture stands in memory as it comes, as it is kept, and once more while it is inspected: and
+ * what is called something else may be one. Of the rest only the pieces do. */
 static uint64_t memory_of(const struct job *j, uint64_t size)
 {
-    return size * (named_kind(j) == MEDIA_PICTURE ? 3 : 2);
+    uint64_t most = named_kind(j) == MEDIA_PICTURE || size < MEDIA_PICTURE_MAX ? size : 0;
+    return 3 * most + STREAM_BYTES;
 }
 
 static void fetch(struct job *j, struct span url, uint64_t size)
@@ -211,8 +265,15 @@ static void fetch(struct job *j, struct span url, uint64_t size)
     }
     j->reserved = memory_of(j, size);
     j->state = JOB_FETCHED;
-    int r =
-        upstream_media(m->upstream, j->channel, url, size, clock_mono_ms() + BYTES_MS, on_bytes, j);
+    j->scan = (struct media_kind_scan){.begun = false};
+    j->came = 0;
+    j->expected = size;
+    j->refused = MEDIA_NO_REASON;
+    j->data_error = 0;
+    j->bytes.max = size < MEDIA_PICTURE_MAX ? (size ? size : 1) : MEDIA_PICTURE_MAX;
+    crypto_hash_sha256_init(&j->hash);
+    int r = upstream_media_stream(m->upstream, j->channel, url, size, clock_mono_ms() + BYTES_MS,
+                                  on_data, on_bytes, j);
     if (r != 0)
         job_later(j, 0);
 }

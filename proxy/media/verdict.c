@@ -131,7 +131,7 @@ static void row_done(struct store_job *job)
 }
 
 /* The keys of the message are destroyed: nobody may have it, and its row will be swept. */
-static void expired(struct job *j)
+void job_expired(struct job *j)
 {
     media_count(j->media, M_EXPIRED);
     job_drop(j, SLUIS_EEXPIRED);
@@ -146,7 +146,7 @@ void job_write(struct job *j)
         r = write_leaf(j);
     if (r == SLUIS_EEXPIRED) {
         media_file_remove(m->folder, j->key, j->item.file);
-        expired(j);
+        job_expired(j);
         return;
     }
     if (r != 0) {
@@ -169,25 +169,42 @@ void job_hold(struct job *j, enum media_reason reason)
 
 /* ---- sealing ---- */
 
-static void seal(struct job *j, enum media_kind kind, const char *mime_type)
+static void sealed(struct job *j, const struct media_item *ready, int r)
 {
-    struct media *m = j->media;
-    struct media_item ready = j->item;
-    ready.kind = kind;
-    ready.size = j->bytes.n;
-    snprintf(ready.mime_type, sizeof(ready.mime_type), "%s", mime_type);
-    crypto_hash_sha256(ready.sha256, (const uint8_t *)j->bytes.p, j->bytes.n);
-    int r = media_file_write(m->folder, m->keys, j->key, &ready, buffer_span(&j->bytes));
     if (r == SLUIS_EEXPIRED) {
-        expired(j);
+        job_expired(j);
     } else if (r != 0) {
-        LOG(LOG_ERROR, "media", "not_written", log_u64("serial", ready.keys.serial), log_error(r));
+        LOG(LOG_ERROR, "media", "not_written", log_u64("serial", j->item.keys.serial),
+            log_error(r));
         job_later(j, 0);
     } else {
-        j->item = ready;
+        j->item = *ready;
         j->item.state = MEDIA_READY;
         job_later(j, 1);
     }
+}
+
+static void seal_picture(struct job *j, const char *mime_type)
+{
+    struct media *m = j->media;
+    struct media_item ready = j->item;
+    ready.kind = MEDIA_PICTURE;
+    ready.size = j->bytes.n;
+    snprintf(ready.mime_type, sizeof(ready.mime_type), "%s", mime_type);
+    crypto_hash_sha256(ready.sha256, (const uint8_t *)j->bytes.p, j->bytes.n);
+    sealed(j, &ready, media_file_write(m->folder, m->keys, j->key, &ready, buffer_span(&j->bytes)));
+}
+
+/* What is in its file already. */
+static void seal_rest(struct job *j, const char *mime_type)
+{
+    struct media_item ready = j->item;
+    ready.kind = j->scan.kind;
+    ready.size = j->out.size;
+    snprintf(ready.mime_type, sizeof(ready.mime_type), "%s", mime_type);
+    int r = media_out_end(&j->out, ready.sha256);
+    j->seals = false;
+    sealed(j, &ready, r);
 }
 
 /* ---- pictures ---- */
@@ -215,7 +232,7 @@ static void on_inspected(void *ctx, const struct media_inspected *seen)
     if (j->bytes.error)
         job_later(j, 0);
     else
-        seal(j, MEDIA_PICTURE, seen->mime_type);
+        seal_picture(j, seen->mime_type);
 }
 
 static void inspect(struct job *j)
@@ -252,18 +269,43 @@ static const char *type_of(const struct job *j, enum media_kind kind, const char
     return told && strcmp(by_content, "application/pdf") != 0 ? said : by_content;
 }
 
+/* Why a kind is not wanted here; an MP4 may turn out to be sound or video at its end. */
+static enum media_reason unwanted(const struct job *j)
+{
+    bool said_picture = strcmp(j->item.name, "image") == 0 || strcmp(j->item.name, "sticker") == 0;
+    if (j->scan.kind == MEDIA_PICTURE)
+        return MEDIA_NO_REASON;
+    if (said_picture)
+        return MEDIA_WRONG_KIND;
+    bool passes = any_route_passes(j->channel, j->scan.kind) ||
+                  (j->scan.may_be_video && any_route_passes(j->channel, MEDIA_VIDEO));
+    return passes ? MEDIA_NO_REASON : MEDIA_BY_POLICY;
+}
+
+int job_begin_bytes(struct job *j, bool *picture)
+{
+    struct media *m = j->media;
+    *picture = j->scan.kind == MEDIA_PICTURE;
+    j->item.kind = j->scan.kind;
+    j->refused = unwanted(j);
+    if (*picture && j->expected > MEDIA_PICTURE_MAX)
+        j->refused = MEDIA_TOO_LARGE;
+    if (j->refused || *picture)
+        return 0;
+    int r = media_out_begin(&j->out, m->folder, m->keys, j->key, &j->item);
+    j->seals = r == 0;
+    return r;
+}
+
 void job_judge(struct job *j)
 {
-    const char *mime_type;
-    enum media_kind kind = media_kind_of(buffer_span(&j->bytes), &mime_type);
-    bool said_picture = strcmp(j->item.name, "image") == 0 || strcmp(j->item.name, "sticker") == 0;
-    j->item.kind = kind;
-    if (kind == MEDIA_PICTURE)
+    j->item.kind = j->scan.kind;
+    j->scan.may_be_video = false;
+    enum media_reason reason = unwanted(j);
+    if (reason)
+        job_hold(j, reason);
+    else if (j->scan.kind == MEDIA_PICTURE)
         inspect(j);
-    else if (said_picture)
-        job_hold(j, MEDIA_WRONG_KIND);
-    else if (!any_route_passes(j->channel, kind))
-        job_hold(j, MEDIA_BY_POLICY);
     else
-        seal(j, kind, type_of(j, kind, mime_type));
+        seal_rest(j, type_of(j, j->scan.kind, j->scan.mime_type));
 }
