@@ -228,10 +228,12 @@ struct media_ask {
     void *ctx;
     uint8_t key[MEDIA_KEY_BYTES];
     bool with_bytes;
+    uint64_t at; /* with n: so many bytes from there; each piece is what was sealed at its place, */
+    size_t n;    /* and who sends the whole compares its hash before the last one goes */
     int64_t until_ms;
     int result;
     struct media_item item;
-    struct buffer bytes;    /* whole; their hash is that of the item */
+    struct buffer bytes;    /* whole, their hash that of the item; or the piece */
     struct media_ask *next; /* the room's */
     struct media *media;    /* likewise */
 };

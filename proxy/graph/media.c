@@ -4,6 +4,7 @@
  */
 #include "media.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,6 +29,7 @@ bool media_call_free(struct call *call)
     }
     attach_free(call);
     upload_free(call);
+    free(m->stream);
     media_spool_free(m->spool);
     buffer_free(&m->op.bytes);
     buffer_free(&m->piece);
@@ -135,7 +137,8 @@ static enum graph_error error_of(int result)
 }
 
 /* Asks the media room: waits for a verdict, or for the bytes. */
-static void ask(struct call *call, bool with_bytes, void (*done)(struct media_ask *ask))
+static void ask_with(struct call *call, bool with_bytes, void (*done)(struct media_ask *ask),
+                     uint64_t at, size_t n)
 {
     struct media_ask *a = &call->media->ask;
     struct graph *g = call->thread->graph;
@@ -143,12 +146,24 @@ static void ask(struct call *call, bool with_bytes, void (*done)(struct media_as
                             .done = done,
                             .ctx = call,
                             .with_bytes = with_bytes,
+                            .at = at,
+                            .n = n,
                             .until_ms = clock_mono_ms() + MEDIA_ANSWER_MS};
     media_key(g->deps.keyring, call->channel->id, span_str(call->id), a->key);
     if (g->deps.media)
         media_ask(g->deps.media, a);
     else
         call_refuse(call, E_MEDIA_WITHHELD, NULL);
+}
+
+static void ask(struct call *call, bool with_bytes, void (*done)(struct media_ask *ask))
+{
+    ask_with(call, with_bytes, done, 0, 0);
+}
+
+static void ask_for(struct call *call, void (*done)(struct media_ask *ask), uint64_t at, size_t n)
+{
+    ask_with(call, true, done, at, n);
 }
 
 /* ---- metadata ---- */
@@ -250,38 +265,64 @@ void handle_media_delete(struct call *call)
 
 /* ---- bytes ---- */
 
-static void answer_part(struct exchange *ex, const struct media_item *item, struct span bytes)
+/* What of the bytes is asked for. */
+struct part {
+    enum http_range range;
+    uint64_t first, n; /* n 0: nothing, or the file is empty */
+};
+
+static void hash_tag(const struct media_item *item, char tag[68])
+{
+    tag[0] = '"';
+    hex_encode(item->sha256, sizeof(item->sha256), tag + 1);
+    memcpy(tag + 65, "\"", 2);
+}
+
+static struct part find_part(const struct exchange *ex, const struct media_item *item)
 {
     const struct http_head *head = exchange_head(ex);
     struct span wanted = http_field(head, SPAN("Range"));
     struct span only_if = http_field(head, SPAN("If-Range"));
-    char tag[68], range[80];
-    uint64_t first = 0, last = 0;
-    enum http_range part = HTTP_RANGE_IGNORED;
-    tag[0] = '"';
-    hex_encode(item->sha256, sizeof(item->sha256), tag + 1);
-    memcpy(tag + 65, "\"", 2);
+    struct part part = {.range = HTTP_RANGE_IGNORED, .n = item->size};
+    uint64_t last = 0;
+    char tag[68];
+    hash_tag(item, tag);
     if (wanted.n && head->method == HTTP_GET && http_field_count(head, SPAN("Range")) == 1 &&
         (only_if.n == 0 || span_is(only_if, tag)))
-        part = http_range_parse(wanted, bytes.n, &first, &last);
-    exchange_answer_begin(ex, part == HTTP_RANGE_ONE             ? 206
-                              : part == HTTP_RANGE_UNSATISFIABLE ? 416
-                                                                 : 200);
+        part.range = http_range_parse(wanted, item->size, &part.first, &last);
+    if (part.range == HTTP_RANGE_ONE)
+        part.n = last - part.first + 1;
+    if (part.range == HTTP_RANGE_UNSATISFIABLE)
+        part.n = 0;
+    return part;
+}
+
+static void answer_head(struct exchange *ex, const struct media_item *item, const struct part *part)
+{
+    char tag[68], range[80];
+    hash_tag(item, tag);
+    exchange_answer_begin(ex, part->range == HTTP_RANGE_ONE             ? 206
+                              : part->range == HTTP_RANGE_UNSATISFIABLE ? 416
+                                                                        : 200);
     exchange_answer_field(ex, SPAN("Content-Type"), span_str(item->mime_type));
     exchange_answer_field(ex, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
     exchange_answer_field(ex, SPAN("Content-Disposition"), SPAN("attachment"));
     exchange_answer_field(ex, SPAN("Accept-Ranges"), SPAN("bytes"));
     exchange_answer_field(ex, SPAN("ETag"), span_str(tag));
-    if (part == HTTP_RANGE_ONE) {
-        snprintf(range, sizeof(range), "bytes %llu-%llu/%llu", (unsigned long long)first,
-                 (unsigned long long)last, (unsigned long long)bytes.n);
-        bytes = span_sub(bytes, (size_t)first, (size_t)last + 1);
-    } else {
-        snprintf(range, sizeof(range), "bytes */%llu", (unsigned long long)bytes.n);
-    }
-    if (part != HTTP_RANGE_IGNORED)
+    if (part->range == HTTP_RANGE_ONE)
+        snprintf(range, sizeof(range), "bytes %llu-%llu/%llu", (unsigned long long)part->first,
+                 (unsigned long long)(part->first + part->n - 1), (unsigned long long)item->size);
+    else
+        snprintf(range, sizeof(range), "bytes */%llu", (unsigned long long)item->size);
+    if (part->range != HTTP_RANGE_IGNORED)
         exchange_answer_field(ex, SPAN("Content-Range"), span_str(range));
-    exchange_answer_end(ex, part == HTTP_RANGE_UNSATISFIABLE ? SPAN_EMPTY : bytes);
+}
+
+static void answer_part(struct exchange *ex, const struct media_item *item, struct span bytes)
+{
+    struct part part = find_part(ex, item);
+    answer_head(ex, item, &part);
+    exchange_answer_end(ex, span_sub(bytes, (size_t)part.first, (size_t)(part.first + part.n)));
 }
 
 /* The whole is in memory and its hash is right: only now the first byte leaves. */
@@ -302,11 +343,147 @@ static void on_file(struct media_ask *a)
     call_free(call);
 }
 
+/* ---- bytes in pieces: what is larger than one ---- */
+
+#define STREAM_PIECE (256u * 1024)
+
+struct stream {
+    struct part part;
+    uint64_t at; /* read so far, from part.first on */
+    bool begun, over, asking;
+    bool wanted; /* by the server, before the answer had begun here */
+    bool given;  /* the first piece, which was read before the head left */
+    bool whole;  /* its hash is compared before the last piece goes */
+    crypto_hash_sha256_state hash;
+};
+
+static void on_piece(struct media_ask *a);
+
+static void ask_piece(struct call *call)
+{
+    struct stream *s = call->media->stream;
+    uint64_t left = s->part.n - s->at;
+    buffer_free(&call->media->ask.bytes);
+    s->asking = true;
+    ask_for(call, on_piece, s->part.first + s->at,
+            left < STREAM_PIECE ? (size_t)left : STREAM_PIECE);
+}
+
+static void give_first(struct call *call)
+{
+    call->media->stream->given = true;
+    exchange_answer_more(call->server, call->exchange, buffer_span(&call->media->ask.bytes));
+}
+
+static void on_more(struct exchange *ex, void *ctx)
+{
+    struct call *call = ctx;
+    struct stream *s = call->media->stream;
+    (void)ex;
+    s->wanted = true;
+    if (s->begun && s->given)
+        ask_piece(call);
+    else if (s->begun)
+        give_first(call);
+}
+
+static void on_over(void *ctx, bool whole)
+{
+    struct call *call = ctx;
+    struct stream *s = call->media->stream;
+    (void)whole;
+    s->over = true;
+    if (s->begun && !s->asking)
+        call_free(call);
+}
+
+/* The first piece is there and right: only now the first byte leaves. */
+static void begin_answer(struct call *call)
+{
+    struct stream *s = call->media->stream;
+    struct exchange *ex = call_exchange(call);
+    const struct exchange_source source = {.more = on_more, .over = on_over, .ctx = call};
+    call_record(call, AUDIT_MEDIA, ex ? "passed" : "not_passed", 0, call->media->item.keys.serial,
+                0, 0);
+    if (ex)
+        answer_head(ex, &call->media->item, &s->part);
+    bool wanted = ex && exchange_answer_stream(ex, s->part.n, &source);
+    s->begun = true;
+    if (!wanted || s->over)
+        call_free(call);
+    else if (s->wanted)
+        give_first(call);
+}
+
+static bool good_piece(struct call *call, const struct media_ask *a)
+{
+    struct stream *s = call->media->stream;
+    uint8_t hash[crypto_hash_sha256_BYTES];
+    if (a->result != 0)
+        return false;
+    s->at += a->bytes.n;
+    crypto_hash_sha256_update(&s->hash, (const uint8_t *)a->bytes.p, a->bytes.n);
+    if (!s->whole || s->at < s->part.n)
+        return true;
+    crypto_hash_sha256_final(&s->hash, hash);
+    return memcmp(hash, call->media->item.sha256, sizeof(hash)) == 0;
+}
+
+static void on_piece(struct media_ask *a)
+{
+    struct call *call = a->ctx;
+    struct stream *s = call->media->stream;
+    s->asking = false;
+    if (s->over) {
+        call_free(call);
+        return;
+    }
+    bool good = good_piece(call, a);
+    if (s->begun) { /* cut off when it is not: the tool must not take it for the whole */
+        exchange_answer_more(call->server, call->exchange,
+                             good ? buffer_span(&a->bytes) : SPAN_EMPTY);
+        return;
+    }
+    enum graph_error error = a->result ? error_of(a->result)
+                             : !good   ? E_STORE
+                                       : judge_item(call, &a->item);
+    if (error == E_COUNT) {
+        begin_answer(call);
+        return;
+    }
+    call_record(call, AUDIT_MEDIA, "not_passed", graph_code_of(error),
+                call->media->item.keys.serial, 0, 0);
+    call_refuse(call, error, NULL);
+}
+
+/* False: there is nothing to be sent in pieces. */
+static bool stream_begin(struct call *call)
+{
+    struct media_call *m = call->media;
+    struct exchange *ex = call_exchange(call);
+    if (!ex || m->item.size <= STREAM_PIECE)
+        return false;
+    struct part part = find_part(ex, &m->item);
+    if (part.n == 0) {
+        answer_head(ex, &m->item, &part);
+        exchange_answer_end(ex, SPAN_EMPTY);
+        call_free(call);
+        return true;
+    }
+    if (!(m->stream = calloc(1, sizeof(*m->stream))))
+        return false;
+    m->stream->part = part;
+    m->stream->whole = part.n == m->item.size;
+    crypto_hash_sha256_init(&m->stream->hash);
+    ask_piece(call);
+    return true;
+}
+
 static void on_recorded(struct call *call, int result)
 {
     if (result != 0)
         call_refuse(call, E_STORE, NULL);
-    else
+    else if (!stream_begin(call))
         ask(call, true, on_file);
 }
 
@@ -315,7 +492,8 @@ void media_give_bytes(struct call *call)
     const struct media_item *item = &call->media->item;
     if (item->state == MEDIA_SENT)
         ask_meta(call, HTTP_GET, media_on_uploaded_metadata);
-    else if (!media_reserve_for(call, item->size)) /* the answer counts again, with the server */
+    else if (!media_reserve_for(call,
+                                item->size < 2 * STREAM_PIECE ? item->size : 2 * STREAM_PIECE))
         call_refuse(call, E_BUSY, NULL);
     else
         media_record(call, "intent", SPAN_EMPTY, on_recorded);

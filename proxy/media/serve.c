@@ -34,6 +34,14 @@ static int read_item(struct media *m, const uint8_t key[MEDIA_KEY_BYTES], struct
 
 static int read_bytes(struct media *m, struct media_ask *ask)
 {
+    if (ask->n) {
+        buffer_init(&ask->bytes, ask->n);
+        int part =
+            media_file_part(m->folder, m->keys, ask->key, &ask->item, ask->at, ask->n, &ask->bytes);
+        if (part != 0)
+            buffer_free(&ask->bytes);
+        return part;
+    }
     /* What is handed over is the asker's to count; here it is what stands at once. */
     if (m->bytes + ask->item.size > m->deps.memory_max)
         return SLUIS_ELIMIT;

@@ -4,8 +4,8 @@ import os
 import re
 import socket
 
-from media_calls import (DIR, JPEG, PHONE, Files, call, env, files_server, graph_posts, raw, trust, until, upload,
-                         verdict)
+from media_calls import (DIR, JPEG, PHONE, Files, call, customer, env, files_server, graph_posts, hash64, raw, trust,
+                         until, upload, verdict, wait)
 
 PID = env["PID"]
 MB = 1024 * 1024
@@ -190,6 +190,71 @@ def links():
     verdict(len(graph_posts("media")) == posts and until(lambda: not spools()), "nothing of it is kept or sent", spools())
 
 
+def downloads():
+    print("large files of customers")
+    before = memory()[0]
+    sound = b"OggS" + os.urandom(20 * MB + 12345)
+    customer("7801", sound, kind="audio", mime="audio/ogg", phone="31655500001")
+    audio = wait("7801", seconds=20).get("audio", {})
+    verdict(audio.get("sha256") == hash64(sound), "20 MB are fetched and delivered", audio)
+    answer = call("GET", "/sluis/media/7801")
+    verdict(answer.status == 200 and answer.body == sound and answer.head["Content-Length"] == str(len(sound)), "served whole",
+            (answer.status, len(answer.body)))
+    verdict(memory()[0] - before < SLACK, "and never in memory", memory()[0] - before)
+    n = len(sound)
+    for name, head, status, body, content_range in [
+        ("a range over pieces", {"Range": "bytes=262000-900000"}, 206, sound[262000:900001], f"bytes 262000-900000/{n}"),
+        ("one byte", {"Range": f"bytes={n - 1}-"}, 206, sound[-1:], f"bytes {n - 1}-{n - 1}/{n}"),
+        ("the last million", {"Range": "bytes=-1000000"}, 206, sound[-1000000:], f"bytes {n - 1000000}-{n - 1}/{n}"),
+        ("all of it as a range", {"Range": f"bytes=0-{n - 1}"}, 206, sound, f"bytes 0-{n - 1}/{n}"),
+        ("beyond the end", {"Range": f"bytes={n}-"}, 416, b"", f"bytes */{n}"),
+        ("more than there is", {"Range": f"bytes=5-{n * 9}"}, 206, sound[5:], f"bytes 5-{n - 1}/{n}"),
+        ("two ranges: the whole", {"Range": "bytes=0-1,4-5"}, 200, sound, None),
+        ("none of its form", {"Range": "bytes=9-2"}, 200, sound, None),
+    ]:
+        answer = call("GET", "/sluis/media/7801", head=head)
+        verdict(answer.status == status and answer.body == body and answer.head["Content-Range"] == content_range, name,
+                (answer.status, len(answer.body), answer.head["Content-Range"]))
+    answer = call("HEAD", "/sluis/media/7801")
+    verdict(answer.status == 200 and answer.head["Content-Length"] == str(n), "HEAD", answer.head)
+    link = connect()
+    link.sendall(f"GET /sluis/media/7801 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {env['TOKEN']}\r\n\r\n".encode())
+    verdict(link.recv(15) == b"HTTP/1.1 200 OK", "begun")
+    link.close()
+    verdict(call("GET", "/sluis/media/7801", head={"Range": "bytes=0-3"}).body == b"OggS", "left halfway: the next is served")
+    name = max(glob.glob(f"{DIR}/store/media/*"), key=os.path.getsize)
+    with open(name, "r+b") as f:
+        f.seek(9 * MB)
+        byte = f.read(1)
+        f.seek(9 * MB)
+        f.write(bytes([byte[0] ^ 1]))
+    link = connect()
+    link.sendall(f"GET /sluis/media/7801 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {env['TOKEN']}\r\n\r\n".encode())
+    got = b""
+    try:
+        while more := link.recv(1 << 20):
+            got += more
+    except OSError:
+        pass
+    verdict(MB < len(got) < 9.1 * MB, "a file that was changed: cut off before that place", len(got))
+    answer = call("GET", "/sluis/media/7801", head={"Range": f"bytes={9 * MB - 70000}-{9 * MB + 10}"})
+    verdict(answer.status == 503 and answer.code, "and not a byte of that part", (answer.status, answer.body[:200]))
+    with open(name, "r+b") as f:
+        f.seek(9 * MB)
+        f.write(byte)
+    verdict(call("GET", "/sluis/media/7801").body == sound, "as it was, it is served")
+    movie = b"\0\0\0\x18ftypmp42" + bytes(3 * MB) + b"hdlr\0\0\0\0\0\0\0\0vide" + bytes(100)
+    customer("7802", movie, kind="audio", mime="audio/mp4", phone="31655500002")
+    verdict(wait("7802").get("text", {}).get("body") == "[audio: niet doorgegeven]", "a film that is called sound, by its end",
+            wait("7802"))
+    customer("7803", JPEG + b"card" + bytes(17 * MB), kind="document", mime="application/pdf", phone="31655500003")
+    verdict("niet doorgegeven" in str(wait("7803")), "17 MB of a picture", wait("7803"))
+    customer("7804", sound, announce=b"else", kind="audio", mime="audio/ogg", phone="31655500004")
+    files = len(os.listdir(f"{DIR}/store/media"))
+    verdict(until(lambda: call("GET", "/v24.0/7804").code == 900052, 20) and len(os.listdir(f"{DIR}/store/media")) <= files,
+            "other bytes than were announced: withheld, and no file of them", os.listdir(f"{DIR}/store/media"))
+
+
 if __name__ == "__main__":
-    for part in (large, forms, links):
+    for part in (large, forms, links, downloads):
         part()
