@@ -714,7 +714,7 @@ _Static_assert(COMMANDS == PERMISSION_COMMAND_COUNT,
 /* Commands of the contract that come with later versions: named, so that nobody thinks of a typing
  * error. */
 static const char *const later[] = {
-    "consent",
+    NULL, /* none: the last row ends the list */
 };
 
 /* The i-th option of a command, NULL after the last: its own, and --as for whatever the gateway
@@ -773,7 +773,7 @@ static void print_table(void)
                    o->value ? o->value : "", o->help);
         }
     }
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+    for (size_t i = 0; later[i]; i++)
         printf("later\tsluis %s\n", later[i]);
 }
 
@@ -885,7 +885,7 @@ static bool print_group(const char *word, bool asked)
 
 static int unknown(int argc, char **argv)
 {
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+    for (size_t i = 0; later[i]; i++) {
         if (name_words(later[i], argc, argv)) {
             fprintf(stderr, "sluis %s: not available in this version\n", later[i]);
             return CLI_USAGE;

@@ -184,6 +184,7 @@ int keys_recovery_make(const char *keys_path, char secret[HEX + 1], bool *made)
 
 void keys_recovery_tell(const char *keys_path)
 {
+    fflush(stdout); /* "above" is to hold in a file that takes both, too */
     fprintf(
         stderr,
         "The recovery secret above is shown this once. It opens backups of the keyring: keep it\n"
