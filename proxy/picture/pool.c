@@ -24,7 +24,11 @@
 
 #define START_MS 60000 /* loading, verifying and one blank run, on a busy machine */
 #define GRACE_MS 5000  /* the zygote kills a late child itself; past this it is killed too */
-#define RETRY_MS 10000 /* after a start that failed; until then pictures are withheld at once */
+/* After a start that failed, or when zygotes die one after another without a picture done: twice as
+ * long each time. Until then pictures are withheld at once. */
+#define RETRY_MS 1000
+#define RETRY_MAX_MS 60000
+#define DEATHS_FREE 2 /* so many in a row are started again at once: a picture is tried twice */
 #define WORKERS_MAX 16
 #define TRIES_MAX 2 /* a job whose zygote died is tried once more */
 #define SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
@@ -53,6 +57,7 @@ struct picture_pool {
     int64_t started_ms, retry_ms;
     enum picture_reason down_reason; /* why jobs are refused until retry_ms */
     unsigned forks, forks_max, workers, wall_ms;
+    unsigned deaths; /* zygotes that died or did not start since a picture was done */
     struct picture_job *under_way;
     unsigned under_way_count;
     uint64_t next_id;
@@ -257,11 +262,23 @@ static void zygote_stop(struct picture_pool *pool, bool kill_it)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* One more that came to nothing: when is the next one tried? */
+static void back_off(struct picture_pool *pool, unsigned free_tries, enum picture_reason reason)
+{
+    int64_t pause = RETRY_MS;
+    pool->deaths++;
+    pool->down_reason = reason;
+    if (pool->deaths <= free_tries)
+        return;
+    for (unsigned i = free_tries + 1; i < pool->deaths && pause < RETRY_MAX_MS; i++)
+        pause *= 2;
+    pool->retry_ms = now_ms() + (pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS);
+}
+
 static void start_failed(struct picture_pool *pool, enum picture_reason reason, const char *problem)
 {
     zygote_stop(pool, true);
-    pool->retry_ms = now_ms() + RETRY_MS;
-    pool->down_reason = reason;
+    back_off(pool, 0, reason);
     pthread_mutex_lock(&pool->lock);
     pool->status.engine = PICTURE_ENGINE_NONE;
     if (problem) {
@@ -325,6 +342,7 @@ static void on_done(struct picture_pool *pool, const struct wire_message *m)
             continue;
         *at = job->next;
         pool->under_way_count--;
+        pool->deaths = 0;
         conclude(pool, job, m->status);
         return;
     }
@@ -342,6 +360,8 @@ static void on_socket(struct picture_pool *pool)
         zygote_stop(pool, true);
         if (starting)
             start_failed(pool, PICTURE_NO_WORKER, "sluis-media ended while it started");
+        else
+            back_off(pool, DEATHS_FREE, PICTURE_DIED);
         orphans(pool, false);
     } else if (message.kind == WIRE_READY && pool->state == STARTING) {
         on_ready(pool, &message);
@@ -448,6 +468,7 @@ static int overdue(struct picture_pool *pool)
         int64_t end = job->began_ms + pool->wall_ms + GRACE_MS;
         if (end <= now) {
             zygote_stop(pool, true);
+            back_off(pool, DEATHS_FREE, PICTURE_DIED);
             orphans(pool, false);
             return 0;
         }

@@ -88,6 +88,28 @@ static void late(void **state)
     picture_pool_free(pool);
 }
 
+/* A worker that dies of every picture is not started without end: after a few in a row pictures are
+ * withheld at once, and later ones are looked at again. */
+static void dies_again(void **state)
+{
+    (void)state;
+    struct picture_pool *pool = make(FAKE_MEDIA, NULL, 0);
+    struct picture_pool_status s;
+    for (int i = 0; i < 20; i++)
+        expect(pool, "zygote", PICTURE_DIED);
+    picture_pool_status(pool, &s);
+    assert_in_range(s.starts, 3, 12); /* 40 without a pause; one more each time a pause is over */
+    struct picture_verdict v = ask(pool, "clean");
+    for (int i = 0; i < 3000 && v.reason == PICTURE_DIED; i++) {
+        usleep(20000);
+        picture_verdict_free(&v);
+        v = ask(pool, "clean");
+    }
+    assert_int_equal(v.reason, PICTURE_OK);
+    picture_verdict_free(&v);
+    picture_pool_free(pool);
+}
+
 static void replaced(void **state)
 {
     (void)state;
@@ -267,11 +289,12 @@ static void lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(verdicts),          cmocka_unit_test(late),
-        cmocka_unit_test(replaced),          cmocka_unit_test(no_worker),
-        cmocka_unit_test(stopped),           cmocka_unit_test(refused_input),
-        cmocka_unit_test(settings_pass),     cmocka_unit_test(settings_by_key),
-        cmocka_unit_test(too_many_settings), cmocka_unit_test(lines),
+        cmocka_unit_test(verdicts),        cmocka_unit_test(late),
+        cmocka_unit_test(dies_again),      cmocka_unit_test(replaced),
+        cmocka_unit_test(no_worker),       cmocka_unit_test(stopped),
+        cmocka_unit_test(refused_input),   cmocka_unit_test(settings_pass),
+        cmocka_unit_test(settings_by_key), cmocka_unit_test(too_many_settings),
+        cmocka_unit_test(lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
