@@ -182,6 +182,25 @@ void pixels_flatten(struct pixels *p, uint8_t grey)
     p->alpha = false;
 }
 
+void pixels_bare(struct pixels *p)
+{
+    for (size_t i = 0; i < (size_t)p->w * p->h; i++)
+        p->p[i * 4 + 3] = 255;
+    p->alpha = false;
+}
+
+bool pixels_see_through(struct pixels *p)
+{
+    bool partly = false;
+    p->alpha = false;
+    for (size_t i = 0; i < (size_t)p->w * p->h; i++) {
+        uint8_t a = p->p[i * 4 + 3];
+        p->alpha |= a != 255;
+        partly |= a != 255 && a != 0;
+    }
+    return partly;
+}
+
 void pixels_scrub_alpha(struct pixels *p)
 {
     for (size_t i = 0; i < (size_t)p->w * p->h; i++)

@@ -24,8 +24,12 @@ SLUIS_MUST_CHECK int pixels_resize(const struct pixels *from, uint32_t w, uint32
                                    struct pixels *out);
 /* Puts the picture on an opaque ground of one grey. */
 void pixels_flatten(struct pixels *p, uint8_t grey);
+/* Makes every pixel opaque in its own colour: what is seen once the transparency is taken away. */
+void pixels_bare(struct pixels *p);
 /* Colours under full transparency can be seen by whoever takes the transparency away: gone. */
 void pixels_scrub_alpha(struct pixels *p);
+/* Sets p->alpha to whether some pixel is not opaque; true when one is neither opaque nor gone. */
+bool pixels_see_through(struct pixels *p);
 /* Root-mean-square error over R, G, B (and A) as PSNR in dB, 99 when equal; the sizes are equal. */
 double pixels_psnr(const struct pixels *a, const struct pixels *b);
 

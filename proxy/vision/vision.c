@@ -14,8 +14,10 @@
 #define COVER_ROUNDS 4  /* covering, reading, covering again; then it is withheld */
 #define COVER_PAD 0.12f /* of a box's height, above and below */
 #define NEAR_CARD 0.25f /* of the covered area's longer side: digits this near are the card's */
-#define GREY_LIGHT 255
-#define GREY_DARK 0
+
+/* A picture that can be seen through shows something else on each ground, and something else again
+ * to whoever takes the transparency away: all that can be seen is read, and read after covering. */
+enum view { ON_LIGHT, ON_DARK, BARE };
 
 /* Sides for finding text, in order. The first serves nearly all; the second finds 7 cards more of
  * 123. */
@@ -125,6 +127,7 @@ struct look {
     unsigned passes;
     struct lines known;     /* recognised so far in `read` */
     struct touched touched; /* and where it changed since */
+    unsigned views;         /* enum view: so many of them */
 };
 
 /* Where the picture is not opaque, another ground shows other pixels. */
@@ -144,7 +147,7 @@ static void touch_clear(struct look *l)
     }
 }
 
-static int copy_to_read(struct look *l, uint8_t grey)
+static int copy_to_read(struct look *l, enum view view)
 {
     uint32_t longer = l->full.w > l->full.h ? l->full.w : l->full.h;
     l->scale = longer > READ_SIDE ? (float)longer / READ_SIDE : 1;
@@ -159,8 +162,10 @@ static int copy_to_read(struct look *l, uint8_t grey)
         if (!error)
             memcpy(l->read.p, l->full.p, (size_t)l->full.w * l->full.h * 4);
     }
-    if (!error)
-        pixels_flatten(&l->read, grey);
+    if (!error && view == BARE)
+        pixels_bare(&l->read);
+    else if (!error)
+        pixels_flatten(&l->read, view == ON_LIGHT ? 255 : 0);
     return error;
 }
 
@@ -204,26 +209,28 @@ static bool decided(const struct judgement *j)
            (1u << PICTURE_CLASS_CARD | 1u << PICTURE_CLASS_MRZ | 1u << PICTURE_CLASS_ID_DOCUMENT);
 }
 
-static int look(struct look *l)
+static int look_at(struct look *l, enum view view)
 {
     struct codes codes;
-    int error = copy_to_read(l, GREY_LIGHT);
+    int error = copy_to_read(l, view);
+    if (view != ON_LIGHT)
+        touch_clear(l);
     if (!error)
         error = codes_read(&l->read, &codes);
     if (error)
         return error;
     error = judge_codes(&l->judge, &codes, l->j);
     codes_free(&codes);
-    if (!error)
-        error = judge_once(l, sides[0]);
+    return error ? error : judge_once(l, sides[0]);
+}
+
+static int look(struct look *l)
+{
+    int error = look_at(l, ON_LIGHT);
     for (unsigned i = 1; i < l->vision->passes && !error && l->j->hint && !decided(l->j); i++)
         error = judge_once(l, sides[i]);
-    if (!error && l->full.alpha && !decided(l->j)) { /* light text on nothing */
-        error = copy_to_read(l, GREY_DARK);
-        touch_clear(l);
-        if (!error)
-            error = judge_once(l, sides[0]);
-    }
+    for (enum view v = ON_DARK; v < l->views && !error; v++)
+        error = look_at(l, v);
     return error;
 }
 
@@ -394,7 +401,14 @@ static int cover_all(struct look *l, bool *any, bool *clean)
             cover(l, l->j->at[i].quad);
             *any = true;
         }
-    return *any ? verify(l, clean) : 0;
+    int error = *any ? verify(l, clean) : 0; /* on the last view; then on the others */
+    for (enum view v = ON_LIGHT; *any && *clean && !error && v + 1 < l->views; v++) {
+        error = copy_to_read(l, v);
+        touch_clear(l);
+        if (!error)
+            error = verify(l, clean);
+    }
+    return error;
 }
 
 /* Is there a class that policy wants covered, without a box of its own? */
@@ -434,7 +448,6 @@ static void finish(struct look *l, struct picture_verdict *v, struct buffer *pic
         return;
     }
     v->kind = v->in;
-    pixels_scrub_alpha(&l->full);
     error = picture_encode(&l->full, &v->kind, picture);
     if (error) {
         buffer_clear(picture);
@@ -462,6 +475,9 @@ static void inspect(struct look *l, struct span bytes, struct picture_verdict *v
         return;
     }
     l->full = d.pixels;
+    pixels_scrub_alpha(&l->full); /* before it is read: what is gone is not judged either */
+    bool partly = pixels_see_through(&l->full);
+    l->views = partly ? BARE + 1 : l->full.alpha ? ON_DARK + 1 : ON_LIGHT + 1;
     v->in = d.kind;
     v->width = d.pixels.w;
     v->height = d.pixels.h;

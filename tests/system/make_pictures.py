@@ -93,6 +93,14 @@ def code(text, inverted=False):
 PAYMENT = 'BCD\n002\n1\nSCT\n\nVoorbeeld BV\nNL91ABNA0417164300\nEUR12.50\n\n\nfactuur'
 
 
+def through(colour, ground, alpha):
+    """An account number in `colour` with the opacity `alpha`, on `ground` (RGBA)."""
+    picture = Image.new('RGBA', (700, 320), ground)
+    draw = ImageDraw.Draw(picture)
+    draw.text((40, 130), 'NL91 ABNA 0417 1643 00', font=face(34), fill=colour + (alpha,))
+    return picture
+
+
 def main(folder):
     files = {
         'plain.png': lines(['Er ging iets mis', 'Foutcode 5012, probeer het later opnieuw', 'Versie 3.14']),
@@ -104,6 +112,9 @@ def main(folder):
         'licence.png': licence(),
         'code.png': code(PAYMENT),
         'code-inverted.png': code(PAYMENT, True),
+        'light-on-nothing.png': through((250, 250, 250), (255, 255, 255, 0), 255),
+        'dark-on-nothing.png': through((5, 5, 5), (0, 0, 0, 0), 255),
+        'under-glass.png': through((255, 255, 255), (0, 0, 0, 3), 3),
         'code-link.png': code('https://voorbeeld.example/spaar'),
     }
     for name, picture in files.items():
