@@ -133,6 +133,12 @@ static void kinds(void **state)
         {"\0\0\0\x18"
          "ftypheic....",
          16, MEDIA_PICTURE, "image/heic"},
+        {"\0\0\0\x18"
+         "ftypmsf1....",
+         16, MEDIA_PICTURE, "image/heif-sequence"}, /* and not a film, which might pass */
+        {"\0\0\0\x18"
+         "ftyphevc....",
+         16, MEDIA_PICTURE, "image/heic-sequence"},
         {"OggS....", 8, MEDIA_AUDIO, "audio/ogg"},
         {"\0\0\0\x18"
          "ftypmp42................",

@@ -43,6 +43,7 @@ def main(folder):
         'flood.gif': b'GIF89a' + struct.pack('<HHBBB', 65535, 65535, 0x80, 0, 0) + b'\0\0\0\xff\xff\xff' +
                      b',' + struct.pack('<HHHHB', 0, 0, 65535, 65535, 0) + b'\x02\x02\x4c\x01\0;',
         'scans.jpg': scans(3000),
+        'scans-few.jpg': scans(480),
         'text-bomb.png': png(10, 10, white, chunk(b'zTXt', b'k\0\0' + zlib.compress(b'a' * 20_000_000, 9))),
         'profile-bomb.png': png(10, 10, white, chunk(b'iCCP', b'k\0\0' + zlib.compress(b'a' * 20_000_000, 9))),
         'chunks.png': png(10, 10, white, chunk(b'tEXt', b'k\0v') * 100_000),
