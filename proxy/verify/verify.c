@@ -13,6 +13,7 @@
 #define FILE_MAX (1024u * 1024 * 1024) /* of a file with checkpoints */
 #define KEY_FILE_MAX 4096
 #define READ_STEP 65536
+#define LINES_ROOM (4u * EXPORT_LINE_MAX)
 
 enum { VERIFY_HOLDS = 0, VERIFY_WRONG = 1, VERIFY_USAGE = 2 };
 
@@ -158,31 +159,59 @@ static int take_checkpoints(const struct options *o, const char *file, struct ex
     return r;
 }
 
+/* An export may be of any size, and what is given for one as well: no more than a few of its lines
+ * are in memory, however long they are. */
+struct lines {
+    FILE *in;
+    char *text; /* LINES_ROOM */
+    size_t at, n;
+};
+
+/* With its end, when it has one; empty: no more. One that is too long comes in pieces. */
+static struct span next_line(struct lines *l)
+{
+    for (;;) {
+        const char *from = l->text + l->at;
+        const char *end = memchr(from, '\n', l->n - l->at);
+        size_t n = end ? (size_t)(end - from) + 1 : l->n - l->at;
+        if (!end && n < LINES_ROOM) {
+            memmove(l->text, from, n);
+            l->at = 0;
+            l->n = n + fread(l->text + n, 1, LINES_ROOM - n, l->in);
+            if (l->n > n)
+                continue;
+            from = l->text;
+        }
+        l->at += n;
+        return span_of(from, n);
+    }
+}
+
 static int check_lines(const struct options *o, FILE *in, struct export_check *check)
 {
     struct export_finding f;
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t n;
-    int r = 0;
+    struct lines lines = {.in = in, .text = malloc(LINES_ROOM)};
+    int r = lines.text ? 0 : SLUIS_ENOMEM, bad = 0;
     bool begun = false;
-    while (r == 0 && (n = getline(&line, &room, in)) > 0) {
+    while (r == 0 && bad == 0) {
+        struct span line = next_line(&lines);
+        if (line.n == 0)
+            break;
         /* Changes of keys come first: they say who may have signed the earlier checkpoints. */
-        if (!begun && !span_starts(span_of(line, (size_t)n), SPAN("{\"key_change\""))) {
-            begun = true;
-            for (unsigned i = 0; i < o->checkpoint_count; i++) {
-                int bad = take_checkpoints(o, o->checkpoints[i], check);
-                if (bad) {
-                    free(line);
-                    return bad;
-                }
-            }
+        for (unsigned i = 0; !begun && bad == 0 && i < o->checkpoint_count; i++) {
+            if (span_starts(line, SPAN("{\"key_change\"")))
+                break;
+            bad = take_checkpoints(o, o->checkpoints[i], check);
         }
+        begun = begun || !span_starts(line, SPAN("{\"key_change\""));
         /* A last line without its end is a byte that was taken away. */
-        bool whole = line[n - 1] == '\n';
-        r = export_check_line(check, span_of(line, (size_t)(whole ? n - 1 : 0)), &f);
+        bool whole = line.p[line.n - 1] == '\n';
+        if (bad == 0)
+            r = export_check_line(check, span_sub(line, 0, whole ? line.n - 1 : 0), &f);
     }
-    free(line);
+    free(lines.text);
+    if (bad)
+        return bad;
     if (ferror(in)) {
         fprintf(stderr, "sluis-verify: %s: cannot be read\n", o->export);
         return VERIFY_USAGE;

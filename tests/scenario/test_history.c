@@ -337,6 +337,13 @@ static void sent_by_tools(void **state)
 
 /* ---- revealing ---- */
 
+static int find_grant(void *ctx, const struct access_grant *g)
+{
+    struct access_grant *of = ctx;
+    of->id = g->person == of->person ? g->id : of->id;
+    return 0;
+}
+
 static void reveal(void **state)
 {
     (void)state;
@@ -381,9 +388,17 @@ static void reveal(void **state)
     assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 200);
     assert_non_null(strstr(a, "111222333"));
     assert_int_equal(ask(&f, &kees, HISTORY_REVEAL, body, a, sizeof(a)), 400);
+    assert_int_equal(ask(&f, &crm, HISTORY_REVEAL, body, a, sizeof(a)), 403);
     clock_test_shift(HISTORY_GRANT_MS + 1000);
     assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 410);
     clock_test_shift(-HISTORY_GRANT_MS - 1000);
+    /* ... and no longer than his role. */
+    assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 200);
+    struct access_grant of = {.person = piet.id};
+    access_each_grant(f.access, find_grant, &of);
+    assert_int_equal(access_grant_revoke(f.access, of.id), 0);
+    assert_int_equal(ask(&f, &piet, HISTORY_REVEAL, body, a, sizeof(a)), 403);
+    assert_null(strstr(a, "111222333"));
     assert_int_equal(world_traces(&f.w, "111222333"), 0);
     close_all(&f);
 }
