@@ -17,8 +17,8 @@ static const struct permission_row rows[PERMISSION_COUNT] = {
 };
 
 static const struct permission_tool tools[PERMISSION_TOOL_COUNT] = {
-#define X(method, object, edge, right, content)                                                    \
-    {PERMISSION_##method, object, edge, right, CONTENT_##content},
+#define X(id, method, object, edge, right, content)                                                \
+    {PERMISSION_##method, #object, edge, right, CONTENT_##content},
     PERMISSION_TOOLS(X)
 #undef X
 };

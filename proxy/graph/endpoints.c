@@ -77,38 +77,45 @@ static const char *const template_fields[] = {"id",
                                               NULL};
 static const char *const app_fields[] = {"id", "name", "whatsapp_business_api_data", NULL};
 
-static const struct endpoint endpoints[] = {
-    {HTTP_POST, OBJECT_PHONE, "messages", none, GRAPH_JSON_MAX, false, handle_messages, NULL},
-    {HTTP_POST, OBJECT_PHONE, "media", none, GRAPH_UPLOAD_MAX, true, handle_media_upload, NULL},
-    {HTTP_GET, OBJECT_PHONE, "", fields, 0, false, handle_forward, phone_fields},
-    {HTTP_GET, OBJECT_PHONE, "whatsapp_business_profile", fields, 0, false, handle_forward,
-     profile_fields},
-    {HTTP_GET, OBJECT_WABA, "", fields, 0, false, handle_forward, waba_fields},
-    {HTTP_GET, OBJECT_WABA, "message_templates", templates, 0, false, handle_forward,
-     template_fields},
-    {HTTP_GET, OBJECT_WABA, "phone_numbers", paged, 0, false, handle_forward, phone_fields},
-    {HTTP_GET, OBJECT_MEDIA, "", media, 0, true, handle_media_get, NULL},
-    {HTTP_GET, OBJECT_MEDIA, "bytes", none, 0, true, handle_media_bytes, NULL},
-    {HTTP_DELETE, OBJECT_MEDIA, "", media, 0, true, handle_media_delete, NULL},
-    /* set-up: answered here, never forwarded (whatsapp section 7) */
-    {HTTP_GET, OBJECT_WABA, "subscribed_apps", paged, 0, false, handle_subscribed_get, app_fields},
-    {HTTP_POST, OBJECT_WABA, "subscribed_apps", none, GRAPH_JSON_MAX, false, handle_setup, NULL},
-    {HTTP_DELETE, OBJECT_WABA, "subscribed_apps", none, GRAPH_JSON_MAX, false, handle_setup, NULL},
-    {HTTP_POST, OBJECT_PHONE, "register", none, GRAPH_JSON_MAX, false, handle_setup, NULL},
-    {HTTP_POST, OBJECT_PHONE, "deregister", none, GRAPH_JSON_MAX, false, handle_setup, NULL},
-    {HTTP_POST, OBJECT_PHONE, "", none, GRAPH_JSON_MAX, false, handle_phone_post, NULL},
-    /* /sluis/v1/history/...: not Graph's, masked as the tool's own route is */
-    {HTTP_POST, OBJECT_HISTORY, "conversations", none, HISTORY_BODY_MAX, false, handle_history,
-     NULL},
-    {HTTP_POST, OBJECT_HISTORY, "messages", none, HISTORY_BODY_MAX, false, handle_history, NULL},
-    {HTTP_POST, OBJECT_HISTORY, "tag", none, HISTORY_BODY_MAX, false, handle_history, NULL},
-    {HTTP_POST, OBJECT_HISTORY, "note", none, HISTORY_BODY_MAX, false, handle_history, NULL},
-    {HTTP_POST, OBJECT_CONTACT, "consent", none, CONSENT_BODY_MAX, false, handle_consent, NULL},
-    {HTTP_POST, OBJECT_CONTACT, "list", none, CONSENT_BODY_MAX, false, handle_consent_list, NULL},
-};
+/* What each row of PERMISSION_TOOLS (sluis/access/table.h) does, by its id: parameters, the largest
+ * body, whether it sends media, the handler, what `fields` may name. */
+#define ENDPOINT_PHONE_MESSAGES_POST none, GRAPH_JSON_MAX, false, handle_messages, NULL
+#define ENDPOINT_PHONE_MEDIA_POST none, GRAPH_UPLOAD_MAX, true, handle_media_upload, NULL
+#define ENDPOINT_PHONE_ITSELF_GET fields, 0, false, handle_forward, phone_fields
+#define ENDPOINT_PHONE_WHATSAPP_BUSINESS_PROFILE_GET                                               \
+    fields, 0, false, handle_forward, profile_fields
+#define ENDPOINT_WABA_ITSELF_GET fields, 0, false, handle_forward, waba_fields
+#define ENDPOINT_WABA_MESSAGE_TEMPLATES_GET templates, 0, false, handle_forward, template_fields
+#define ENDPOINT_WABA_PHONE_NUMBERS_GET paged, 0, false, handle_forward, phone_fields
+#define ENDPOINT_MEDIA_ITSELF_GET media, 0, true, handle_media_get, NULL
+#define ENDPOINT_MEDIA_BYTES_GET none, 0, true, handle_media_bytes, NULL
+#define ENDPOINT_MEDIA_ITSELF_DELETE media, 0, true, handle_media_delete, NULL
+/* set-up: answered here, never forwarded (whatsapp section 7) */
+#define ENDPOINT_WABA_SUBSCRIBED_APPS_GET paged, 0, false, handle_subscribed_get, app_fields
+#define ENDPOINT_WABA_SUBSCRIBED_APPS_POST none, GRAPH_JSON_MAX, false, handle_setup, NULL
+#define ENDPOINT_WABA_SUBSCRIBED_APPS_DELETE none, GRAPH_JSON_MAX, false, handle_setup, NULL
+#define ENDPOINT_PHONE_REGISTER_POST none, GRAPH_JSON_MAX, false, handle_setup, NULL
+#define ENDPOINT_PHONE_DEREGISTER_POST none, GRAPH_JSON_MAX, false, handle_setup, NULL
+#define ENDPOINT_PHONE_ITSELF_POST none, GRAPH_JSON_MAX, false, handle_phone_post, NULL
+/* /sluis/v1/history/...: not Graph's, masked as the tool's own route is */
+#define ENDPOINT_HISTORY_CONVERSATIONS_POST none, HISTORY_BODY_MAX, false, handle_history, NULL
+#define ENDPOINT_HISTORY_MESSAGES_POST none, HISTORY_BODY_MAX, false, handle_history, NULL
+#define ENDPOINT_HISTORY_TAG_POST none, HISTORY_BODY_MAX, false, handle_history, NULL
+#define ENDPOINT_HISTORY_NOTE_POST none, HISTORY_BODY_MAX, false, handle_history, NULL
+#define ENDPOINT_CONTACT_CONSENT_POST none, CONSENT_BODY_MAX, false, handle_consent, NULL
+#define ENDPOINT_CONTACT_LIST_POST none, CONSENT_BODY_MAX, false, handle_consent_list, NULL
 
-_Static_assert(sizeof(endpoints) / sizeof(endpoints[0]) == PERMISSION_TOOL_COUNT,
-               "each endpoint has a row in PERMISSION_TOOLS (sluis/access/table.h)");
+#define OBJECT_phone OBJECT_PHONE
+#define OBJECT_waba OBJECT_WABA
+#define OBJECT_media OBJECT_MEDIA
+#define OBJECT_history OBJECT_HISTORY
+#define OBJECT_contact OBJECT_CONTACT
+static const struct endpoint endpoints[PERMISSION_TOOL_COUNT] = {
+#define X(id, method, object, edge, ...)                                                           \
+    [PERMISSION_TOOL_##id] = {HTTP_##method, OBJECT_##object, edge, ENDPOINT_##id},
+    PERMISSION_TOOLS(X)
+#undef X
+};
 
 uint32_t endpoint_right(const struct endpoint *endpoint)
 {

@@ -1,8 +1,8 @@
 /*
  * The permission table: what every endpoint and every command asks of who comes. One row each, and
  * the faces are made from the rows: admin's dispatch knows no other endpoints (a row names its
- * handler), the Graph endpoints and the commands are counted against theirs at compile time and
- * compared by name in tests/unit/access.
+ * handler), Graph's table of endpoints too, by name; the commands are counted against theirs at compile time
+ * and compared by name in tests/unit/access.
  *
  * Glossary
  *   doors     where the endpoint answers: the admin listener (TLS, persons), the control socket
@@ -234,31 +234,33 @@ struct permission_row {
 /* NULL past the last. */
 const struct permission_row *permission_row(enum permission permission);
 
-/* Endpoints of tools. X(method, object, edge, right, content); proxy/graph/endpoints.c has a row
- * for each, in this order. A right of 0: any tool with a token for the channel. */
+/* Endpoints of tools. X(id, method, object, edge, right, content). proxy/graph/endpoints.c makes its
+ * table of these rows and adds what it does under the same id (ENDPOINT_id): an endpoint without a row
+ * cannot be reached, a row without an endpoint does not build, and neither can stand beside another's.
+ * A right of 0: any tool with a token for the channel. */
 #define PERMISSION_TOOLS(X)                                                                        \
-    X(POST, "phone", "messages", 0, NONE)                                                          \
-    X(POST, "phone", "media", 0, NONE)                                                             \
-    X(GET, "phone", "", 0, COUNTS)                                                                 \
-    X(GET, "phone", "whatsapp_business_profile", 0, COUNTS)                                        \
-    X(GET, "waba", "", 0, COUNTS)                                                                  \
-    X(GET, "waba", "message_templates", 0, COUNTS)                                                 \
-    X(GET, "waba", "phone_numbers", 0, COUNTS)                                                     \
-    X(GET, "media", "", 0, COUNTS)                                                                 \
-    X(GET, "media", "bytes", 0, MASKED)                                                            \
-    X(DELETE, "media", "", 0, NONE)                                                                \
-    X(GET, "waba", "subscribed_apps", 0, COUNTS)                                                   \
-    X(POST, "waba", "subscribed_apps", 0, NONE)                                                    \
-    X(DELETE, "waba", "subscribed_apps", 0, NONE)                                                  \
-    X(POST, "phone", "register", 0, NONE)                                                          \
-    X(POST, "phone", "deregister", 0, NONE)                                                        \
-    X(POST, "phone", "", 0, NONE)                                                                  \
-    X(POST, "history", "conversations", POLICY_MAY_HISTORY, MASKED)                                \
-    X(POST, "history", "messages", POLICY_MAY_HISTORY, MASKED)                                     \
-    X(POST, "history", "tag", POLICY_MAY_HISTORY, NONE)                                            \
-    X(POST, "history", "note", POLICY_MAY_HISTORY, NONE)                                           \
-    X(POST, "contact", "consent", POLICY_MAY_CONSENT, NONE)                                        \
-    X(POST, "contact", "list", POLICY_MAY_CONSENT, LOG)
+    X(PHONE_MESSAGES_POST, POST, phone, "messages", 0, NONE)                                       \
+    X(PHONE_MEDIA_POST, POST, phone, "media", 0, NONE)                                             \
+    X(PHONE_ITSELF_GET, GET, phone, "", 0, COUNTS)                                                 \
+    X(PHONE_WHATSAPP_BUSINESS_PROFILE_GET, GET, phone, "whatsapp_business_profile", 0, COUNTS)     \
+    X(WABA_ITSELF_GET, GET, waba, "", 0, COUNTS)                                                   \
+    X(WABA_MESSAGE_TEMPLATES_GET, GET, waba, "message_templates", 0, COUNTS)                       \
+    X(WABA_PHONE_NUMBERS_GET, GET, waba, "phone_numbers", 0, COUNTS)                               \
+    X(MEDIA_ITSELF_GET, GET, media, "", 0, COUNTS)                                                 \
+    X(MEDIA_BYTES_GET, GET, media, "bytes", 0, MASKED)                                             \
+    X(MEDIA_ITSELF_DELETE, DELETE, media, "", 0, NONE)                                             \
+    X(WABA_SUBSCRIBED_APPS_GET, GET, waba, "subscribed_apps", 0, COUNTS)                           \
+    X(WABA_SUBSCRIBED_APPS_POST, POST, waba, "subscribed_apps", 0, NONE)                           \
+    X(WABA_SUBSCRIBED_APPS_DELETE, DELETE, waba, "subscribed_apps", 0, NONE)                       \
+    X(PHONE_REGISTER_POST, POST, phone, "register", 0, NONE)                                       \
+    X(PHONE_DEREGISTER_POST, POST, phone, "deregister", 0, NONE)                                   \
+    X(PHONE_ITSELF_POST, POST, phone, "", 0, NONE)                                                 \
+    X(HISTORY_CONVERSATIONS_POST, POST, history, "conversations", POLICY_MAY_HISTORY, MASKED)      \
+    X(HISTORY_MESSAGES_POST, POST, history, "messages", POLICY_MAY_HISTORY, MASKED)                \
+    X(HISTORY_TAG_POST, POST, history, "tag", POLICY_MAY_HISTORY, NONE)                            \
+    X(HISTORY_NOTE_POST, POST, history, "note", POLICY_MAY_HISTORY, NONE)                          \
+    X(CONTACT_CONSENT_POST, POST, contact, "consent", POLICY_MAY_CONSENT, NONE)                    \
+    X(CONTACT_LIST_POST, POST, contact, "list", POLICY_MAY_CONSENT, LOG)
 
 struct permission_tool {
     enum permission_method method;
@@ -267,9 +269,10 @@ struct permission_tool {
     uint8_t content;
 };
 enum {
-#define X(method, object, edge, right, content) +1
-    PERMISSION_TOOL_COUNT = 0 PERMISSION_TOOLS(X)
+#define X(id, ...) PERMISSION_TOOL_##id,
+    PERMISSION_TOOLS(X)
 #undef X
+        PERMISSION_TOOL_COUNT
 };
 const struct permission_tool *permission_tool(unsigned index);
 
