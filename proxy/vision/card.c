@@ -147,7 +147,8 @@ static size_t read_number(const char *text, size_t i, size_t end, struct number 
             if (out->n < SECRET_DIGITS_MAX)
                 out->digits[out->n++] = c;
             out->end = i + 1;
-        } else if (c == '/' && !gap && here >= 4 && four_follow(text, i + 1, end)) {
+        } else if (c == '/' && gap <= 1 && here >= 4 &&
+                   four_follow(text, i + 1 < end && text[i + 1] == ' ' ? i + 2 : i + 1, end)) {
             gap++; /* a stroke that was seen between two groups */
         } else if ((c == ' ' || c == '-' || c == '.' || c == ':') && gap < 3) {
             gap++;

@@ -208,6 +208,7 @@ static void judges(void **state)
         {{"4242 4242 4242 4241", "J DE VRIES"}, BIT(CARD), 0},          /* not Luhn-valid */
         {{"4Z42 42A2 4242 4242", "VISA", "08/26"}, BIT(CARD), 0},       /* misread */
         {{"5180", "9219", "6478", "5511", "mastercard"}, BIT(CARD), 0}, /* in four rows */
+        {{"3023 / 334877861104", "07/37", "AND REA F D ELA CRUZ"}, BIT(CARD), 0},
         {{"3023/334877861104", "07/37", "ANDREAFDELACRUZ"},
          BIT(CARD),
          0},                                   /* not even a groups' shape */
