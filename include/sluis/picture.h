@@ -130,6 +130,9 @@ struct picture_finding {
 
 enum picture_engine { PICTURE_ENGINE_NONE, PICTURE_ENGINE_PPOCR, PICTURE_ENGINE_TESSERACT };
 const char *picture_engine_word(enum picture_engine engine); /* "none", "pp-ocrv4", "tesseract" */
+/* What it costs that this is not the best engine, for people: of 123 pictures of cards tesseract
+ * recognises 35, PP-OCRv4 109. "" for the best one. */
+const char *picture_engine_cost(enum picture_engine engine);
 
 struct picture_verdict {
     enum picture_outcome outcome;

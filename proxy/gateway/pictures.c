@@ -136,8 +136,8 @@ static void words(void *ctx, char *out, size_t size)
     struct picture_pool_status s;
     picture_pool_status(gw->pictures, &s);
     if (s.running)
-        snprintf(out, size, "inspected by %s (%s), %s%s%s", picture_engine_word(s.engine),
-                 s.versions,
+        snprintf(out, size, "inspected by %s (%s)%s, %s%s%s", picture_engine_word(s.engine),
+                 s.versions, picture_engine_cost(s.engine),
                  s.landlock ? "seccomp and landlock" : "seccomp, no landlock in this kernel",
                  s.problem[0] ? "; " : "", s.problem);
     else

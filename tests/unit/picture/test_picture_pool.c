@@ -284,6 +284,8 @@ static void lines(void **state)
     assert_true(span_is(picture_line(PICTURE_WITHHELD, 1u << PICTURE_CLASS_UNKNOWN),
                         "[foto: kon niet worden gecontroleerd]"));
     assert_int_equal(picture_line(PICTURE_CLEAN, 1u << PICTURE_CLASS_CLEAN).n, 0);
+    assert_non_null(strstr(picture_engine_cost(PICTURE_ENGINE_TESSERACT), "misses 7"));
+    assert_string_equal(picture_engine_cost(PICTURE_ENGINE_PPOCR), "");
 }
 
 int main(void)
