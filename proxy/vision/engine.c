@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SAME_PLACE 0.25f  /* of a line's height: what finding text at another scale moves a box */
-#define SAME_TURN 0.999f  /* cosine: 2.5 degrees */
-#define SURE 0.9f         /* mean probability of a line that another look would read the same */
-#define DIGITS_MANY 8     /* a line with more may be a number that was misread */
+#define SAME_PLACE 0.25f /* of a line's height: what finding text at another scale moves a box */
+#define SAME_TURN 0.999f /* cosine: 2.5 degrees */
+#define SURE 0.9f        /* mean probability of a line that another look would read the same */
+#define DIGITS_MANY 8    /* a line with more may be a number that was misread */
+#define DOUBT_GLYPHS                                                                               \
+    60 /* a longer line that is sure is text: each look at it costs as much as ten short ones */
 #define PAD_HEIGHTS 0.35f /* of the line's height, left and right of a covered part */
 
 void lines_free(struct lines *lines)
@@ -124,7 +126,7 @@ static bool doubtful(const struct line *line)
     unsigned digits = 0;
     for (size_t i = 0; i < line->n; i++)
         digits += line->text[i] >= '0' && line->text[i] <= '9';
-    return line->score < SURE || digits >= DIGITS_MANY;
+    return line->score < SURE || (digits >= DIGITS_MANY && line->glyphs <= DOUBT_GLYPHS);
 }
 
 const struct line *again_known(const struct again *again, const struct quad *q)

@@ -328,6 +328,8 @@ static void known_lines(void **state)
     struct again again = {.known = &known, .touched = &touched};
     add_at(&known, "Geldig t/m 08/26", 300, 200, 200);
     add_at(&known, "4242 4242 4242 4242", 300, 300, 300);
+    add_at(&known, "op 12-03-2026 om 10:41 boekten wij 14,20 euro over van rekening 1 naar 2", 300,
+           100, 560);
     assert_int_equal(touched_new(600, 400, &touched), 0);
     struct quad q = {{302, 201}, {1, 0}, 204, 23}, number = {{300, 300}, {1, 0}, 300, 24};
     assert_ptr_equal(again_known(&again, &q), &known.at[0]);
@@ -340,6 +342,9 @@ static void known_lines(void **state)
     again.doubt = true; /* many digits: recognised again */
     assert_null(again_known(&again, &number));
     assert_ptr_equal(again_known(&again, &q), &known.at[0]);
+    struct quad sentence = {
+        {300, 100}, {1, 0}, 560, 24}; /* many digits, but a long line and sure */
+    assert_ptr_equal(again_known(&again, &sentence), &known.at[2]);
     struct quad box = {{390, 205}, {1, 0}, 20, 10};
     touched_mark(&touched, &box);
     assert_null(again_known(&again, &q));
