@@ -113,8 +113,9 @@ static void ask_running(const struct cli_call *call, struct doctor_report *r, st
     buffer_add(json, SPAN("\"pictures\":"));
     buffer_add(json, raw);
     buffer_add_char(json, ',');
-    doctor_find(r, DOCTOR_OK, "pictures: %s",
-                print_member(&a, 0, "pictures", words, sizeof(words)));
+    print_member(&a, 0, "pictures", words, sizeof(words));
+    doctor_find(r, strncmp(words, "withheld", 8) == 0 ? DOCTOR_WARNING : DOCTOR_OK, "pictures: %s",
+                words);
     if (strcmp(print_member(&a, 0, "log.refuses", words, sizeof(words)), "true") == 0)
         doctor_find(r, DOCTOR_FAULT,
                     "access log: no checkpoint leaves, so that nothing is shown or sent: look at "
