@@ -43,12 +43,13 @@ static int flush(struct purge *p, struct hold_job *j)
 static int copy_part(struct purge *p, const struct store_item *item, uint8_t part, uint16_t cls,
                      uint32_t hold, struct arena *arena, struct hold_job *j)
 {
-    const struct record_id copy = {cls, hold, item->subject, item->serial, part};
+    struct record_id copy = {cls, hold, item->subject, item->serial, part};
     struct record_id where = {0};
     struct buffer plain;
     buffer_init(&plain, STORE_RECORD_MAX);
     int r = person_open(p, item, part, arena, &plain, &where);
     if (r == 0 && where.cls != cls) { /* not copied yet */
+        copy.serial = where.serial;   /* sealed anew: the leaf of its own number is gone */
         j->id[j->n] = copy;
         buffer_init(&j->sealed[j->n], STORE_RECORD_MAX);
         r = record_seal(p->cache, 0, &copy, 0, buffer_span(&plain), &j->sealed[j->n]);
@@ -61,13 +62,31 @@ static int copy_part(struct purge *p, const struct store_item *item, uint8_t par
     return r == SLUIS_ENOENT || r == SLUIS_EEXPIRED ? 0 : r;
 }
 
+unsigned hold_copies(struct store_read *read, const struct record_id *copy,
+                     struct record_id out[HOLD_COPIES])
+{
+    struct retention_moved moved;
+    unsigned n = 0;
+    out[n++] = *copy;
+    if (retention_moved(read, copy->serial, &moved) == 0 && moved.serial &&
+        moved.serial != copy->serial) {
+        out[n] = *copy;
+        out[n++].serial = moved.serial;
+    }
+    return n;
+}
+
 static bool is_copied(struct purge *p, const struct record_id *copy, struct arena *arena)
 {
+    struct record_id tries[HOLD_COPIES];
     struct store_read *read;
     struct span sealed;
+    int r = SLUIS_ENOENT;
     if (store_read_begin(p->deps.store, &read) != 0)
         return false;
-    int r = store_get_record(read, copy, arena, &sealed);
+    unsigned n = hold_copies(read, copy, tries);
+    for (unsigned i = 0; i < n && r == SLUIS_ENOENT; i++)
+        r = store_get_record(read, &tries[i], arena, &sealed);
     store_read_end(read);
     arena_reset(arena);
     return r == 0;

@@ -128,16 +128,16 @@ int person_open(struct purge *p, const struct store_item *item, uint8_t part, st
     struct store_read *read;
     struct mark mark;
     struct span sealed;
-    struct record_id tries[2];
+    struct record_id tries[1 + HOLD_COPIES];
     unsigned n = 0;
     int r = store_read_begin(p->deps.store, &read);
     if (r != 0)
         return r;
     n += retention_part(read, item, part, &tries[n]) == 0;
     if (mark_get(p, item->subject, &mark) && mark.bits & MARK_HELD) {
-        tries[n] = (struct record_id){0, mark.hold, item->subject, item->serial, part};
-        if (retention_hold_class(p->deps.store, &tries[n].cls) == 0)
-            n++;
+        struct record_id copy = {0, mark.hold, item->subject, item->serial, part};
+        if (retention_hold_class(p->deps.store, &copy.cls) == 0)
+            n += hold_copies(read, &copy, &tries[n]);
     }
     r = SLUIS_ENOENT;
     for (unsigned i = 0; i < n && (r == SLUIS_ENOENT || r == SLUIS_EEXPIRED); i++) {

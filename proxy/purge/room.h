@@ -229,6 +229,11 @@ int person_record(struct purge *p, const struct audit_event *event);
 
 /* hold.c: copies of what came since, before keys are destroyed */
 int holds_copy(struct purge *p);
+/* Where a hold may have put its copy of a part: under the message's own serial, or under that of
+ * what was sealed anew. How many of `out`, 1 at least. */
+#define HOLD_COPIES 2
+unsigned hold_copies(struct store_read *read, const struct record_id *copy,
+                     struct record_id out[HOLD_COPIES]);
 int holds_resume(struct purge *p); /* releases that a stop cut off */
 /* erase.c: erasures that a stop cut off */
 int erase_resume(struct purge *p);

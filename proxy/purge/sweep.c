@@ -159,6 +159,8 @@ static int take_moved(void *ctx, struct span key, struct span value)
     if (!is_past(m, moved.cls_o, moved.bucket_o) || !is_past(m, moved.cls_m, moved.bucket_m))
         return 0;
     r = store_get_item(m->read, serial, &item);
+    if (r == 0 && purge_held(m->p, item.subject))
+        return 0; /* the hold's copy is found through it */
     if (r == SLUIS_ENOENT ||
         (r == 0 && is_past(m, item.cls_o, item.bucket_o) && is_past(m, item.cls_m, item.bucket_m)))
         m->gone[m->n++] = serial;

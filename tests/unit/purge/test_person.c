@@ -471,6 +471,32 @@ static void test_redact(void **state)
     arena_free(&arena);
 }
 
+/* What was redacted before the hold has another leaf than its own: it is kept all the same. */
+static void test_hold_of_redacted(void **state)
+{
+    struct world *w = *state;
+    struct message a;
+    struct purge_redacted done;
+    char out[4096];
+    message_put(w, 10, ANNA, clock_wall_ms(), &a);
+    const struct purge_redaction asked = {
+        .message = a.item.serial, .text = SPAN("text of"), .instead = SPAN("geschoond")};
+    assert_int_equal(purge_redact(w->purge, &asked, &done), 0);
+    assert_int_equal(purge_person_hold(w->purge, SPAN(ANNA), SPAN("zaak"), SPAN("fg"), 0), 0);
+    for (unsigned day = 0; day < 2; day++) { /* the classes end; every row has its sweep */
+        world_shift(w, 6 * HOUR_MS);
+        assert_int_equal(run_purge(w, false, out), 0);
+        assert_int_equal(purge_sweep(w->purge), 0);
+        struct text *t = export(w, ANNA);
+        assert_int_equal(t->result, 0);
+        assert_non_null(strstr(t->p, "geschoond message"));
+        world_restart(w);
+    }
+    assert_int_equal(purge_person_release(w->purge, SPAN(ANNA)), 0);
+    struct text *t = export(w, ANNA);
+    assert_null(strstr(t->p, "geschoond message"));
+}
+
 static int run_link(struct store_txn *txn, void *ctx)
 {
     (void)ctx;
@@ -579,6 +605,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hold_and_revoke, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leaf_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_redact, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_hold_of_redacted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_linked, setup_free, teardown),
         cmocka_unit_test_setup_teardown(test_two_at_once, setup_free, teardown),
         cmocka_unit_test_setup_teardown(test_swapped, setup_free, teardown),
