@@ -225,6 +225,10 @@ void store_delete_pending(struct store_txn *txn, uint16_t route, uint64_t serial
  * STORE_VALUE_MAX, keys up to 64 bytes; the caller seals. An empty value deletes. */
 enum store_table { STORE_TABLE_PRINCIPAL = 1, STORE_TABLE_MEDIA, STORE_TABLE_SETTING, STORE_TABLE_QUARANTINE, STORE_TABLE_SUBJECT, STORE_TABLE_HISTORY, STORE_TABLE_STATS, STORE_TABLE_COUNT };
 void store_put_row(struct store_txn *txn, enum store_table table, struct span key, struct span value);
+/* Deletes the row only when its value still begins with `begins`, as a reader saw it: another one may
+ * have taken its place. True: it was there and goes. */
+bool store_delete_row_as(struct store_txn *txn, enum store_table table, struct span key,
+                         struct span begins);
 /* Every row whose key begins with `prefix` (not empty), at most STORE_DELETE_ROWS: more fail the job
  * with SLUIS_ELIMIT. */
 #define STORE_DELETE_ROWS 1024

@@ -182,7 +182,15 @@ static inline void media_count(struct media *m, enum media_counter c)
     counter_add(&m->counters[c], 1);
 }
 
+/* ---- sweep.c ---- */
+/* Does a row name this file of the folder? When in doubt it does. `read` may be older than the row:
+ * it began before the file was written and its row committed; what it does not name is looked at
+ * once more, as things stand now. */
+bool media_file_named(struct media *m, struct keyring_cache *keys, struct store_read *read,
+                      const char *name);
+
 /* ---- row.c ---- */
+#define ROW_CLEAR 49 /* bytes of a row that are not sealed, the file's id at their end */
 bool media_row_waits(struct span value);
 uint64_t media_row_subject(struct span value); /* 0: of an older version, or an upload */
 /* Where the copy of an item stands that a legal hold keeps (keep.c), and back. */

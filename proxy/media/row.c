@@ -8,10 +8,9 @@
  *   11..12 class, 13..16 bucket, 17..24 subject, 25..32 serial   (all 0 for MEDIA_SENT)
  *   33..48 file id
  *   49..   record_seal'ed facts under (class, bucket, subject, serial, part 'I'):
- *          reason, kind, covered (1 each), hidden (2; 0 though covered: all), classes (2), size (8),
- *          sha256 (32), then mime type, name
- * and id, each behind its length (1); then, of an item that moved with its message (media_keep),
- * the serial of the message (8)
+ *          reason, kind, covered (1 each), hidden (2; 0 though covered: all), classes (2), size
+ * (8), sha256 (32), then mime type, name and id, each behind its length (1); then, of an item that
+ * moved with its message (media_keep), the serial of the message (8)
  *
  * In the clear stand numbers, times and a random id only. Rows of 8 bytes are of version 1.
  */
@@ -20,7 +19,6 @@
 #include "sluis/retention.h"
 
 #define ROW_VERSION 2
-#define ROW_CLEAR 49
 #define FACTS_FIXED (3 + 4 + 8 + 32)
 _Static_assert(POLICY_PICTURES <= 16, "classes take two bytes of a row");
 #define FACTS_MAX (FACTS_FIXED + 3 + MEDIA_TYPE_MAX + 16 + MEDIA_ID_MAX + 8)

@@ -10,9 +10,12 @@ struct sweep {
     struct media *m;
     struct keyring_cache *keys;
     int64_t now;
-    unsigned looked, most, n;
+    unsigned looked, most, n, went;
     uint8_t (*gone)[MEDIA_KEY_BYTES];
     uint8_t (*files)[MEDIA_FILE_ID];
+    struct head { /* of the row as it was looked at: its file's id is in it */
+        uint8_t n, bytes[ROW_CLEAR];
+    } * heads;
     struct store_job job;
 };
 
@@ -36,6 +39,9 @@ static int look(void *ctx, struct span key, struct span value)
     memcpy(s->m->sweep_key, key.p, MEDIA_KEY_BYTES);
     if (is_gone(s, value, &item)) {
         memcpy(s->gone[s->n], key.p, MEDIA_KEY_BYTES);
+        struct head *head = &s->heads[s->n];
+        head->n = (uint8_t)(value.n < ROW_CLEAR ? value.n : ROW_CLEAR);
+        memcpy(head->bytes, value.p, head->n);
         memcpy(s->files[s->n++], item.file, MEDIA_FILE_ID);
     }
     return ++s->looked >= s->most;
@@ -44,9 +50,12 @@ static int look(void *ctx, struct span key, struct span value)
 static int run(struct store_txn *txn, struct store_job *job)
 {
     struct sweep *s = (struct sweep *)((char *)job - offsetof(struct sweep, job));
+    s->went = 0;
     for (unsigned i = 0; i < s->n; i++)
-        store_put_row(txn, STORE_TABLE_MEDIA, span_of((const char *)s->gone[i], MEDIA_KEY_BYTES),
-                      SPAN_EMPTY);
+        /* sent again under the same id, or sealed anew, meanwhile: that row stays */
+        s->went += store_delete_row_as(txn, STORE_TABLE_MEDIA,
+                                       span_of((const char *)s->gone[i], MEDIA_KEY_BYTES),
+                                       span_of((const char *)s->heads[i].bytes, s->heads[i].n));
     return store_txn_error(txn);
 }
 
@@ -75,7 +84,7 @@ static int sweep_rows(struct sweep *s, struct media_swept *out)
     }
     s->job = (struct store_job){.priority = STORE_PURGE, .run = run};
     r = s->n ? store_submit_wait(m->deps.store, &s->job) : 0;
-    out->rows = r == 0 ? s->n : 0;
+    out->rows = r == 0 && s->n ? s->went : 0;
     counter_add(&m->counters[M_SWEPT_ROWS], out->rows);
     return r;
 }
@@ -83,7 +92,7 @@ static int sweep_rows(struct sweep *s, struct media_swept *out)
 /* ---- files without a row ---- */
 
 /* Does the row, the item's own or that of a hold, name this file? When in doubt it does. */
-static bool names_file(struct sweep *s, struct store_read *read, const uint8_t *key,
+static bool names_file(struct keyring_cache *keys, struct store_read *read, const uint8_t *key,
                        const uint8_t *file)
 {
     struct media_item item;
@@ -93,13 +102,14 @@ static bool names_file(struct sweep *s, struct store_read *read, const uint8_t *
     int r = store_get_row(read, STORE_TABLE_MEDIA, span_of((const char *)key, MEDIA_KEY_BYTES),
                           &arena, &value);
     bool has = r != SLUIS_ENOENT;
-    if (r == 0 && media_row_read(s->keys, value, &item) != SLUIS_EINVAL)
+    if (r == 0 && media_row_read(keys, value, &item) != SLUIS_EINVAL)
         has = memcmp(item.file, file, sizeof(item.file)) == 0;
     arena_free(&arena);
     return has;
 }
 
-static bool has_row(struct sweep *s, struct store_read *read, const char *name)
+static bool row_names(struct media *m, struct keyring_cache *keys, struct store_read *read,
+                      const char *name)
 {
     uint8_t key[MEDIA_KEY_BYTES], file[MEDIA_FILE_ID];
     size_t n = strlen(name);
@@ -109,12 +119,25 @@ static bool has_row(struct sweep *s, struct store_read *read, const char *name)
                          sizeof(file)) != 0)
         return false;
     /* Written, and its row not yet: media_keep is at it. */
-    if (atomic_load(&s->m->keeping))
+    if (atomic_load(&m->keeping))
         return true;
-    if (names_file(s, read, key, file))
+    if (names_file(keys, read, key, file))
         return true;
     key[0] |= MEDIA_HELD_BIT;
-    return names_file(s, read, key, file);
+    return names_file(keys, read, key, file);
+}
+
+bool media_file_named(struct media *m, struct keyring_cache *keys, struct store_read *read,
+                      const char *name)
+{
+    struct store_read *now;
+    if (row_names(m, keys, read, name))
+        return true;
+    if (store_read_begin(m->deps.store, &now) != 0)
+        return true;
+    bool has = row_names(m, keys, now, name);
+    store_read_end(now);
+    return has;
 }
 
 static int sweep_files(struct sweep *s, struct media_swept *out)
@@ -129,7 +152,7 @@ static int sweep_files(struct sweep *s, struct media_swept *out)
         return r;
     struct dirent *entry = NULL;
     for (unsigned i = 0; i < s->most && (entry = readdir(m->swept)) != NULL; i++) {
-        if (entry->d_type != DT_REG || has_row(s, read, entry->d_name))
+        if (entry->d_type != DT_REG || media_file_named(m, s->keys, read, entry->d_name))
             continue;
         if (unlinkat(m->folder, entry->d_name, 0) == 0) {
             out->files++;
@@ -158,7 +181,9 @@ int media_sweep(struct media *m, unsigned most, struct media_swept *out)
     s->most = most && most < SWEEP_MOST ? most : SWEEP_MOST;
     s->gone = calloc(s->most, sizeof(*s->gone));
     s->files = calloc(s->most, sizeof(*s->files));
-    int r = s->gone && s->files ? keyring_cache_new(m->deps.keyring, &s->keys) : SLUIS_ENOMEM;
+    s->heads = calloc(s->most, sizeof(*s->heads));
+    int r = s->gone && s->files && s->heads ? keyring_cache_new(m->deps.keyring, &s->keys)
+                                            : SLUIS_ENOMEM;
     if (r == 0)
         r = sweep_rows(s, out);
     if (r == 0)
@@ -167,6 +192,7 @@ int media_sweep(struct media *m, unsigned most, struct media_swept *out)
         keyring_cache_free(s->keys);
     free(s->gone);
     free(s->files);
+    free(s->heads);
     free(s);
     return r;
 }

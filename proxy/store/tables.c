@@ -191,6 +191,22 @@ void store_put_row(struct store_txn *txn, enum store_table table, struct span ke
         txn_put(txn, dbi, key.p, key.n, value, 0);
 }
 
+bool store_delete_row_as(struct store_txn *txn, enum store_table table, struct span key,
+                         struct span begins)
+{
+    struct span now;
+
+    if (!table_known(table) || key.n == 0 || key.n > STORE_KEY_MAX) {
+        store_txn_fail(txn, SLUIS_EINVAL);
+        return false;
+    }
+    MDB_dbi dbi = txn->store->dbi[layout_db_of_table(table)];
+    if (!txn_get(txn, dbi, key.p, key.n, &now) || !span_starts(now, begins))
+        return false;
+    txn_delete(txn, dbi, key.p, key.n);
+    return !txn->error;
+}
+
 int store_get_row(struct store_read *read, enum store_table table, struct span key,
                   struct arena *arena, struct span *value)
 {

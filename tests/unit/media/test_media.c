@@ -316,6 +316,25 @@ static void sweep(void **state)
     buffer_free(&out);
 }
 
+/* The sweep reads on while files are written: one whose row was committed after the sweep's reading
+ * began is no litter. */
+static void sweep_beside_writing(void **state)
+{
+    struct fixture *f = *state;
+    struct store_read *read;
+    struct media_item item = ready(300, SPAN("abc")), orphan = ready(301, SPAN("abc"));
+    uint8_t key[MEDIA_KEY_BYTES];
+    char name[FILE_NAME_MAX];
+    assert_int_equal(store_read_begin(f->store, &read), 0);
+    put_item(f, &item, key);
+    media_file_name(key, item.file, name);
+    assert_true(media_file_named(f->media, f->keys, read, name));
+    media_file_name(key, orphan.file, name); /* control: no row, then or now */
+    name[FILE_NAME_MAX - 2] ^= 1;
+    assert_false(media_file_named(f->media, f->keys, read, name));
+    store_read_end(read);
+}
+
 static void readers(void **state)
 {
     (void)state;
@@ -693,6 +712,7 @@ int main(void)
         cmocka_unit_test(kinds),
         cmocka_unit_test_setup_teardown(files, setup, teardown),
         cmocka_unit_test_setup_teardown(sweep, setup, teardown),
+        cmocka_unit_test_setup_teardown(sweep_beside_writing, setup, teardown),
         cmocka_unit_test(readers),
         cmocka_unit_test_setup_teardown(spools, setup, teardown),
         cmocka_unit_test_setup_teardown(spool_on_a_full_disk, setup, teardown),
