@@ -419,8 +419,9 @@ static bool good_piece(struct call *call, const struct media_ask *a)
 {
     struct stream *s = call->media->stream;
     uint8_t hash[crypto_hash_sha256_BYTES];
-    if (a->result != 0)
-        return false;
+    if (a->result != 0 ||
+        memcmp(a->item.sha256, call->media->item.sha256, sizeof(a->item.sha256)) != 0)
+        return false; /* made anew meanwhile: parts of two files are no file */
     s->at += a->bytes.n;
     crypto_hash_sha256_update(&s->hash, (const uint8_t *)a->bytes.p, a->bytes.n);
     if (!s->whole || s->at < s->part.n)
@@ -439,7 +440,8 @@ static void on_piece(struct media_ask *a)
         return;
     }
     bool good = good_piece(call, a);
-    if (s->begun) { /* cut off when it is not: the tool must not take it for the whole */
+    if (s->begun) { /* cut off when it is not, or no more may go: never to be taken for the whole */
+        good = good && judge_item(call, &a->item) == E_COUNT;
         exchange_answer_more(call->server, call->exchange,
                              good ? buffer_span(&a->bytes) : SPAN_EMPTY);
         return;

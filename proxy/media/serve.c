@@ -14,6 +14,7 @@ void ask_finish(struct media *m, struct media_ask *ask, int result)
     loop_post(ask->loop, &ask->mail, on_answered);
 }
 
+/* Also of what waited for its verdict, or goes piece by piece: taken back meanwhile, it ends. */
 static int read_item(struct media *m, const uint8_t key[MEDIA_KEY_BYTES], struct media_item *item)
 {
     struct store_read *read;
@@ -25,9 +26,11 @@ static int read_item(struct media *m, const uint8_t key[MEDIA_KEY_BYTES], struct
     arena_init(&arena, ARENA_MAX);
     r = store_get_row(read, STORE_TABLE_MEDIA, span_of((const char *)key, MEDIA_KEY_BYTES), &arena,
                       &value);
-    store_read_end(read);
     if (r == 0)
         r = media_row_read(m->keys, value, item);
+    if (r == 0)
+        r = media_row_shown(read, item);
+    store_read_end(read);
     arena_free(&arena);
     return r;
 }

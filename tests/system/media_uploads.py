@@ -3,6 +3,7 @@ import glob
 import os
 import re
 import socket
+import subprocess
 
 from media_calls import (DIR, JPEG, PHONE, Files, call, customer, env, files_server, graph_posts, hash64, raw, trust,
                          until, upload, verdict, wait)
@@ -190,6 +191,22 @@ def links():
     verdict(len(graph_posts("media")) == posts and until(lambda: not spools()), "nothing of it is kept or sent", spools())
 
 
+def restrict(*options):
+    return subprocess.run([env["BIN"] + "/sluis", "subject", "restrict", "-c", "sluis.yaml", "31655500001", *options], cwd=DIR,
+                          capture_output=True).returncode == 0
+
+
+def rest_of(link):
+    """How many bytes come until the end, however it ends."""
+    got = 0
+    try:
+        while more := link.recv(1 << 20):
+            got += len(more)
+    except OSError:
+        pass
+    return got
+
+
 def downloads():
     print("large files of customers")
     before = memory()[0]
@@ -222,6 +239,13 @@ def downloads():
     verdict(link.recv(15) == b"HTTP/1.1 200 OK", "begun")
     link.close()
     verdict(call("GET", "/sluis/media/7801", head={"Range": "bytes=0-3"}).body == b"OggS", "left halfway: the next is served")
+    link = connect()
+    link.sendall(f"GET /sluis/media/7801 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {env['TOKEN']}\r\n\r\n".encode())
+    verdict(link.recv(15) == b"HTTP/1.1 200 OK", "begun again")
+    verdict(restrict(), "the person is restricted meanwhile")
+    got = rest_of(link)
+    verdict(got < n, "cut off: what had not gone stays here", got)
+    verdict(restrict("--lift"), "lifted")
     name = max(glob.glob(f"{DIR}/store/media/*"), key=os.path.getsize)
     with open(name, "r+b") as f:
         f.seek(9 * MB)
@@ -230,13 +254,8 @@ def downloads():
         f.write(bytes([byte[0] ^ 1]))
     link = connect()
     link.sendall(f"GET /sluis/media/7801 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {env['TOKEN']}\r\n\r\n".encode())
-    got = b""
-    try:
-        while more := link.recv(1 << 20):
-            got += more
-    except OSError:
-        pass
-    verdict(MB < len(got) < 9.1 * MB, "a file that was changed: cut off before that place", len(got))
+    got = rest_of(link)
+    verdict(MB < got < 9.1 * MB, "a file that was changed: cut off before that place", got)
     answer = call("GET", "/sluis/media/7801", head={"Range": f"bytes={9 * MB - 70000}-{9 * MB + 10}"})
     verdict(answer.status == 503 and answer.code, "and not a byte of that part", (answer.status, answer.body[:200]))
     with open(name, "r+b") as f:

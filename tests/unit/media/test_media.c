@@ -670,6 +670,43 @@ static void moved(void **state)
     free(bytes);
 }
 
+static void on_asked(struct media_ask *ask)
+{
+    *(bool *)ask->ctx = true;
+}
+
+static int ask_for(struct fixture *f, const struct media_item *item, bool with_bytes, size_t n)
+{
+    bool asked = false;
+    struct media_ask ask = {
+        .loop = f->loop, .done = on_asked, .ctx = &asked, .with_bytes = with_bytes, .n = n};
+    media_key(f->keyring, 1, span_str(item->id), ask.key);
+    media_ask(f->media, &ask);
+    while (!asked)
+        (void)loop_drain(f->loop);
+    assert_int_equal(ask.bytes.n, ask.result == 0 && with_bytes ? n ? n : 3 : 0);
+    buffer_free(&ask.bytes);
+    return ask.result;
+}
+
+/* Who had asked before, and waits or has some pieces, gets nothing more either. */
+static void withdrawn_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    struct media_item item = ready(81, SPAN("abc"));
+    uint8_t key[MEDIA_KEY_BYTES];
+    uint64_t message = 81;
+    item.message = message;
+    put_item(f, &item, key);
+    assert_int_equal(ask_for(f, &item, false, 0), 0);
+    assert_int_equal(ask_for(f, &item, true, 0), 0);
+    assert_int_equal(ask_for(f, &item, true, 2), 0);
+    assert_int_equal(test_run(f->store, withdraw, &message), 0);
+    assert_int_equal(ask_for(f, &item, false, 0), SLUIS_EEXPIRED);
+    assert_int_equal(ask_for(f, &item, true, 0), SLUIS_EEXPIRED);
+    assert_int_equal(ask_for(f, &item, true, 2), SLUIS_EEXPIRED);
+}
+
 /* Any part of a file, wherever its chunks end; a chunk from elsewhere, or a shorter file: refused.
  */
 static void parts(void **state)
@@ -720,6 +757,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(held, setup, teardown),
         cmocka_unit_test_setup_teardown(moved, setup, teardown),
         cmocka_unit_test_setup_teardown(parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(withdrawn_meanwhile, setup, teardown),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
