@@ -209,7 +209,8 @@ static enum http_result feed_all(struct server_conn *sc)
     struct exchange *ex = sc->ex;
     enum http_result r = HTTP_NEED_MORE;
     size_t used = 1;
-    while (r == HTTP_NEED_MORE && used && ex->in_used < ex->in.n && !stalled(sc)) {
+    /* `stalled` first: who was given a piece may have closed, and the exchange is gone then. */
+    while (r == HTTP_NEED_MORE && used && !stalled(sc) && ex->in_used < ex->in.n) {
         r = feed(ex, span_from(buffer_span(&ex->in), ex->in_used), &used);
         if (sc->phase == PHASE_BODY)
             ex->in_used += used;

@@ -96,6 +96,11 @@ static void on_piece(struct exchange *ex, struct span bytes, void *ctx)
         taken_free(t); /* answered here: no other call comes */
         return;
     }
+    if (span_is(exchange_head(ex)->path, "/abort")) {
+        exchange_abort(ex, "no");
+        taken_free(t); /* nor when it is closed here */
+        return;
+    }
     exchange_pause_body(ex);
     if (t->stay) {
         t->bed->held_one = t;
@@ -109,7 +114,8 @@ static int on_head(struct exchange *ex, uint64_t *body_max, void *ctx)
 {
     struct bed *bed = ctx;
     struct span path = exchange_head(ex)->path;
-    if (!span_is(path, "/take") && !span_is(path, "/early") && !span_is(path, "/hold"))
+    if (!span_is(path, "/take") && !span_is(path, "/early") && !span_is(path, "/hold") &&
+        !span_is(path, "/abort"))
         return 0;
     struct taken *t = calloc(1, sizeof(*t));
     *t = (struct taken){.bed = bed, .id = exchange_id(ex), .right = true};
@@ -318,6 +324,39 @@ static void refused_halfway(void **state)
     assert_true(peer_read_end(peer, out, sizeof(out)));
     assert_int_equal(atomic_load(&bed->requests), 0);
     peer_close(peer);
+    bed_free(bed);
+    free(body);
+}
+
+#define POOLED 256 /* exchanges that the server keeps for reuse */
+
+/* Closed by who gets the pieces, also when its exchange is freed at once: the pool is full. */
+static void closed_halfway(void **state)
+{
+    struct bed *bed = bed_new(NULL);
+    struct peer *peers[POOLED], *peer = peer_to(bed), *other = peer_to(bed);
+    char out[4096], *body = make_pattern(10000);
+    (void)state;
+    assert_true(peer_send(peer, "POST /abort HTTP/1.1\r\nHost: a\r\n"));
+    for (unsigned i = 0; i < POOLED; i++) {
+        peers[i] = peer_to(bed);
+        assert_true(peer_send(peers[i], "GET / HTTP/1.1\r\n"));
+    }
+    for (unsigned turn = 0; turn < 2; turn++) { /* what was sent before has been read by then */
+        assert_true(peer_send(other, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"));
+        assert_true(peer_read_message(other, out, sizeof(out), false) > 0);
+        for (unsigned i = 0; i < POOLED && turn == 0; i++)
+            peer_close(peers[i]);
+    }
+    /* In one packet: the pieces stand in the exchange. */
+    size_t n = (size_t)snprintf(out, sizeof(out), "Content-Length: 200000\r\n\r\n");
+    memcpy(out + n, body, 2000);
+    assert_true(peer_send_n(peer, out, n + 2000));
+    assert_true(peer_read_end(peer, out, sizeof(out)));
+    assert_int_equal(atomic_load(&bed->requests), 2);
+    assert_int_equal(atomic_load(&bed->gone), 0);
+    peer_close(peer);
+    peer_close(other);
     bed_free(bed);
     free(body);
 }
@@ -659,10 +698,11 @@ static void client_both_ways(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(body_in_pieces), cmocka_unit_test(refused_halfway),
-        cmocka_unit_test(broken_bodies),  cmocka_unit_test(back_pressure),
-        cmocka_unit_test(slow_body),      cmocka_unit_test(answer_in_pieces),
-        cmocka_unit_test(answers_cut),    cmocka_unit_test(client_both_ways),
+        cmocka_unit_test(body_in_pieces),   cmocka_unit_test(refused_halfway),
+        cmocka_unit_test(closed_halfway),   cmocka_unit_test(broken_bodies),
+        cmocka_unit_test(back_pressure),    cmocka_unit_test(slow_body),
+        cmocka_unit_test(answer_in_pieces), cmocka_unit_test(answers_cut),
+        cmocka_unit_test(client_both_ways),
     };
     cmocka_set_test_filter(getenv("SLUIS_TEST"));
     return cmocka_run_group_tests_name("net_stream", tests, NULL, NULL);
