@@ -203,7 +203,7 @@ int stats_write(struct stats *s, int64_t from_ms, int64_t to_ms, uint16_t channe
                     from, to, STATS_SUPPRESS_BELOW);
         bool first = true;
         for (unsigned i = 0; i < u.n; i++) {
-            if (u.step && !tells(&u.told[i]))
+            if (!tells(&u.told[i]) && (u.step || u.at[i].key.route)) /* nor of a route or a tag */
                 continue;
             buffer_add_str(out, first ? "" : ",");
             add_cell(&u, config, &u.at[i], &u.told[i], out);

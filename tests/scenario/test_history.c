@@ -587,6 +587,7 @@ static void statistics(void **state)
     told(&f, s, clock_wall_ms() + 30 * 60000, b, sizeof(b));
     stats_free(s);
     put(&f, 400, STORE_KIND_MESSAGE, clock_wall_ms() - 30 * 24 * HOUR_MS);
+    put(&f, 100, STORE_KIND_MESSAGE, clock_wall_ms() - 30 * 24 * HOUR_MS); /* under a tag */
     s = open_stats(&f);
     struct buffer small;
     buffer_init(&small, 1 << 16);
@@ -596,6 +597,7 @@ static void statistics(void **state)
     snprintf(b, sizeof(b), "%.*s", (int)small.n, small.p);
     assert_non_null(strstr(b, "\"in\":null"));
     assert_null(strstr(b, "\"in\":1"));
+    assert_null(strstr(b, "\"tag\"")); /* nor that there was one */
     assert_int_equal(stats_write(s, 5, 5, 0, STATS_BY_ALL, &small), SLUIS_EINVAL);
     assert_int_equal(stats_write(s, 0, clock_wall_ms(), 0, STATS_BY_ALL, &small), SLUIS_EINVAL);
     buffer_free(&small);
