@@ -325,12 +325,17 @@ SLUIS_MUST_CHECK int media_sweep(struct media *media, unsigned most, struct medi
  * Media that must outlive the keys they hang under, before those are destroyed; each with a file of
  * its own, sealed anew. `serial` 0: a copy of all that this subject has, under to->cls and
  * to->bucket (a legal hold), beside what is there; done again, it adds what came since. Tools see
- * no more of it than before; media_read finds it. Else what hangs under this serial moves under
- * `to`: a message that was sealed anew keeps its picture. What has no verdict yet stays where it
+ * no more of it than before; media_read finds it. Else the media of the message of this serial
+ * (its own, wherever it is by now) move under `to`: what was sealed anew keeps its picture. What has no verdict yet stays where it
  * is. Not on event threads.
  */
 SLUIS_MUST_CHECK int media_keep(struct media *media, uint64_t subject, uint64_t serial,
                                 const struct record_id *to);
+/* The serial of the message leaf that each item hangs under, copies of holds too; `each` returns 0 to
+ * go on, or an error. A message that was sealed anew again may be elsewhere by now. Not on event
+ * threads. */
+SLUIS_MUST_CHECK int media_each_leaf(struct media *media, int (*each)(void *ctx, uint64_t serial),
+                                     void *ctx);
 /* The item of (channel, id) and its bytes appended to `out` when it is MEDIA_READY; `out` may be
  * NULL. For export and people's pages, which find the id in the message's JSON; the caller has put
  * it on record. Not on event threads. SLUIS_ENOENT, SLUIS_EEXPIRED, SLUIS_ECRYPTO. */

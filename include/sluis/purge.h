@@ -59,9 +59,12 @@ struct purge_deps {
     /* Removes a bounded number of rows and files of media that nobody can open any more; *more: call
      * again. May wait for the store. NULL: no media are kept. */
     int (*sweep_media)(void *ctx, bool *more);
-    /* Media under a person's message that is sealed anew, or with serial 0 all of the person's for a
-     * hold: sealed anew under `to` before the old keys go (media_keep). May wait. NULL likewise. */
+    /* Media of a person's message (by its own serial) that is sealed anew, or with serial 0 all of
+     * the person's for a hold: sealed anew under `to` before the old keys go (media_keep). May wait.
+     * NULL likewise. */
     int (*keep_media)(void *ctx, uint64_t subject, uint64_t serial, const struct record_id *to);
+    /* The message leaves that media hang under, one by one (media_each_leaf). NULL likewise. */
+    int (*media_leaves)(void *ctx, int (*each)(void *to, uint64_t serial), void *to);
     /* A copy of the message in memory must not be used any more (deliver_forget). May be NULL. */
     void (*drop)(void *ctx, uint64_t serial);
     /* What a room above keeps of persons (contact.h); each may be NULL. May wait for the store. */

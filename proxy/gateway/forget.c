@@ -106,6 +106,12 @@ static int keep_media(void *ctx, uint64_t subject, uint64_t serial, const struct
     return media_keep(gw->media, subject, serial, to);
 }
 
+static int media_leaves(void *ctx, int (*each)(void *to, uint64_t serial), void *to)
+{
+    struct gateway *gw = ctx;
+    return media_each_leaf(gw->media, each, to);
+}
+
 static bool consents(void *ctx, uint16_t channel, uint64_t subject)
 {
     struct gateway *gw = ctx;
@@ -219,6 +225,7 @@ int purge_open(struct gateway *gw)
                                     .drop = drop,
                                     .sweep_media = sweep_media,
                                     .keep_media = keep_media,
+                                    .media_leaves = media_leaves,
                                     .person_stays = person_stays,
                                     .person_drop = person_drop,
                                     .person_export = person_export,

@@ -193,6 +193,7 @@ bool media_file_named(struct media *m, struct keyring_cache *keys, struct store_
 #define ROW_CLEAR 49 /* bytes of a row that are not sealed, the file's id at their end */
 bool media_row_waits(struct span value);
 uint64_t media_row_subject(struct span value); /* 0: of an older version, or an upload */
+uint64_t media_row_serial(struct span value);  /* of its message leaf; 0 likewise */
 /* Where the copy of an item stands that a legal hold keeps (keep.c), and back. */
 #define MEDIA_HELD_BIT 0x80u /* of a key's first byte: channels are numbered below 32,768 */
 /* The row of `key`: with `held`, when it is gone or cannot be opened, the copy of a hold. */

@@ -36,7 +36,7 @@ static int look(void *ctx, struct span key, struct span value)
     bool own = !((uint8_t)key.p[0] & MEDIA_HELD_BIT);
     if (own && media_row_subject(value) == k->subject && !media_row_waits(value) &&
         media_row_read(k->keys, value, &item) == 0 && item.state != MEDIA_SENT &&
-        (k->copies || item.keys.serial == k->serial))
+        (k->copies || (item.message == k->serial && item.keys.serial != k->to.serial)))
         memcpy(k->found[k->n++], key.p, MEDIA_KEY_BYTES);
     return k->n == KEEP_SLICE || ++k->looked >= REFILL_ROWS;
 }
@@ -174,5 +174,42 @@ int media_keep(struct media *m, uint64_t subject, uint64_t serial, const struct 
     if (k->keys)
         keyring_cache_free(k->keys);
     free(k);
+    return r;
+}
+
+/* ---- what they hang under ---- */
+
+struct leaves {
+    int (*each)(void *ctx, uint64_t serial);
+    void *ctx;
+    uint8_t from[MEDIA_KEY_BYTES];
+    unsigned looked;
+};
+
+static int take_leaf(void *ctx, struct span key, struct span value)
+{
+    struct leaves *l = ctx;
+    if (key.n != MEDIA_KEY_BYTES)
+        return 0;
+    memcpy(l->from, key.p, MEDIA_KEY_BYTES);
+    uint64_t serial = media_row_serial(value);
+    int r = serial ? l->each(l->ctx, serial) : 0;
+    return r ? r : ++l->looked >= REFILL_ROWS;
+}
+
+int media_each_leaf(struct media *m, int (*each)(void *ctx, uint64_t serial), void *ctx)
+{
+    struct leaves l = {.each = each, .ctx = ctx};
+    int r;
+    do { /* the row that a slice ended with is told twice */
+        struct store_read *read;
+        l.looked = 0;
+        r = store_read_begin(m->deps.store, &read);
+        if (r != 0)
+            return r;
+        r = store_each_row(read, STORE_TABLE_MEDIA, span_of((const char *)l.from, MEDIA_KEY_BYTES),
+                           take_leaf, &l);
+        store_read_end(read);
+    } while (r == 0 && l.looked >= REFILL_ROWS);
     return r;
 }

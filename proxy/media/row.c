@@ -183,6 +183,13 @@ uint64_t media_row_subject(struct span value)
                : 0;
 }
 
+uint64_t media_row_serial(struct span value)
+{
+    return value.n >= ROW_CLEAR && value.p[0] == ROW_VERSION
+               ? be64_get((const uint8_t *)value.p + 25)
+               : 0;
+}
+
 int media_row_get(struct store_read *read, struct keyring_cache *cache,
                   const uint8_t key[MEDIA_KEY_BYTES], bool held, struct arena *arena,
                   struct media_item *out)

@@ -364,8 +364,7 @@ static int write_one(struct redact *d)
     d->event.count = d->places;
     d->job = (struct store_job){.priority = STORE_PURGE, .run = run_redact};
     if (r == 0 && d->id.cls && d->p->deps.keep_media) /* with the words, not with the old keys */
-        r = d->p->deps.keep_media(d->p->deps.ctx, d->item.subject,
-                                  d->o.cls ? d->o.serial : d->m.serial, &d->id);
+        r = d->p->deps.keep_media(d->p->deps.ctx, d->item.subject, d->item.serial, &d->id);
     if (r == 0)
         r = store_submit_wait(d->p->deps.store, &d->job);
     if (r == 0 && d->p->deps.drop)

@@ -279,7 +279,9 @@ static int run_done(struct store_txn *txn, struct store_job *job)
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
         if (b->at[i].leaf)
             continue;                                     /* on record with what made it go */
-        retention_withdrawn_delete(txn, b->at[i].serial); /* what stays says so itself */
+        /* what stays says so itself; a picture may hang under a leaf in between */
+        if (!(b->at[i].item.flags & STORE_ITEM_HAS_MEDIA))
+            retention_withdrawn_delete(txn, b->at[i].serial);
         if (b->at[i].moved)
             word_delete(txn, b->at[i].moved);
         audit_put(txn, &event);

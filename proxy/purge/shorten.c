@@ -180,7 +180,7 @@ static int make_move(struct shorten *s, const struct store_item *item, const str
     if (r == 0)
         r = seal_part(s, &move->m, serial, m, &move->sealed_m);
     if (r == 0 && stays && facts.media && deps->keep_media) /* where a message's media hang */
-        r = deps->keep_media(deps->ctx, item->subject, old,
+        r = deps->keep_media(deps->ctx, item->subject, item->serial,
                              move->m.then.cls ? &move->m.then : &move->o.then);
     return r;
 }

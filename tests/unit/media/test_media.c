@@ -633,6 +633,12 @@ static int withdraw(struct store_txn *txn, void *ctx)
     return store_txn_error(txn);
 }
 
+static int take_serial(void *ctx, uint64_t serial)
+{
+    *(uint64_t *)ctx = *(uint64_t *)ctx * 1000 + serial;
+    return 0;
+}
+
 /* A message that is sealed anew takes its picture with it; the old file is gone. */
 static void moved(void **state)
 {
@@ -657,6 +663,14 @@ static void moved(void **state)
     assert_true(tool_finds(f, &item));
     assert_int_equal(read_id(f, &item, &out), 0);
     assert_memory_equal(out.p, bytes, 150000);
+    /* again, while the message itself has moved on: it is known by the message's own number */
+    const struct record_id later = {CLASS, BUCKET + 5, 7, 111, 'M'};
+    assert_int_equal(media_keep(f->media, 7, 61, &later), 0);
+    uint64_t leaf = 0; /* and its leaf is told, for whoever destroys what nothing hangs under */
+    assert_int_equal(media_each_leaf(f->media, take_serial, &leaf), 0);
+    assert_int_equal(leaf, 111);
+    destroy(f, KEYRING_MESSAGE, 0, 99);
+    assert_true(tool_finds(f, &item));
     /* taken back by its sender afterwards, under the number of the message */
     uint64_t message = 61;
     assert_int_equal(test_run(f->store, withdraw, &message), 0);
@@ -664,7 +678,7 @@ static void moved(void **state)
     assert_int_equal(read_id(f, &item, &out), SLUIS_EEXPIRED);
     struct media_swept swept = sweep_all(f, 100);
     assert_int_equal(swept.rows + swept.files, 0);
-    destroy(f, KEYRING_MESSAGE, 0, 99);
+    destroy(f, KEYRING_MESSAGE, 0, 111);
     assert_int_equal(read_id(f, &item, &out), SLUIS_EEXPIRED);
     buffer_free(&out);
     free(bytes);

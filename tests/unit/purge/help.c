@@ -46,6 +46,12 @@ static void forget(void *ctx, uint64_t subject)
     w->forgets++;
 }
 
+static int media_leaves(void *ctx, int (*each)(void *to, uint64_t serial), void *to)
+{
+    const struct world *w = ctx;
+    return w->media_leaf ? each(to, w->media_leaf) : 0;
+}
+
 static int sweep_media(void *ctx, bool *more)
 {
     struct world *w = ctx;
@@ -75,6 +81,7 @@ void world_purge_open(struct world *w)
                                     .consents = consents,
                                     .forget = forget,
                                     .sweep_media = sweep_media,
+                                    .media_leaves = media_leaves,
                                     .settled = w->settled,
                                     .told = w->told ? told : NULL,
                                     .offer = offer,

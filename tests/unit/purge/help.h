@@ -28,6 +28,7 @@ struct world {
     uint64_t consenting; /* subject that opted in; 0 nobody */
     uint64_t forgotten;  /* the last subject */
     unsigned forgets, media_passes;
+    uint64_t media_leaf; /* a file hangs under this message leaf; 0 none */
     int64_t shift_ms; /* to be taken back */
     const char *from; /* who the messages are from, in their text; NULL: the same for all */
     size_t preallocate;
