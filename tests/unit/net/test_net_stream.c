@@ -556,9 +556,9 @@ struct fetch {
 static void on_go_on(struct mail *mail)
 {
     struct fetch *f = (struct fetch *)((char *)mail - offsetof(struct fetch, go_on));
-    atomic_fetch_sub(&f->mails, 1);
     f->hold = false;
     client_hold(f->client, f->id, false);
+    atomic_fetch_sub(&f->mails, 1); /* last: then `f` may be used anew */
 }
 
 static int on_data(void *ctx, const struct http_head *head, struct span bytes)
