@@ -71,8 +71,8 @@ const char *access_why_dutch(enum access_why why)
         [ACCESS_GONE] = "Deze toegang is ingetrokken of verlopen.",
         [ACCESS_OFFICERS] = "Dit doen de functionarissen, niet de beheerder.",
         [ACCESS_WAITS] =
-            "U heeft nog geen rechten: een tweede functionaris bevestigt eerst dat u het "
-            "was die zich aanmeldde.",
+            ("U heeft nog geen rechten: een tweede functionaris bevestigt eerst dat u het "
+             "was die zich aanmeldde."),
     };
     return texts[why];
 }
