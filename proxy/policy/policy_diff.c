@@ -18,10 +18,11 @@ static uint64_t mix(uint64_t hash, const char *text)
     return (hash ^ 0xff) * FNV_PRIME;
 }
 
-/* The same difference is met at many places; it is told once. */
+/* The same difference is met at many places; it is told once. Words leave out what conditions tell
+ * apart: what is looser is not taken for what is stricter and has the same words. */
 static bool told(struct diff *d, const struct policy_difference *x)
 {
-    uint64_t hash = mix(mix(mix(FNV_START, x->what), x->from), x->to);
+    uint64_t hash = mix(mix(mix(FNV_START ^ (uint64_t)x->change, x->what), x->from), x->to);
     for (size_t i = 0; i < d->told_count; i++)
         if (d->told[i] == hash)
             return true;
@@ -237,6 +238,32 @@ static size_t listed(const struct diff *d, struct types set, bool none, unsigned
     return n;
 }
 
+static bool is_mentioned(const struct diff *d, unsigned c)
+{
+    return d->mentioned.bits[c / 64] >> c % 64 & 1;
+}
+
+/* More than two types that keep rules away can be needed at once: every set of those that rules
+ * mention; of too many to try it is said that there is such a message. */
+static bool combined(const struct diff *d, const struct place *place, const struct rule *old,
+                     const struct rule *next)
+{
+    unsigned in[COMMON_MAX];
+    size_t n = 0;
+    for (unsigned c = 0; c < d->count; c++)
+        if (is_mentioned(d, c))
+            in[n++] = c;
+    for (size_t s = 0; n <= DIFF_COMBINED_MAX && s < (size_t)1 << n; s++) {
+        struct types set = {{0, 0}};
+        for (size_t i = 0; i < n; i++)
+            if (s >> i & 1)
+                add_type(&set, in[i]);
+        if (decides(d, 0, place, set) == old && decides(d, 1, place, set) == next)
+            return true;
+    }
+    return n > DIFF_COMBINED_MAX;
+}
+
 /* Where rules have `not_found`, sets of types are not enough: is there a message that the one and
  * the other decide of? One type that each asks for, and one or two that keep earlier rules away. */
 static bool witnessed(const struct diff *d, const struct place *place, struct types a,
@@ -254,7 +281,7 @@ static bool witnessed(const struct diff *d, const struct place *place, struct ty
         if (decides(d, 0, place, set) == old && decides(d, 1, place, set) == next)
             return true;
     }
-    return false;
+    return d->not_found_types > 2 && combined(d, place, old, next);
 }
 
 static bool keeps_longer(const struct retention_rule *old, const struct retention_rule *next)
@@ -421,8 +448,55 @@ static void add_when(struct diff *d, int side, const struct when *when)
     add_types(&d->mentioned, diff_common(d, side, when->found | when->not_found));
 }
 
+/* A condition of a profile's rule, or of one for what goes out. */
+static void add_case(struct diff *d, int side, const struct when *when)
+{
+    add_when(d, side, when);
+    add_types(&d->cases, diff_common(d, side, when->found | when->not_found));
+    d->cases_not_found |= when->not_found != 0;
+}
+
+static void add_set(struct diff *d, struct types set)
+{
+    if (d->set_count < DIFF_FOUND_MAX)
+        d->sets[d->set_count++] = set;
+    else
+        d->too_many = true;
+}
+
+/* Sets of types that these conditions can tell apart. One of the old policy and one of the new may
+ * each ask for a type: pairs are enough, unless types can keep rules away too; then every set. */
+static void find_sets(struct diff *d)
+{
+    unsigned in[COMMON_MAX];
+    size_t n = 0;
+    for (unsigned c = 0; c < d->count; c++)
+        if (d->cases.bits[c / 64] >> c % 64 & 1)
+            in[n++] = c;
+    bool every = d->cases_not_found && n <= DIFF_EVERY_MAX;
+    for (size_t s = 0; every && s < (size_t)1 << n; s++) {
+        struct types set = {{0, 0}};
+        for (size_t i = 0; i < n; i++)
+            if (s >> i & 1)
+                add_type(&set, in[i]);
+        add_set(d, set);
+    }
+    if (every)
+        return;
+    d->too_many |= d->cases_not_found;
+    add_set(d, (struct types){{0, 0}});
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = i; k < n; k++) {
+            struct types set = {{0, 0}};
+            add_type(&set, in[i]);
+            add_type(&set, in[k]);
+            add_set(d, set);
+        }
+}
+
 static void find_places(struct diff *d)
 {
+    struct types not_found = {{0, 0}};
     d->channel_count = d->time_count = 1;
     for (int s = 0; s < 2; s++) {
         const struct policy *p = d->side[s];
@@ -430,15 +504,20 @@ static void find_places(struct diff *d)
             for (size_t i = 0; i < p->rules[part].n; i++) {
                 add_when(d, s, &p->rules[part].at[i].when);
                 d->not_found |= p->rules[part].at[i].when.not_found != 0;
+                add_types(&not_found, diff_common(d, s, p->rules[part].at[i].when.not_found));
             }
         for (size_t i = 0; i < p->profile_count; i++)
             for (size_t k = 0; k < p->profiles[i].case_count; k++)
-                add_when(d, s, &p->profiles[i].cases[k].when);
+                add_case(d, s, &p->profiles[i].cases[k].when);
         for (size_t i = 0; i < p->outbound_case_count; i++)
-            add_when(d, s, &p->outbound_cases[i].when);
+            add_case(d, s, &p->outbound_cases[i].when);
     }
+    for (unsigned c = 0; c < d->count; c++)
+        d->not_found_types += not_found.bits[c / 64] >> c % 64 & 1;
+    find_sets(d);
     if (d->too_many)
-        diff_tell(d, POLICY_LOOSER, "compared", "too many channels or hours to compare", "rules");
+        diff_tell(d, POLICY_LOOSER, "compared", "too many channels, hours or types to compare",
+                  "rules");
 }
 
 struct gain {

@@ -8,8 +8,10 @@
 #define COMMON_MAX (DETECT_OWN + 2 * DETECT_OWN_MAX)
 #define DIFF_CHANNELS_MAX 256
 #define DIFF_TIMES_MAX 512
-#define DIFF_TOLD_MAX 8192 /* differences told apart; more are told again, never left out */
-#define DIFF_FOUND_MAX 160 /* sets of types that are tried where rules have conditions */
+#define DIFF_TOLD_MAX 8192   /* differences told apart; more are told again, never left out */
+#define DIFF_FOUND_MAX 352   /* sets of types tried where rules have conditions: pairs of 25 */
+#define DIFF_EVERY_MAX 7     /* types of which every set is tried, with `not_found` */
+#define DIFF_COMBINED_MAX 10 /* the same for terms: only where pairs of rules differ */
 
 struct types { /* a bit set of common numbers */
     uint64_t bits[2];
@@ -25,9 +27,14 @@ struct diff {
     size_t channel_count;
     int64_t times[DIFF_TIMES_MAX]; /* the first is 0: not known */
     size_t time_count;
-    bool consent;           /* some rule asks for it */
-    bool not_found;         /* some rule of originals or history has it */
+    bool consent;   /* some rule asks for it */
+    bool not_found; /* some rule of originals or history has it */
+    unsigned not_found_types;
     struct types mentioned; /* types that conditions name */
+    struct types cases;     /* those of profiles' rules and of rules for what goes out */
+    bool cases_not_found;
+    struct types sets[DIFF_FOUND_MAX]; /* that these tell apart */
+    size_t set_count;
     bool too_many;
     uint64_t told[DIFF_TOLD_MAX];
     size_t told_count;

@@ -39,25 +39,6 @@ static bool rule_same(struct mask_rule a, struct mask_rule b)
            (a.action != MASK_PARTIAL || (a.first == b.first && a.last == b.last));
 }
 
-/* Sets of types that conditions can tell apart: none, each that is mentioned, each two. */
-static size_t found_sets(const struct diff *d, struct types out[DIFF_FOUND_MAX])
-{
-    unsigned in[COMMON_MAX];
-    size_t n = 0, sets = 0;
-    for (unsigned c = 0; c < d->count; c++)
-        if (d->mentioned.bits[c / 64] >> c % 64 & 1)
-            in[n++] = c;
-    out[sets++] = (struct types){{0, 0}};
-    for (size_t i = 0; i < n && sets < DIFF_FOUND_MAX; i++)
-        for (size_t k = i; k < n && sets < DIFF_FOUND_MAX; k++) {
-            struct types set = {{0, 0}};
-            set.bits[in[i] / 64] |= UINT64_C(1) << in[i] % 64;
-            set.bits[in[k] / 64] |= UINT64_C(1) << in[k] % 64;
-            out[sets++] = set;
-        }
-    return sets;
-}
-
 struct readers {
     const char *kind, *name;
     const struct profile *profile[2];
@@ -82,16 +63,13 @@ static void diff_type(struct diff *d, const struct readers *r, unsigned c,
 static void diff_conditions(struct diff *d, const struct readers *r,
                             const struct retention_facts *facts)
 {
-    struct types sets[DIFF_FOUND_MAX];
-    size_t n = found_sets(d, sets);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < d->set_count; i++)
         for (unsigned c = 0; c < d->count; c++) {
             struct retention_facts a = *facts, b = *facts;
-            sets[i].bits[c / 64] |= UINT64_C(1) << c % 64; /* it is about a finding of this type */
-            a.found = diff_own_types(d, 0, sets[i]);
-            b.found = diff_own_types(d, 1, sets[i]);
-            if (!(d->mentioned.bits[c / 64] >> c % 64 & 1))
-                sets[i].bits[c / 64] &= ~(UINT64_C(1) << c % 64);
+            struct types set = d->sets[i];
+            set.bits[c / 64] |= UINT64_C(1) << c % 64; /* it is about a finding of this type */
+            a.found = diff_own_types(d, 0, set);
+            b.found = diff_own_types(d, 1, set);
             diff_type(d, r, c, &a, &b);
         }
 }

@@ -33,19 +33,15 @@ static void diff_sender(struct diff *d, const char *role)
         for (size_t i = 0; cases && i < d->channel_count; i++)
             for (size_t t = 0; t < d->time_count; t++)
                 for (unsigned k = 0; k < 4; k++)
-                    for (unsigned m = 0; m <= d->count; m++) {
+                    for (size_t m = 0; m < d->set_count; m++) {
                         struct retention_facts a = {.out = true,
                                                     .media = (k & 1) != 0,
                                                     .consent = (k & 2) != 0,
                                                     .channel = d->channels[i],
                                                     .at_ms = d->times[t]};
                         struct retention_facts b = a;
-                        struct types set = {{0, 0}};
+                        struct types set = d->sets[m];
                         set.bits[c / 64] |= UINT64_C(1) << c % 64;
-                        if (m < d->count && !(d->mentioned.bits[m / 64] >> m % 64 & 1))
-                            continue;
-                        if (m < d->count)
-                            set.bits[m / 64] |= UINT64_C(1) << m % 64;
                         a.found = diff_own_types(d, 0, set);
                         b.found = diff_own_types(d, 1, set);
                         diff_sending(d, role, c, &a, &b);
@@ -158,6 +154,13 @@ static void diff_templates(struct diff *d)
         if (!policy_template(a, span_str(t->name)))
             diff_tell(d, POLICY_LOOSER, "refused", "allowed", "outbound: templates: %.300s",
                       t->name);
+    /* where none are listed, each needs what the strictest category does */
+    for (size_t i = 0; !a->templates_said && (t = policy_template_at(b, i)) != NULL; i++)
+        diff_grounds(d, "template ", t->name, policy_consent_needed(a, POLICY_CATEGORY_UNKNOWN),
+                     policy_consent_needed(b, t->category));
+    for (size_t i = 0; !b->templates_said && (t = policy_template_at(a, i)) != NULL; i++)
+        diff_grounds(d, "template ", t->name, policy_consent_needed(a, t->category),
+                     policy_consent_needed(b, POLICY_CATEGORY_UNKNOWN));
     for (size_t i = 0; b->templates_said && (t = policy_template_at(a, i)) != NULL; i++) {
         other = policy_template(b, span_str(t->name));
         if (other)

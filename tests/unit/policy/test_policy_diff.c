@@ -174,6 +174,35 @@ static const struct {
      "looser until: a day -> later\n", false},
     {"until: 2026-12-01\nthen: a\n", "until: 2026-12-01\nthen: b\n", "looser then: a -> b\n", true},
     {"selection: required\n", "", "looser selection: required -> not required\n", false},
+    /* two types, one that a rule of the old asks for and one that a rule of the new does */
+    {"outbound: {found: {default: pass}, rules: [{when: {found: bsn}, found: {iban: refuse}}]}\n",
+     "outbound: {found: {default: pass}, rules: [{when: {found: phone}, found: {iban: pass}}, "
+     "{when: {found: bsn}, found: {iban: refuse}}]}\n",
+     "looser outbound: iban, in some messages: refuse -> pass\n", false},
+    /* three types at once keep three rules away */
+    {"profiles: {a: {}}\nroutes: {r: {profile: a}}\n",
+     "profiles: {a: {rules: [{when: {not_found: bsn}, iban: redact}, {when: {not_found: pan}, "
+     "iban: "
+     "redact}, {when: {not_found: phone}, iban: redact}], iban: keep}}\nroutes: {r: {profile: "
+     "a}}\n",
+     "looser route r: iban, in some messages: redact -> keep\n", false},
+    {"history: [{not_found: bsn, keep: never}, {not_found: pan, keep: never}, {not_found: phone, "
+     "keep: never}, {keep: never}]\n",
+     "history: [{not_found: bsn, keep: never}, {not_found: pan, keep: never}, {not_found: phone, "
+     "keep: never}, {keep: 1d}]\n",
+     "looser history: received text: never (line 3) -> 1d, at most (line 3)\n"
+     "looser history: received media: never (line 3) -> 1d, at most (line 3)\n"
+     "looser history: sent text: never (line 3) -> 1d, at most (line 3)\n"
+     "looser history: sent media: never (line 3) -> 1d, at most (line 3)\n",
+     false},
+    /* listed, a template needs less than one that is not known */
+    {"outbound: {consent: {marketing: required, utility: none}}\n",
+     "outbound: {templates: [{name: a, category: utility}], consent: {marketing: required, "
+     "utility: "
+     "none}}\n",
+     "stricter outbound: templates: any -> listed ones\n"
+     "looser outbound: template a needs: consent -> nothing\n",
+     true},
 };
 
 static void test_cases(void **state)
@@ -198,6 +227,21 @@ static void test_cases(void **state)
         policy_unref(old);
         policy_unref(next);
     }
+}
+
+/* The same words, one stricter and one looser: minutes are not told, nor is the hour. */
+static void test_same_words(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    struct policy *old = load(HEAD "history: [{hour: \"00:00-12:00\", keep: 100min}, {keep: "
+                                   "90min}]\n");
+    struct policy *next = load(HEAD "history: [{hour: \"00:00-12:00\", keep: 90min}, {keep: "
+                                    "100min}]\n");
+    assert_true(policy_diff(old, next, note, &seen) > 0);
+    assert_true(policy_diff(next, old, note, &seen) > 0);
+    policy_unref(old);
+    policy_unref(next);
 }
 
 /* ---- retention, against every message there can be ---- */
@@ -297,6 +341,7 @@ static void test_retention(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases),
+                                       cmocka_unit_test(test_same_words),
                                        cmocka_unit_test(test_retention)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
