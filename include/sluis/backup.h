@@ -120,7 +120,8 @@ struct backup_restored {
     uint64_t keyring_generation, data_generation;
     bool older; /* the keyring is older than the data know: it opens what was destroyed since */
 };
-/* Serials that the lost store may have given out after the backup are passed over. */
+/* Serials that the lost store may have given out after the backup are passed over: so many beyond
+ * the store's own and beyond the highest that the keyring has destroyed. */
 #define BACKUP_SKIP_MESSAGES (16u << 20)
 #define BACKUP_SKIP_SUBJECTS (1u << 20)
 SLUIS_MUST_CHECK int backup_restore(const struct backup_restore *restore,

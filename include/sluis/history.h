@@ -106,6 +106,11 @@ void history_free(struct history *history);
 unsigned history_tags(struct history *history, uint16_t channel, uint64_t subject, unsigned most,
                       size_t size, char *out);
 
+/* Tags and notes on a message (by its own serial) that is sealed anew: sealed anew under `to` before
+ * the old keys go. Waits for the store: not on event threads. */
+SLUIS_MUST_CHECK int history_keep(struct history *history, uint16_t channel, uint64_t subject,
+                                  uint64_t serial, const struct record_id *to);
+
 /* A time as bodies and queries give it: RFC 3339 in UTC, or a day. */
 bool history_time(struct span text, int64_t *ms);
 

@@ -175,6 +175,10 @@ SLUIS_MUST_CHECK int keyring_puncture(struct keyring *keyring, const struct keyr
 SLUIS_MUST_CHECK int keyring_prune(struct keyring *keyring, enum keyring_tree tree,
                                    const uint8_t *living, size_t bytes, uint32_t below);
 
+/* The highest serial whose leaf is destroyed; 0: none. A store that goes on with a keyring after one
+ * that was lost gives out no serial up to it: nothing can be sealed there. Not for KEYRING_TIME. */
+uint64_t keyring_highest_gone(struct keyring *keyring, enum keyring_tree tree);
+
 SLUIS_MUST_CHECK int keyring_cache_new(struct keyring *keyring, struct keyring_cache **out);
 void keyring_cache_free(struct keyring_cache *cache);
 

@@ -118,7 +118,7 @@ SLUIS_MUST_CHECK int media_row_write(struct keyring_cache *cache, const struct m
 SLUIS_MUST_CHECK int media_row_read(struct keyring_cache *cache, struct span value,
                                     struct media_item *out);
 /* The item of (channel, id). SLUIS_ENOENT: no webhook brought it and nobody uploaded it;
- * SLUIS_EEXPIRED: its keys are destroyed, or its sender took the message back. */
+ * SLUIS_EEXPIRED: its keys are destroyed (id is empty then), or its sender took the message back. */
 SLUIS_MUST_CHECK int media_find(struct store_read *read, struct keyring *keyring,
                                 struct keyring_cache *cache, uint16_t channel, struct span id,
                                 struct arena *arena, struct media_item *out);

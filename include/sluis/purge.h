@@ -63,6 +63,9 @@ struct purge_deps {
      * the person's for a hold: sealed anew under `to` before the old keys go (media_keep). May wait.
      * NULL likewise. */
     int (*keep_media)(void *ctx, uint64_t subject, uint64_t serial, const struct record_id *to);
+    /* Tags and notes on a message that is sealed anew, likewise (history_keep). May be NULL. */
+    int (*keep_notes)(void *ctx, uint16_t channel, uint64_t subject, uint64_t serial,
+                      const struct record_id *to);
     /* The message leaves that media hang under, one by one (media_each_leaf). NULL likewise. */
     int (*media_leaves)(void *ctx, int (*each)(void *to, uint64_t serial), void *to);
     /* A copy of the message in memory must not be used any more (deliver_forget). May be NULL. */

@@ -54,6 +54,23 @@ static int look_ahead(const struct backup_restore *q, struct keyring *keyring,
     return folder_empty(q->store_path, diag);
 }
 
+/* What the lost store gave out after the backup is not known, save that what the keyring destroyed
+ * was given out before: a busy store behind an old backup passed the fixed number long ago. */
+static uint64_t to_skip(uint64_t next, uint64_t gone, uint64_t most)
+{
+    return most + (gone >= next ? gone + 1 - next : 0);
+}
+
+static int skip_serials(struct keyring *keyring, struct store *store)
+{
+    return store_skip_serials(
+        store,
+        to_skip(store_next_serial(store), keyring_highest_gone(keyring, KEYRING_MESSAGE),
+                BACKUP_SKIP_MESSAGES),
+        to_skip(store_next_subject(store), keyring_highest_gone(keyring, KEYRING_SUBJECT),
+                BACKUP_SKIP_SUBJECTS));
+}
+
 static int settle(struct keyring *keyring, struct store *store, struct backup_restored *out,
                   struct diag *diag)
 {
@@ -66,7 +83,7 @@ static int settle(struct keyring *keyring, struct store *store, struct backup_re
         *diag = why;
     }
     if (r == 0)
-        r = store_skip_serials(store, BACKUP_SKIP_MESSAGES, BACKUP_SKIP_SUBJECTS);
+        r = skip_serials(keyring, store);
     return r;
 }
 

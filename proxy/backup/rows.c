@@ -103,9 +103,11 @@ static bool contact_place(const struct store_value *v, struct sealed_place *out)
     return true;
 }
 
-/* proxy/history/note.c: 'N', channel, subject, serial, kind, number -> class, bucket, sealed. */
+/* proxy/history/note.c: 'N', channel, subject, serial, kind, number -> class, bucket, leaf, sealed;
+ * rows without a leaf, of before, go on with the record's version, which is not 0. */
 #define NOTE_KEY 28
 #define NOTE_CLEAR 6
+#define NOTE_LEAF 8
 static bool note_place(struct store_read *read, const struct store_value *v,
                        struct sealed_place *out)
 {
@@ -118,6 +120,11 @@ static bool note_place(struct store_read *read, const struct store_value *v,
         .sealed = span_from(v->bytes, NOTE_CLEAR),
         .name = "tag or note",
         .mortal = true};
+    if (v->bytes.n > NOTE_CLEAR + NOTE_LEAF && at[NOTE_CLEAR] == 0) {
+        out->id.serial = be64_get(at + NOTE_CLEAR);
+        out->sealed = span_from(v->bytes, NOTE_CLEAR + NOTE_LEAF);
+        return true;
+    }
     /* made after its message was sealed anew: in a class that the message has only there */
     if (out->id.serial && retention_moved(read, out->id.serial, &moved) == 0 &&
         moved.cls_m == out->id.cls && moved.bucket_m == out->id.bucket)

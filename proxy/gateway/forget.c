@@ -106,6 +106,13 @@ static int keep_media(void *ctx, uint64_t subject, uint64_t serial, const struct
     return media_keep(gw->media, subject, serial, to);
 }
 
+static int keep_notes(void *ctx, uint16_t channel, uint64_t subject, uint64_t serial,
+                      const struct record_id *to)
+{
+    struct gateway *gw = ctx;
+    return gw->history ? history_keep(gw->history, channel, subject, serial, to) : 0;
+}
+
 static int media_leaves(void *ctx, int (*each)(void *to, uint64_t serial), void *to)
 {
     struct gateway *gw = ctx;
@@ -225,6 +232,7 @@ int purge_open(struct gateway *gw)
                                     .drop = drop,
                                     .sweep_media = sweep_media,
                                     .keep_media = keep_media,
+                                    .keep_notes = keep_notes,
                                     .media_leaves = media_leaves,
                                     .person_stays = person_stays,
                                     .person_drop = person_drop,

@@ -3,21 +3,30 @@
  * message's own, so that they end with it.
  *
  *   'N' | channel 2 | subject 8 | serial 8 (0: the conversation) | 't' or 'n' | number 8
- *       -> class 2 | bucket 4 | sealed (what the key says, time, author, unit of mask_pack)
- *   'T' | channel 2 | keyed hash of the tag 16 | subject 8 | serial 8 -> 1      finding by tag
+ *       -> class 2 | bucket 4 | leaf 8 | sealed (what the key says, time, author, unit of
+ * mask_pack) 'T' | channel 2 | keyed hash of the tag 16 | subject 8 | serial 8 -> 1      finding by
+ * tag
+ *
+ * The leaf is where the message is now: sealed anew (redacted, corrected, kept shorter), it has a
+ * serial of its own, and history_keep takes what is said of it along. Rows without a leaf are of
+ * before 2026-11-22, under the message's own serial: a sealed record begins with its version, a
+ * leaf, which is less than 2^32, with 0.
  *
  * A tag's number is the first 8 bytes of its hash; a note's is the time in microseconds.
  */
 #include "room.h"
 
 #include "sluis/base/encode.h"
+#include "sluis/base/log.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 
 #define KEY_BYTES (1 + 2 + 8 + 8 + 1 + 8)
 #define PREFIX_BYTES (1 + 2 + 8 + 8)
 #define INDEX_BYTES (NOTE_INDEX_PREFIX + 16)
 #define PLACE_BYTES 6
+#define LEAF_BYTES 8
 #define PERSON_BYTES (1 + 2 + 8) /* of a prefix: all of one person on one channel */
 #define TIDY_ROWS 512            /* looked at in one turn */
 
@@ -62,24 +71,37 @@ static void tag_key(struct work *w, uint64_t subject, uint64_t serial, struct sp
     memcpy(key + PREFIX_BYTES + 1, index + 3, 8);
 }
 
-static struct record_id record_of(struct span key, struct span value)
+/* The keys it hangs under; how many bytes of the value say so. */
+static size_t record_of(struct span key, struct span value, struct record_id *out)
 {
     const uint8_t *k = (const uint8_t *)key.p, *v = (const uint8_t *)value.p;
-    return (struct record_id){be16_get(v), be32_get(v + 2), be64_get(k + 3), be64_get(k + 11),
-                              PART_NOTE};
+    bool leaf = value.n >= PLACE_BYTES + LEAF_BYTES && v[PLACE_BYTES] == 0;
+    *out = (struct record_id){be16_get(v), be32_get(v + 2), be64_get(k + 3),
+                              be64_get(leaf ? v + PLACE_BYTES : k + 11), PART_NOTE};
+    return leaf ? PLACE_BYTES + LEAF_BYTES : PLACE_BYTES;
 }
 
 /* The opened row: time, author, packed unit. SLUIS_ECRYPTO: it is not the row of this key. */
 static int open_row(struct keyring_cache *keys, struct span key, struct span value,
                     struct buffer *plain)
 {
+    struct record_id id;
     if (key.n != KEY_BYTES || value.n < PLACE_BYTES)
         return SLUIS_EINVAL;
-    const struct record_id id = record_of(key, value);
-    int r = record_open(keys, STORE_TABLE_HISTORY, &id, span_from(value, PLACE_BYTES), plain);
+    size_t place = record_of(key, value, &id);
+    int r = record_open(keys, STORE_TABLE_HISTORY, &id, span_from(value, place), plain);
     if (r == 0 && (plain->n < KEY_BYTES + 9 || memcmp(plain->p, key.p, KEY_BYTES) != 0))
         r = SLUIS_ECRYPTO;
     return r;
+}
+
+static int seal_plain(struct keyring_cache *keys, const struct record_id *id, struct span plain,
+                      struct buffer *out)
+{
+    buffer_add_be16(out, id->cls);
+    buffer_add_be32(out, id->bucket);
+    buffer_add_be64(out, id->serial);
+    return out->error ? out->error : record_seal(keys, STORE_TABLE_HISTORY, id, 0, plain, out);
 }
 
 bool note_has_tag(struct work *w, struct store_read *read, uint64_t subject, uint64_t serial,
@@ -210,6 +232,7 @@ int note_write_all(struct work *w, struct store_read *read, uint64_t subject, ui
 
 struct target {
     uint64_t subject, serial;
+    uint64_t leaf; /* of the message now; 0 with a conversation */
     uint16_t cls;
     uint32_t bucket;
 };
@@ -233,10 +256,14 @@ static int find_message(struct work *w, struct target *t)
 {
     struct store_read *read;
     struct store_item item;
+    struct record_id at = {0};
     int r = store_read_begin(w->h->deps.store, &read);
     if (r != 0)
         return r;
     r = store_get_item(read, w->query.message, &item);
+    int part = r == 0 ? retention_part(read, &item, 'M', &at) : 0;
+    if (part == SLUIS_ENOENT)
+        part = retention_part(read, &item, 'O', &at);
     store_read_end(read);
     if (r == SLUIS_ENOENT || (r == 0 && item.channel != w->channel->id))
         return history_refuse(w, 404, "not_found", "no such message on this channel");
@@ -245,10 +272,11 @@ static int find_message(struct work *w, struct target *t)
     if (subject_refused(w, item.subject))
         return history_refuse(w, 403, "restricted",
                               "the processing of this person's data is restricted");
-    if (!item.cls_m && !item.cls_o)
+    if (part == SLUIS_ENOENT)
         return history_refuse(w, 409, "not_kept", "nothing is kept of this message");
-    *t = (struct target){item.subject, item.serial, item.cls_m ? item.cls_m : item.cls_o,
-                         item.cls_m ? item.bucket_m : item.bucket_o};
+    if (part != 0)
+        return part;
+    *t = (struct target){item.subject, item.serial, at.serial, at.cls, at.bucket};
     return 0;
 }
 
@@ -283,7 +311,7 @@ static int run_put(struct store_txn *txn, struct store_job *job)
 
 static int seal_row(struct work *w, const struct target *t, struct put *p, struct span body)
 {
-    const struct record_id id = {t->cls, t->bucket, t->subject, t->serial, PART_NOTE};
+    const struct record_id id = {t->cls, t->bucket, t->subject, t->leaf, PART_NOTE};
     struct buffer plain;
     size_t author = strlen(w->actor);
     buffer_init(&plain, STORE_VALUE_MAX);
@@ -292,12 +320,9 @@ static int seal_row(struct work *w, const struct target *t, struct put *p, struc
     buffer_add_char(&plain, (char)author);
     buffer_add(&plain, span_of(w->actor, author));
     buffer_add(&plain, body);
-    buffer_add_be16(&p->value, t->cls);
-    buffer_add_be32(&p->value, t->bucket);
     int r = plain.error;
     if (r == 0)
-        r = record_seal(w->worker->keys, STORE_TABLE_HISTORY, &id, 0, buffer_span(&plain),
-                        &p->value);
+        r = seal_plain(w->worker->keys, &id, buffer_span(&plain), &p->value);
     buffer_free(&plain);
     if (r == 0 && p->value.n + sizeof(p->key) > STORE_VALUE_MAX)
         r = SLUIS_ELIMIT;
@@ -642,4 +667,88 @@ int history_person_export(struct history *h, uint16_t channel, uint64_t subject,
     arena_free(&e.arena);
     keyring_cache_free(e.keys);
     return r < 0 ? r : e.error ? e.error : out->error;
+}
+
+/* ---- with a message that is sealed anew ---- */
+
+#define KEEP_MAX (TAGS_MAX + NOTES_MAX)
+
+struct keep {
+    struct store_job job;
+    struct keyring_cache *keys;
+    struct record_id to;
+    uint8_t prefix[KEY_BYTES];
+    uint8_t key[KEEP_MAX][KEY_BYTES];
+    struct buffer value[KEEP_MAX];
+    unsigned n;
+};
+
+static int keep_row(void *ctx, struct span key, struct span value)
+{
+    struct keep *k = ctx;
+    struct buffer plain;
+    struct record_id id;
+    if (key.n != KEY_BYTES || memcmp(key.p, k->prefix, PREFIX_BYTES) != 0 || k->n == KEEP_MAX)
+        return 1;
+    if (value.n < PLACE_BYTES)
+        return SLUIS_EINVAL;
+    record_of(key, value, &id);
+    if (id.serial == k->to.serial && id.cls == k->to.cls && id.bucket == k->to.bucket)
+        return 0; /* done the last time */
+    buffer_init(&plain, STORE_VALUE_MAX);
+    buffer_init(&k->value[k->n], STORE_VALUE_MAX);
+    int r = open_row(k->keys, key, value, &plain);
+    if (r == 0)
+        r = seal_plain(k->keys, &k->to, buffer_span(&plain), &k->value[k->n]);
+    buffer_free(&plain);
+    if (r == 0) {
+        memcpy(k->key[k->n++], key.p, KEY_BYTES);
+        return 0;
+    }
+    buffer_free(&k->value[k->n]);
+    if (r == SLUIS_EEXPIRED)
+        return 0;
+    /* Damaged, or as long as a row can be: it does not hold up a redaction, and is said. */
+    LOG(LOG_ALARM, "history", "note_not_kept", log_u64("serial", id.serial), log_error(r));
+    return r == SLUIS_ECRYPTO || r == SLUIS_EINVAL || r == SLUIS_ELIMIT ? 0 : r;
+}
+
+static int run_keep(struct store_txn *txn, struct store_job *job)
+{
+    const struct keep *k = (const struct keep *)(const void *)job;
+    for (unsigned i = 0; i < k->n; i++)
+        store_put_row(txn, STORE_TABLE_HISTORY, span_of((const char *)k->key[i], KEY_BYTES),
+                      buffer_span(&k->value[i]));
+    return store_txn_error(txn);
+}
+
+int history_keep(struct history *h, uint16_t channel, uint64_t subject, uint64_t serial,
+                 const struct record_id *to)
+{
+    struct store_read *read;
+    struct keep *k = calloc(1, sizeof(*k));
+    if (!k)
+        return SLUIS_ENOMEM;
+    k->to = *to;
+    k->to.subject = subject;
+    k->to.part = PART_NOTE;
+    k->job = (struct store_job){.priority = STORE_PURGE, .run = run_keep};
+    prefix_of(channel, subject, serial, k->prefix);
+    int r = keyring_cache_new(h->deps.keyring, &k->keys);
+    if (r == 0)
+        r = store_read_begin(h->deps.store, &read);
+    if (r == 0) {
+        r = store_each_row(read, STORE_TABLE_HISTORY, span_of(k->prefix, PREFIX_BYTES), keep_row,
+                           k);
+        store_read_end(read);
+        r = r < 0 ? r : 0;
+    }
+    if (r == 0 && k->n)
+        r = store_submit_wait(h->deps.store, &k->job);
+    for (unsigned i = 0; i < k->n; i++)
+        buffer_free(&k->value[i]);
+    if (k->keys)
+        keyring_cache_free(k->keys);
+    free(k);
+    return r;
 }

@@ -185,6 +185,14 @@ int keyring_prune(struct keyring *keyring, enum keyring_tree tree, const uint8_t
     return result;
 }
 
+uint64_t keyring_highest_gone(struct keyring *keyring, enum keyring_tree tree)
+{
+    pthread_rwlock_rdlock(&keyring->lock);
+    uint64_t serial = cover_highest_gone(&keyring->cover, tree);
+    pthread_rwlock_unlock(&keyring->lock);
+    return serial;
+}
+
 int keyring_puncture(struct keyring *keyring, const struct keyring_leaf *leaves, size_t n)
 {
     int result = 0;

@@ -335,6 +335,25 @@ void cover_prune(struct cover *cover, enum keyring_tree tree, const uint8_t *liv
     *changed = cover->live != before;
 }
 
+/* In the range of `ref`, from its right end; depth at most TREE_LEVELS_SERIAL. */
+static uint64_t highest_gone(const struct cover *cover, uint32_t ref, uint64_t first, uint64_t size)
+{
+    uint64_t gone = 0;
+    if (!ref)
+        return first + size - 1;
+    if (ref & TREE_LIVE)
+        return 0;
+    for (unsigned i = TREE_ARITY; i-- > 0 && !gone;)
+        gone = highest_gone(cover, cover->inner[ref].child[i], first + i * (size / TREE_ARITY),
+                            size / TREE_ARITY);
+    return gone;
+}
+
+uint64_t cover_highest_gone(const struct cover *cover, enum keyring_tree tree)
+{
+    return highest_gone(cover, cover->roots[tree], 0, (uint64_t)1 << (2 * TREE_LEVELS_SERIAL));
+}
+
 /* ---- on paper ---- */
 
 enum { MARK_DEAD, MARK_LIVE, MARK_INNER };

@@ -61,6 +61,7 @@ SLUIS_MUST_CHECK int cover_make(struct cover *cover, int64_t now_ms);
 /* keyring_prune in memory; *changed: something went. */
 void cover_prune(struct cover *cover, enum keyring_tree tree, const uint8_t *living, size_t bytes,
                  uint32_t below, bool *changed);
+uint64_t cover_highest_gone(const struct cover *cover, enum keyring_tree tree);
 static inline uint8_t *slab_key(const struct slab *slab, uint32_t slot)
 {
     return slab->keys + (size_t)slot * TREE_KEY;

@@ -365,6 +365,9 @@ static int write_one(struct redact *d)
     d->job = (struct store_job){.priority = STORE_PURGE, .run = run_redact};
     if (r == 0 && d->id.cls && d->p->deps.keep_media) /* with the words, not with the old keys */
         r = d->p->deps.keep_media(d->p->deps.ctx, d->item.subject, d->item.serial, &d->id);
+    if (r == 0 && d->id.cls && d->p->deps.keep_notes)
+        r = d->p->deps.keep_notes(d->p->deps.ctx, d->item.channel, d->item.subject, d->item.serial,
+                                  &d->id);
     if (r == 0)
         r = store_submit_wait(d->p->deps.store, &d->job);
     if (r == 0 && d->p->deps.drop)

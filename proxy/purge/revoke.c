@@ -176,10 +176,24 @@ static int take_leaf(void *ctx, struct span key, struct span value)
     struct batch *b = ctx;
     if (b->n == BATCH || key.n != ROW_SERIAL_KEY || key.p[0] != ROW_LEAF || value.n != 8)
         return 1;
-    if (!purge_held(b->p, be64_get((const uint8_t *)value.p)))
-        b->at[b->n++] =
-            (struct revoked){.serial = be64_get((const uint8_t *)key.p + 1), .leaf = true};
-    return 0;
+    if (purge_held(b->p, be64_get((const uint8_t *)value.p)))
+        return 0;
+    struct revoked *v = &b->at[b->n++];
+    *v = (struct revoked){.serial = be64_get((const uint8_t *)key.p + 1), .leaf = true};
+    int found = store_get_item(b->read, v->serial, &v->item);
+    if (found == 0)
+        found = find_parts(b, v);
+    return found == SLUIS_ENOENT ? 0 : found;
+}
+
+/* What was said of a message that goes on elsewhere (masked anew, put right) goes with it. */
+static int keep_notes(struct batch *b, const struct revoked *v)
+{
+    const struct purge_deps *deps = &b->p->deps;
+    const struct record_id *to = v->m.cls ? &v->m : &v->o;
+    if (!v->leaf || !v->moved || !to->cls || !deps->keep_notes)
+        return 0;
+    return deps->keep_notes(deps->ctx, v->item.channel, v->item.subject, v->serial, to);
 }
 
 static int collect(struct batch *b)
@@ -251,7 +265,7 @@ static int run_moved(struct store_txn *txn, struct store_job *job)
             store_put_record(txn, &v->id, buffer_span(&v->sealed));
         if (v->known)
             retention_moved_put(txn, v->serial, &moved);
-        if (v->moved) /* the row above forgets it: its leaf must go all the same */
+        if (v->moved && !v->leaf) /* the row above forgets it: its leaf must go all the same */
             word_put(txn, v->moved, NULL);
         if (v->known && v->o.cls)
             store_delete_record(txn, &v->o);
@@ -278,7 +292,7 @@ static int run_done(struct store_txn *txn, struct store_job *job)
             revoke_key(b->at[i].serial, key);
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), SPAN_EMPTY);
         if (b->at[i].leaf)
-            continue;                                     /* on record with what made it go */
+            continue; /* on record with what made it go */
         /* what stays says so itself; a picture may hang under a leaf in between */
         if (!(b->at[i].item.flags & STORE_ITEM_HAS_MEDIA))
             retention_withdrawn_delete(txn, b->at[i].serial);
@@ -299,7 +313,7 @@ static int destroy(struct batch *b)
     for (unsigned i = 0; i < b->n; i++) {
         const struct revoked *v = &b->at[i];
         leaves[n++] = (struct keyring_leaf){.tree = KEYRING_MESSAGE, .leaf = (uint32_t)v->serial};
-        if (v->moved)
+        if (v->moved && !v->leaf)
             leaves[n++] =
                 (struct keyring_leaf){.tree = KEYRING_MESSAGE, .leaf = (uint32_t)v->moved};
     }
@@ -342,6 +356,8 @@ static int one_batch(struct batch *b)
     int r = 0;
     for (unsigned i = 0; r == 0 && i < b->n; i++) {
         r = reseal(b, &b->at[i]);
+        if (r == 0)
+            r = keep_notes(b, &b->at[i]);
         arena_reset(&b->arena);
     }
     b->job = (struct store_job){.priority = STORE_PURGE, .run = run_moved};

@@ -182,6 +182,9 @@ static int make_move(struct shorten *s, const struct store_item *item, const str
     if (r == 0 && stays && facts.media && deps->keep_media) /* where a message's media hang */
         r = deps->keep_media(deps->ctx, item->subject, item->serial,
                              move->m.then.cls ? &move->m.then : &move->o.then);
+    if (r == 0 && stays && deps->keep_notes)
+        r = deps->keep_notes(deps->ctx, item->channel, item->subject, item->serial,
+                             move->m.then.cls ? &move->m.then : &move->o.then);
     return r;
 }
 

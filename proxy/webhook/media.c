@@ -81,7 +81,10 @@ static int add(struct item *item, struct media_item *media)
     r = media_find(read, keyring, t->keys, item->channel->id, span_str(media->id), &t->arena,
                    &known);
     store_read_end(read);
-    if (r == 0) /* an edit, or the same sticker: one verdict for one id */
+    /* An edit, or the same sticker: one verdict for one id. A row that still opens stays even if
+     * its message was taken back: a legal hold may not have copied it yet, and nobody is shown it.
+     */
+    if (r == 0 || (r == SLUIS_EEXPIRED && known.id[0]))
         return 0;
     if (r != SLUIS_ENOENT && r != SLUIS_EEXPIRED && r != SLUIS_EINVAL)
         return r;

@@ -413,6 +413,12 @@ static void pruned(void **state)
     /* once more changes nothing; with nothing alive only leaf 0's node and what is new stay */
     cover_prune(&cover, KEYRING_MESSAGE, living, sizeof(living), BELOW, &changed);
     assert_false(changed);
+    uint64_t highest = 0; /* what is given out must lie beyond it */
+    for (uint32_t i = 1; i < SERIALS; i++)
+        if (cover_leaf(&cover, KEYRING_MESSAGE, i, (uint8_t[TREE_KEY]){0}) != 0)
+            highest = i;
+    assert_int_equal(cover_highest_gone(&cover, KEYRING_MESSAGE), highest);
+    assert_int_equal(cover_highest_gone(&cover, KEYRING_SUBJECT), 0);
     uint64_t nodes = cover.live;
     memset(living, 0, sizeof(living));
     cover_prune(&cover, KEYRING_MESSAGE, living, sizeof(living), SERIALS, &changed);
