@@ -307,6 +307,7 @@ static void prepare_put(struct world *w, uint64_t subject, const char *identifie
                                     .subject = subject,
                                     .channel = CHANNEL,
                                     .kind = STORE_KIND_MESSAGE,
+                                    .flags = w->flags,
                                     .at_ms = at_ms,
                                     .taken_ms = at_ms,
                                     .cls_o = place_o.cls,

@@ -29,8 +29,9 @@ struct world {
     uint64_t forgotten;  /* the last subject */
     unsigned forgets, media_passes;
     uint64_t media_leaf; /* a file hangs under this message leaf; 0 none */
-    int64_t shift_ms; /* to be taken back */
-    const char *from; /* who the messages are from, in their text; NULL: the same for all */
+    uint8_t flags;       /* of the messages that are put (enum store_item_flags) */
+    int64_t shift_ms;    /* to be taken back */
+    const char *from;    /* who the messages are from, in their text; NULL: the same for all */
     size_t preallocate;
     bool may_be_full, full;                   /* messages_put may find no room; it did */
     size_t map_size;                          /* of the store; 0: the tests' */

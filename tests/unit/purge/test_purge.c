@@ -593,6 +593,62 @@ static void test_revoke(void **state)
     assert_int_equal(open_moved(w, &gone, text), SLUIS_ENOENT);
 }
 
+/* Taken back after it was put right twice: every leaf that it stood under goes. Nobody is shown a
+ * picture of it for as long as one may hang under a leaf in between; words alone need no such word.
+ */
+static int run_withdrawn(struct store_txn *txn, void *ctx)
+{
+    retention_withdrawn_put(txn, *(uint64_t *)ctx);
+    return run_revoke(txn, ctx);
+}
+
+static void put_right(struct world *w, uint64_t message, const char *text, const char *instead)
+{
+    struct purge_redaction ask = {
+        .message = message, .text = span_str(text), .instead = span_str(instead)};
+    struct purge_redacted done;
+    assert_int_equal(purge_redact(w->purge, &ask, &done), 0);
+    assert_int_equal(done.messages, 1);
+    assert_int_equal(purge_revoke(w->purge), 0);
+}
+
+static void test_revoke_moved_twice(void **state)
+{
+    struct world *w = *state;
+    const uint8_t flags[] = {0, STORE_ITEM_HAS_MEDIA};
+    for (unsigned i = 0; i < 2; i++) {
+        struct message m;
+        struct record_id at[2];
+        struct store_read *read;
+        char text[4096];
+        uint8_t key[KEYRING_KEY_BYTES];
+        bool withdrawn;
+        w->flags = flags[i];
+        message_put(w, 10 + i, NULL, clock_wall_ms(), &m);
+        const char *const words[] = {"text", "first", "second"};
+        for (unsigned n = 0; n < 2; n++) {
+            put_right(w, m.item.serial, words[n], words[n + 1]);
+            assert_int_equal(store_read_begin(w->store, &read), 0);
+            assert_int_equal(purge_moved(read, m.item.serial, m.item.subject, &at[n]), 0);
+            store_read_end(read);
+        }
+        assert_true(at[0].serial != at[1].serial);
+        assert_int_equal(record_subkey(w->cache, &at[0], key), SLUIS_EEXPIRED);
+        assert_int_equal(record_subkey(w->cache, &at[1], key), 0);
+        assert_int_equal(test_run(w->store, run_withdrawn, &m.item.serial), 0);
+        assert_int_equal(purge_revoke(w->purge), 0);
+        assert_int_equal(record_subkey(w->cache, &m.m, key), SLUIS_EEXPIRED);
+        assert_int_equal(record_subkey(w->cache, &at[1], key), SLUIS_EEXPIRED);
+        assert_int_equal(open_moved(w, &m, text), 0); /* the stub */
+        assert_null(strstr(text, "second"));
+        assert_int_equal(store_read_begin(w->store, &read), 0);
+        assert_int_equal(retention_withdrawn(read, m.item.serial, &withdrawn), 0);
+        store_read_end(read);
+        assert_true(withdrawn == (flags[i] != 0));
+    }
+    w->flags = 0;
+}
+
 static void test_revoke_thread(void **state)
 {
     struct world *w = *state;
@@ -628,6 +684,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spoilt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_revoke, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_revoke_moved_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_revoke_thread, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
