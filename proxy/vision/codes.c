@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <zbar.h>
 
-#define CODE_TEXT_MAX 4096 /* a QR code holds 2,953 bytes */
+#define CODE_TEXT_MAX 7089 /* digits of the largest QR code; 4,296 capitals, 2,953 bytes */
 /* Above, every second row and column is looked at: half the time. A finder pattern's core is three
  * modules wide, and a payment code on a page fitted to 2,000 pixels has modules of three. */
 #define LARGE_SIDE 1200
@@ -31,23 +31,30 @@ static struct quad around(const zbar_symbol_t *symbol)
     return (struct quad){{(x0 + x1) / 2, (y0 + y1) / 2}, {1, 0}, w, h};
 }
 
-static int collect(zbar_image_t *image, struct codes *out)
+/* Looks once. What was found and cannot be judged or covered is an error: nothing may pass. */
+static int scan(zbar_image_scanner_t *scanner, zbar_image_t *image, struct codes *out)
 {
+    int n = zbar_scan_image(scanner, image);
+    if (n <= 0)
+        return n < 0 ? SLUIS_ENOMEM : 0;
     for (const zbar_symbol_t *s = zbar_image_first_symbol(image); s; s = zbar_symbol_next(s)) {
-        size_t n = zbar_symbol_get_data_length(s);
-        if (n == 0 || n > CODE_TEXT_MAX)
+        size_t length = zbar_symbol_get_data_length(s);
+        if (length == 0)
             continue;
-        if (out->n == CODES_MAX)
+        if (length > CODE_TEXT_MAX ||
+            out->n == CODES_MAX) /* several codes that are one text, too */
             return SLUIS_ELIMIT;
         struct code *code = &out->at[out->n];
-        code->text = malloc(n + 1);
+        code->text = malloc(length + 1);
         if (!code->text)
             return SLUIS_ENOMEM;
-        memcpy(code->text, zbar_symbol_get_data(s), n);
-        code->text[n] = 0;
-        code->n = n;
+        memcpy(code->text, zbar_symbol_get_data(s), length);
+        code->text[length] = 0;
+        code->n = length;
         code->quad = around(s);
         out->n++;
+        if (!(code->quad.w > 0 && code->quad.h > 0)) /* it could not be covered */
+            return SLUIS_EINVAL;
     }
     return 0;
 }
@@ -87,13 +94,12 @@ int codes_read(const struct pixels *p, struct codes *out)
         zbar_image_set_format(image, zbar_fourcc('Y', '8', '0', '0'));
         zbar_image_set_size(image, p->w, p->h);
         zbar_image_set_data(image, grey, n, NULL);
-        if (zbar_scan_image(scanner, image) > 0)
-            error = collect(image, out);
+        error = scan(scanner, image, out);
         /* zbar's own setting looks at the inverted picture only when the plain one shows nothing */
         for (size_t i = 0; i < n; i++)
             grey[i] = (uint8_t)~grey[i];
-        if (!error && zbar_scan_image(scanner, image) > 0)
-            error = collect(image, out);
+        if (!error)
+            error = scan(scanner, image, out);
     }
     if (image)
         zbar_image_destroy(image);

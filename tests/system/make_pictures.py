@@ -77,15 +77,15 @@ def licence():
     return picture
 
 
-def code(text, inverted=False):
-    args = ['qrencode', '-t', 'PNG', '-s', '6', '-m', '4', '-o', '-'] + (['--foreground=FFFFFF', '--background=000000'] if inverted else [])
+def code(text, inverted=False, scale=6, wh=(700, 560)):
+    args = ['qrencode', '-t', 'PNG', '-s', str(scale), '-m', '4', '-o', '-'] + (['--foreground=FFFFFF', '--background=000000'] if inverted else [])
     try:
         png = subprocess.run(args, input=text.encode(), capture_output=True, check=True).stdout
     except OSError as reason:
         print(f'skipped: {reason}')
         sys.exit(77)
     import io
-    picture = lines(['Betaal met deze code'], wh=(700, 560), ground='black' if inverted else 'white', ink='white' if inverted else INK)
+    picture = lines(['Betaal met deze code'], wh=wh, ground='black' if inverted else 'white', ink='white' if inverted else INK)
     picture.paste(Image.open(io.BytesIO(png)).convert('RGBA').convert('RGB'), (200, 150))
     return picture
 
@@ -112,6 +112,7 @@ def main(folder):
         'licence.png': licence(),
         'code.png': code(PAYMENT),
         'code-inverted.png': code(PAYMENT, True),
+        'code-long.png': code('NL91ABNA0417164300 ' + 'A' * 4180, scale=4, wh=(1000, 950)),
         'light-on-nothing.png': through((250, 250, 250), (255, 255, 255, 0), 255),
         'dark-on-nothing.png': through((5, 5, 5), (0, 0, 0, 0), 255),
         'under-glass.png': through((255, 255, 255), (0, 0, 0, 3), 3),
