@@ -159,7 +159,9 @@ static int layout(struct tesseract *t, const struct pixels *p, int mode, float s
     t->set_mode(t->api, mode);
     t->set_image(t->api, p->p, (int)p->w, (int)p->h, 4, (int)p->w * 4);
     int error = flush(c, lines, scale);
-    if (!error && t->recognise(t->api, NULL) == 0) {
+    if (!error && t->recognise(t->api, NULL) != 0)
+        error = SLUIS_EINVAL; /* not read is not empty */
+    if (!error) {
         void *it = t->iterator(t->api);
         const void *page = it ? t->page(it) : NULL;
         if (page)

@@ -488,6 +488,22 @@ static void simplifies(void **state)
     ort_close(ort);
 }
 
+/* An engine that could not read says so: a picture that was not read is not a clean one. */
+static void unread_is_not_empty(void **state)
+{
+    (void)state;
+    struct tesseract *t;
+    struct lines lines = {0};
+    uint8_t white[4] = {255, 255, 255, 255};
+    struct pixels none = {.p = white}, one = {.p = white, .w = 1, .h = 1};
+    if (tesseract_new(&t) != 0)
+        skip();
+    assert_int_equal(tesseract_read(t, &one, &lines), 0); /* empty is no error */
+    assert_int_equal(tesseract_read(t, &none, &lines), SLUIS_EINVAL);
+    lines_free(&lines);
+    tesseract_free(t);
+}
+
 /* ---- hostile files: each in a process of its own, within 300 MB and 3 s ---- */
 
 static int decode_alone(const char *path)
@@ -578,7 +594,7 @@ int main(void)
         cmocka_unit_test(check_digits),     cmocka_unit_test(name_goes),
         cmocka_unit_test(secrets_are_seen), cmocka_unit_test(gaps_go),
         cmocka_unit_test(known_lines),      cmocka_unit_test(simplifies),
-        cmocka_unit_test(hostile),
+        cmocka_unit_test(hostile),          cmocka_unit_test(unread_is_not_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
