@@ -232,9 +232,9 @@ SLUIS_MUST_CHECK int contact_pace_take(struct contacts *contacts, struct contact
 void contact_pace_done(struct contacts *contacts, struct contact_id id);
 
 /* ---- incoming texts ---- */
-/* Is the whole text one of the words? Letters of any case; spaces and signs around it pass. Cheap
- * for texts longer than any such word. */
-#define CONTACT_STOP_WORD_MAX 32 /* bytes */
+/* Is the whole text one of the words? Letters of any case; spaces, signs and emoji around it pass.
+ * Cheap for texts longer than any such word. */
+#define CONTACT_STOP_WORD_MAX 256 /* bytes: a policy's longest word (200) and what is around it */
 bool contact_is_stop_word(const char *const *words, size_t n, struct span text);
 /* English when that is clear, Dutch when the number is Dutch or Belgian or nothing is clear. */
 enum contact_language contact_language(struct span text, struct span phone);

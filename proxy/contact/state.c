@@ -131,13 +131,42 @@ static bool same_word(struct span a, struct span b)
     return true;
 }
 
-/* Without the spaces and signs around it. */
+/* Code points, in blocks, that are signs and emoji: a "STOP" with a hand behind it is one. */
+static bool is_sign(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } blocks[] = {
+        {0x80, 0xbf},       /* Latin-1: « », a space that does not break */
+        {0x2000, 0x2bff},   /* quotes, dashes, joiners, arrows, symbols */
+        {0x2e00, 0x303f},   /* more punctuation, of Chinese and Japanese too */
+        {0xfe00, 0xfe6f},   /* which form of the one before; small forms */
+        {0xfeff, 0xff0f},   /* a mark of no width; wide ! " ( ) . */
+        {0x1f000, 0x1fbff}, /* emoji, skin tones */
+        {0xe0000, 0xeffff}, /* tags of flags */
+    };
+    if (c < 0x80)
+        return !is_letter((char)c);
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+        if (c >= blocks[i].first && c <= blocks[i].last)
+            return true;
+    return false;
+}
+
+/* Without the spaces, signs and emoji around it. */
 static struct span bare(struct span text)
 {
-    while (text.n && !is_letter(text.p[0]))
-        text = span_from(text, 1);
-    while (text.n && !is_letter(text.p[text.n - 1]))
-        text.n--;
+    uint32_t c = 0;
+    unsigned n;
+    while ((n = utf8_decode(text, &c)) > 0 && is_sign(c))
+        text = span_from(text, n);
+    for (size_t at = text.n; at-- > 0;) {
+        if (((unsigned char)text.p[at] & 0xc0) == 0x80)
+            continue; /* inside a character */
+        if (!utf8_decode(span_from(text, at), &c) || !is_sign(c))
+            break;
+        text.n = at;
+    }
     return text;
 }
 

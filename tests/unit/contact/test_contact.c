@@ -424,10 +424,18 @@ static void stop_words(void **state)
 {
     static const char *const words[] = {"stop", "afmelden", "stop alle berichten"};
     (void)state;
-    static const char *const yes[] = {"STOP", "stop", " Stop! ", "\"afmelden\"",
-                                      "Stop alle berichten."};
-    static const char *const no[] = {"",     "stop ermee graag", "non-stop", "niet afmelden", "...",
-                                     "stopp"};
+    static const char *const yes[] = {
+        "STOP", "stop", " Stop! ", "\"afmelden\"", "Stop alle berichten.",
+        /* a hand, one with a skin tone and its form, typographic
+         * quotes, an ellipsis, a space that does not break */
+        "STOP \xf0\x9f\x9b\x91", "\xe2\x9c\x8b\xf0\x9f\x8f\xbd\xef\xb8\x8fStop!",
+        "\xe2\x80\x9cstop\xe2\x80\x9d", "stop\xe2\x80\xa6",
+        "\xc2\xa0"
+        "Afmelden\xc2\xa0"
+        "\xf0\x9f\x99\x8f"};
+    static const char *const no[] = {
+        "",      "stop ermee graag", "non-stop",     "niet afmelden",    "...",
+        "stopp", "stop\xc3\xa9",     "\xc3\xa9stop", "\xf0\x9f\x9b\x91", "stop\xf0\x9f"};
     for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
         assert_true(contact_is_stop_word(words, 3, span_str(yes[i])));
     for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
@@ -439,6 +447,12 @@ static void stop_words(void **state)
     assert_true(contact_is_stop_word(polite, 2, SPAN(" STOP A.U.B ")));
     assert_true(contact_is_stop_word(polite, 2, SPAN("stop")));
     assert_false(contact_is_stop_word(polite, 2, SPAN("a.u.b.")));
+    static const char *const french[] = {"arr\xc3\xaat\xc3\xa9"}; /* letters of any script stay */
+    assert_true(contact_is_stop_word(french, 1, SPAN("Arr\xc3\xaat\xc3\xa9.")));
+    assert_false(contact_is_stop_word(french, 1, SPAN("arr\xc3\xaat")));
+    /* as long as a policy may write it */
+    static const char *const wordy[] = {"stuur mij alstublieft geen berichten meer"};
+    assert_true(contact_is_stop_word(wordy, 1, SPAN("Stuur mij alstublieft geen berichten meer!")));
 }
 
 static void languages(void **state)
