@@ -39,7 +39,11 @@ static int64_t wait_for(struct people *people, const struct access_sign_in *s, c
     struct throttle *t = &people->throttle;
     int64_t pair = throttle_wait(t, 'b', s->name, address, FREE_PAIR, s->at_ms);
     int64_t from = throttle_wait(t, 'a', address, "", FREE_ADDRESS, s->at_ms);
-    int64_t name = throttle_wait(t, 'n', s->name, "", FREE_NAME, s->at_ms);
+    /* Whoever knows a name could keep its owner out from many addresses: not from where they signed
+     * in before, since the gateway started. There the other two hold. */
+    int64_t name = throttle_has(t, 'k', s->name, address)
+                       ? 0
+                       : throttle_wait(t, 'n', s->name, "", FREE_NAME, s->at_ms);
     int64_t most = pair > from ? pair : from;
     return most > name ? most : name;
 }
@@ -55,6 +59,7 @@ static void count(struct people *people, const struct access_sign_in *s, const c
         throttle_failed(&people->throttle, 'n', s->name, "", s->at_ms);
     } else {
         throttle_passed(&people->throttle, 'n', s->name, "", s->at_ms);
+        throttle_failed(&people->throttle, 'k', s->name, address, s->at_ms); /* known from now on */
     }
 }
 

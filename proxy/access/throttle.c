@@ -90,6 +90,17 @@ void throttle_failed(struct throttle *t, char kind, const char *a, const char *b
     pthread_mutex_unlock(&t->lock);
 }
 
+bool throttle_has(struct throttle *t, char kind, const char *a, const char *b)
+{
+    uint64_t hash = hash_of(t, kind, a, b);
+    bool has = false;
+    pthread_mutex_lock(&t->lock);
+    for (unsigned i = 0; i < NEAR; i++)
+        has |= t->rows[(hash + i) % THROTTLE_ROWS].hash == hash;
+    pthread_mutex_unlock(&t->lock);
+    return has;
+}
+
 void throttle_passed(struct throttle *t, char kind, const char *a, const char *b, int64_t now_ms)
 {
     uint64_t hash = hash_of(t, kind, a, b);

@@ -26,6 +26,9 @@ void throttle_free(struct throttle *t);
 int64_t throttle_wait(struct throttle *t, char kind, const char *a, const char *b,
                       unsigned free_tries, int64_t now_ms);
 void throttle_failed(struct throttle *t, char kind, const char *a, const char *b, int64_t now_ms);
+/* Whether the key has a row, however old: a kind that is only ever marked, by throttle_failed. A
+ * row stays until its place is needed. */
+bool throttle_has(struct throttle *t, char kind, const char *a, const char *b);
 void throttle_passed(struct throttle *t, char kind, const char *a, const char *b, int64_t now_ms);
 
 #endif

@@ -361,6 +361,29 @@ static void slowed_down(void **state)
     assert_int_equal(sign_in_from(f, &t, "nog", "x", "1", NOW, "2001:db8:1:3::7"), SLUIS_EDENIED);
 }
 
+/* Who knows a name and has many addresses does not keep its owner out of their own place. */
+static void not_kept_out(void **state)
+{
+    struct fixture *f = *state;
+    struct access_enrolment e = person(f, "jan");
+    struct try t;
+    char code[9];
+    code_of(&e, STEP, code);
+    assert_int_equal(sign_in_from(f, &t, "jan", PASSWORD, code, NOW, "192.0.2.1"), 0);
+    for (int i = 0; i < 50; i++) {
+        char from[32];
+        snprintf(from, sizeof(from), "198.51.100.%d", i + 1);
+        assert_int_equal(sign_in_from(f, &t, "jan", "x", "1", NOW, from), SLUIS_EDENIED);
+    }
+    code_of(&e, STEP + 1, code);
+    assert_int_equal(sign_in_from(f, &t, "jan", PASSWORD, code, NOW, "192.0.2.9"), SLUIS_EAGAIN);
+    assert_int_equal(sign_in_from(f, &t, "jan", PASSWORD, code, NOW, "192.0.2.1"), 0);
+    /* there, too, guessing is slowed */
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(sign_in_from(f, &t, "jan", "x", "1", NOW, "192.0.2.1"), SLUIS_EDENIED);
+    assert_int_equal(sign_in_from(f, &t, "jan", "x", "1", NOW, "192.0.2.1"), SLUIS_EAGAIN);
+}
+
 /* ---- sessions ---- */
 
 static void sessions(void **state)
@@ -608,6 +631,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_time_password, setup, teardown),
         cmocka_unit_test_setup_teardown(one_time_password_expires, setup, teardown),
         cmocka_unit_test_setup_teardown(slowed_down, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_kept_out, setup, teardown),
         cmocka_unit_test_setup_teardown(sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(many_sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(granted, setup, teardown),
