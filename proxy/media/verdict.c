@@ -130,9 +130,12 @@ static void row_done(struct store_job *job)
     loop_post(j->media->deps.loop, &j->mail, on_row);
 }
 
-/* The keys of the message are destroyed: nobody may have it, and its row will be swept. */
+/* The keys of the message are destroyed (erased, expired, or sealed anew elsewhere while this
+ * waited: what has no verdict is not moved): nobody may have it, whoever waits is told so, and its
+ * row will be swept. A hold keeps the leaf, and with it the picture. */
 void job_expired(struct job *j)
 {
+    LOG(LOG_INFO, "media", "expired_before_verdict", log_u64("serial", j->item.keys.serial));
     media_count(j->media, M_EXPIRED);
     job_drop(j, SLUIS_EEXPIRED);
 }
