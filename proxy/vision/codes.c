@@ -9,10 +9,7 @@
 #include <zbar.h>
 
 #define CODE_TEXT_MAX 7089 /* digits of the largest QR code; 4,296 capitals, 2,953 bytes */
-/* Above, every second row and column is looked at: half the time. A finder pattern's core is three
- * modules wide, and a payment code on a page fitted to 2,000 pixels has modules of three. */
-#define LARGE_SIDE 1200
-#define MARGIN 0.06f /* the code's own, of its size, on each side */
+#define MARGIN 0.06f       /* the code's own, of its size, on each side */
 
 /* The box around the corners zbar gives, square enough for any turn of the code. */
 static struct quad around(const zbar_symbol_t *symbol)
@@ -88,9 +85,9 @@ int codes_read(const struct pixels *p, struct codes *out)
         }
         zbar_image_scanner_set_config(scanner, ZBAR_NONE, ZBAR_CFG_ENABLE, 0);
         zbar_image_scanner_set_config(scanner, ZBAR_QRCODE, ZBAR_CFG_ENABLE, 1);
-        int every = (p->w > p->h ? p->w : p->h) > LARGE_SIDE ? 2 : 1;
-        zbar_image_scanner_set_config(scanner, ZBAR_NONE, ZBAR_CFG_X_DENSITY, every);
-        zbar_image_scanner_set_config(scanner, ZBAR_NONE, ZBAR_CFG_Y_DENSITY, every);
+        /* Every row and column, however large: at every second one turned codes are missed. */
+        zbar_image_scanner_set_config(scanner, ZBAR_NONE, ZBAR_CFG_X_DENSITY, 1);
+        zbar_image_scanner_set_config(scanner, ZBAR_NONE, ZBAR_CFG_Y_DENSITY, 1);
         zbar_image_set_format(image, zbar_fourcc('Y', '8', '0', '0'));
         zbar_image_set_size(image, p->w, p->h);
         zbar_image_set_data(image, grey, n, NULL);

@@ -90,6 +90,13 @@ def code(text, inverted=False, scale=6, wh=(700, 560)):
     return picture
 
 
+def turned(picture):
+    """Turned by an eighth, on a large page."""
+    page = Image.new('RGB', (2000, 1500), 'white')
+    page.paste(picture.rotate(45, expand=True, fillcolor='white', resample=Image.BICUBIC), (600, 300))
+    return page
+
+
 PAYMENT = 'BCD\n002\n1\nSCT\n\nVoorbeeld BV\nNL91ABNA0417164300\nEUR12.50\n\n\nfactuur'
 
 
@@ -112,6 +119,7 @@ def main(folder):
         'licence.png': licence(),
         'code.png': code(PAYMENT),
         'code-inverted.png': code(PAYMENT, True),
+        'code-turned.png': turned(code(PAYMENT, scale=4)),
         'code-long.png': code('NL91ABNA0417164300 ' + 'A' * 4180, scale=4, wh=(1000, 950)),
         'light-on-nothing.png': through((250, 250, 250), (255, 255, 255, 0), 255),
         'dark-on-nothing.png': through((5, 5, 5), (0, 0, 0, 0), 255),
