@@ -106,16 +106,23 @@ void history_free(struct history *history);
 unsigned history_tags(struct history *history, uint16_t channel, uint64_t subject, unsigned most,
                       size_t size, char *out);
 
-/* Tags and notes on a message (by its own serial) that is sealed anew: sealed anew under `to` before
- * the old keys go. Waits for the store: not on event threads. */
+/* Tags and notes on a message (by its own serial) that is sealed anew: sealed anew under `to`
+ * before the old keys go. Waits for the store: not on event threads. */
 SLUIS_MUST_CHECK int history_keep(struct history *history, uint16_t channel, uint64_t subject,
                                   uint64_t serial, const struct record_id *to);
+
+/* The message leaves that tags and notes hang under, one by one, some twice, 0 for those of a
+ * conversation; ends with what `each` returns when that is not 0. Its reads are bounded. Any thread
+ * but event threads. */
+SLUIS_MUST_CHECK int history_each_leaf(struct history *history,
+                                       int (*each)(void *ctx, uint64_t serial), void *ctx);
 
 /* A time as bodies and queries give it: RFC 3339 in UTC, or a day. */
 bool history_time(struct span text, int64_t *ms);
 
 /* Tags and notes about a person on a channel, as they were written, for an export of what is kept
- * (art. 15): objects with commas between, appended. Not on event threads. 0 or the store's error. */
+ * (art. 15): objects with commas between, appended. Not on event threads. 0 or the store's error.
+ */
 SLUIS_MUST_CHECK int history_person_export(struct history *history, uint16_t channel,
                                            uint64_t subject, struct buffer *out);
 /* Made by a face, its own until submitted and again from `done` on. history_request_free wipes. */

@@ -56,18 +56,20 @@ struct purge_deps {
     void (*forget)(void *ctx, uint64_t subject);
     /* Is nobody under way who was resolved before the index key `key` was the newest? NULL: so. */
     bool (*settled)(void *ctx, uint32_t key);
-    /* Removes a bounded number of rows and files of media that nobody can open any more; *more: call
-     * again. May wait for the store. NULL: no media are kept. */
+    /* Removes a bounded number of rows and files of media that nobody can open any more; *more:
+     * call again. May wait for the store. NULL: no media are kept. */
     int (*sweep_media)(void *ctx, bool *more);
     /* Media of a person's message (by its own serial) that is sealed anew, or with serial 0 all of
-     * the person's for a hold: sealed anew under `to` before the old keys go (media_keep). May wait.
-     * NULL likewise. */
+     * the person's for a hold: sealed anew under `to` before the old keys go (media_keep). May
+     * wait. NULL likewise. */
     int (*keep_media)(void *ctx, uint64_t subject, uint64_t serial, const struct record_id *to);
     /* Tags and notes on a message that is sealed anew, likewise (history_keep). May be NULL. */
     int (*keep_notes)(void *ctx, uint16_t channel, uint64_t subject, uint64_t serial,
                       const struct record_id *to);
     /* The message leaves that media hang under, one by one (media_each_leaf). NULL likewise. */
     int (*media_leaves)(void *ctx, int (*each)(void *to, uint64_t serial), void *to);
+    /* The same of tags and notes (history_each_leaf). May be NULL. */
+    int (*notes_leaves)(void *ctx, int (*each)(void *to, uint64_t serial), void *to);
     /* A copy of the message in memory must not be used any more (deliver_forget). May be NULL. */
     void (*drop)(void *ctx, uint64_t serial);
     /* What a room above keeps of persons (contact.h); each may be NULL. May wait for the store. */
@@ -77,12 +79,14 @@ struct purge_deps {
     int (*person_drop)(void *ctx, uint64_t subject);
     /* Appends it as JSON, for the person (art. 15). */
     int (*person_export)(void *ctx, uint64_t subject, struct buffer *out);
-    /* Persons of whom something is kept, rising from `from`: at most `max`; how many, or an error. */
+    /* Persons of whom something is kept, rising from `from`: at most `max`; how many, or an error.
+     */
     int (*persons)(void *ctx, uint64_t from, uint64_t *out, unsigned max);
     /* Everything hashed with the index key is hashed anew; before the old key is destroyed. */
     int (*reindex)(void *ctx);
     /* What a route wants to be told of the messages it received (PURGE_TELL_*; route 0: what any
-     * route wants), and its item, on the writer thread in commit order. NULL: nobody is told anything. */
+     * route wants), and its item, on the writer thread in commit order. NULL: nobody is told
+     * anything. */
     unsigned (*told)(void *ctx, uint16_t route);
     void (*offer)(void *ctx, const struct store_item *item);
     void *ctx;
@@ -91,8 +95,8 @@ SLUIS_MUST_CHECK int purge_new(const struct purge_deps *deps, struct purge **out
 SLUIS_MUST_CHECK int purge_start(struct purge *purge);
 void purge_stop(struct purge *purge); /* waits for the operation at hand */
 void purge_free(struct purge *purge);
-/* Who asks for what follows from this thread: what is done for a person, a hold, an erasure, the clock
- * stand on that account ("operator:1000", a person's name). One thread asks: admin's. */
+/* Who asks for what follows from this thread: what is done for a person, a hold, an erasure, the
+ * clock stand on that account ("operator:1000", a person's name). One thread asks: admin's. */
 void purge_asked_by(struct purge *purge, const char *actor);
 
 /*
@@ -141,8 +145,8 @@ SLUIS_MUST_CHECK int purge_moved(struct store_read *read, uint64_t serial, uint6
                                  struct record_id *out);
 
 /*
- * Persons. An identifier is a phone number as people write it, a BSUID, or "#" and a subject's serial. All of it is in the
- * access log. SLUIS_ENOENT: nobody by that identifier; SLUIS_EINVAL.
+ * Persons. An identifier is a phone number as people write it, a BSUID, or "#" and a subject's
+ * serial. All of it is in the access log. SLUIS_ENOENT: nobody by that identifier; SLUIS_EINVAL.
  */
 #define PURGE_TEXT_MAX 200
 struct purge_person {
@@ -153,8 +157,8 @@ struct purge_person {
     uint32_t hold;
     int64_t held_until_ms; /* as the author said; it does not end of itself */
     char reason[PURGE_TEXT_MAX + 1], author[PURGE_TEXT_MAX + 1];
-    /* Subjects that a number change linked to this one: maybe the same person, never merged. They can
-     * be asked for as "#SERIAL" wherever an identifier is. */
+    /* Subjects that a number change linked to this one: maybe the same person, never merged. They
+     * can be asked for as "#SERIAL" wherever an identifier is. */
     uint64_t linked[16];
     unsigned linked_count;
 };
@@ -172,17 +176,18 @@ SLUIS_MUST_CHECK int purge_person_export(struct purge *purge, struct span identi
  * signature, nothing done. Routes that want it are told (art. 19); how they answered stands in the
  * certificate when it is asked for again, by the number in it. SLUIS_ENOENT.
  */
-#define PURGE_CERTIFICATE_DAYS (5 * 366) /* kept so long, with what routes answered: a claim about an
-                                          * erasure can be made for five years (BW 3:310) */
+#define PURGE_CERTIFICATE_DAYS                                                                     \
+    (5 * 366) /* kept so long, with what routes answered: a claim about an                         \
+               * erasure can be made for five years (BW 3:310) */
 #define PURGE_CERTIFICATE_CONTEXT "sluis certificate of erasure v1\n"
 SLUIS_MUST_CHECK int purge_person_erase(struct purge *purge, struct span identifier, bool dry_run,
                                         struct buffer *out);
 SLUIS_MUST_CHECK int purge_certificate(struct purge *purge, uint64_t number, struct buffer *out);
 /*
  * By hand: what a message holds is hidden, in whole or where a text stands, or corrected (art. 16).
- * Part O goes; part M is sealed anew without it, under another serial; the leaf that both stood under
- * is destroyed, with a picture of the message. Routes that want it are told. SLUIS_ENOENT: no such
- * message or person, or the text stands nowhere; SLUIS_EDENIED: the person is held.
+ * Part O goes; part M is sealed anew without it, under another serial; the leaf that both stood
+ * under is destroyed, with a picture of the message. Routes that want it are told. SLUIS_ENOENT: no
+ * such message or person, or the text stands nowhere; SLUIS_EDENIED: the person is held.
  */
 struct purge_redaction {
     uint64_t message;       /* this one, by its serial (export and history give it); else 0, and */

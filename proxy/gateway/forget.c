@@ -119,6 +119,12 @@ static int media_leaves(void *ctx, int (*each)(void *to, uint64_t serial), void 
     return media_each_leaf(gw->media, each, to);
 }
 
+static int notes_leaves(void *ctx, int (*each)(void *to, uint64_t serial), void *to)
+{
+    struct gateway *gw = ctx;
+    return gw->history ? history_each_leaf(gw->history, each, to) : 0;
+}
+
 static bool consents(void *ctx, uint16_t channel, uint64_t subject)
 {
     struct gateway *gw = ctx;
@@ -234,6 +240,7 @@ int purge_open(struct gateway *gw)
                                     .keep_media = keep_media,
                                     .keep_notes = keep_notes,
                                     .media_leaves = media_leaves,
+                                    .notes_leaves = notes_leaves,
                                     .person_stays = person_stays,
                                     .person_drop = person_drop,
                                     .person_export = person_export,

@@ -752,3 +752,44 @@ int history_keep(struct history *h, uint16_t channel, uint64_t subject, uint64_t
     free(k);
     return r;
 }
+
+/* ---- what they hang under ---- */
+
+struct leaves {
+    uint8_t from[KEY_BYTES];
+    int (*each)(void *ctx, uint64_t serial);
+    void *ctx;
+    unsigned looked;
+};
+
+static int take_leaf(void *ctx, struct span key, struct span value)
+{
+    struct leaves *l = ctx;
+    struct record_id id;
+    if (key.n != KEY_BYTES || key.p[0] != 'N')
+        return 1;
+    if (value.n < PLACE_BYTES)
+        return SLUIS_EINVAL;
+    memcpy(l->from, key.p, KEY_BYTES);
+    record_of(key, value, &id);
+    int r = l->each(l->ctx, id.serial);
+    return r ? r : ++l->looked >= TIDY_ROWS;
+}
+
+int history_each_leaf(struct history *h, int (*each)(void *ctx, uint64_t serial), void *ctx)
+{
+    struct leaves l = {.from = {'N'}, .each = each, .ctx = ctx};
+    int r;
+    do { /* the row that a slice ended with is told twice */
+        struct store_read *read;
+        l.looked = 0;
+        r = store_read_begin(h->deps.store, &read);
+        if (r != 0)
+            return r;
+        r = store_each_row(read, STORE_TABLE_HISTORY, span_of((const char *)l.from, KEY_BYTES),
+                           take_leaf, &l);
+        store_read_end(read);
+        r = r > 0 ? 0 : r;
+    } while (r == 0 && l.looked >= TIDY_ROWS);
+    return r;
+}

@@ -4,10 +4,10 @@
  * expired too nothing hangs under them any more, and they go.
  *
  * What lives is taken from every place where a record stands under a message's own leaf: the
- * journal (with it notes, tokens and held copies of its messages), what was sealed anew, the rows
- * of all classes (quarantine), and media: these may be left behind under a leaf that their message
- * has moved away from (sealed anew twice). A serial given out less than a day ago may be on its way
- * to the store and lives.
+ * journal (with it tokens and held copies of its messages), what was sealed anew, the rows
+ * of all classes (quarantine), and media, tags and notes: these may be left behind under a leaf
+ * that their message has moved away from (sealed anew twice). A serial given out less than a day
+ * ago may be on its way to the store and lives.
  */
 #include "room.h"
 
@@ -35,7 +35,7 @@ static int add(struct living *l, uint64_t serial)
     return subjects_add(&l->serials, serial, &l->count);
 }
 
-static int take_media(void *ctx, uint64_t serial)
+static int take_leaf(void *ctx, uint64_t serial)
 {
     struct living *l = ctx;
     return purge_stopping(l->p) ? SLUIS_ECLOSED : add(l, serial);
@@ -119,7 +119,9 @@ static int walk_all(struct living *l)
         r = walk(l, RECORDS, cls);
     const struct purge_deps *deps = &l->p->deps;
     if (r == 0 && deps->media_leaves)
-        r = deps->media_leaves(deps->ctx, take_media, l);
+        r = deps->media_leaves(deps->ctx, take_leaf, l);
+    if (r == 0 && deps->notes_leaves)
+        r = deps->notes_leaves(deps->ctx, take_leaf, l);
     return r;
 }
 

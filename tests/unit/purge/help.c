@@ -52,6 +52,12 @@ static int media_leaves(void *ctx, int (*each)(void *to, uint64_t serial), void 
     return w->media_leaf ? each(to, w->media_leaf) : 0;
 }
 
+static int notes_leaves(void *ctx, int (*each)(void *to, uint64_t serial), void *to)
+{
+    const struct world *w = ctx;
+    return w->notes_leaf ? each(to, w->notes_leaf) : 0;
+}
+
 static int sweep_media(void *ctx, bool *more)
 {
     struct world *w = ctx;
@@ -82,6 +88,7 @@ void world_purge_open(struct world *w)
                                     .forget = forget,
                                     .sweep_media = sweep_media,
                                     .media_leaves = media_leaves,
+                                    .notes_leaves = notes_leaves,
                                     .settled = w->settled,
                                     .told = w->told ? told : NULL,
                                     .offer = offer,

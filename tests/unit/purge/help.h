@@ -29,6 +29,7 @@ struct world {
     uint64_t forgotten;  /* the last subject */
     unsigned forgets, media_passes;
     uint64_t media_leaf; /* a file hangs under this message leaf; 0 none */
+    uint64_t notes_leaf; /* a note likewise */
     uint8_t flags;       /* of the messages that are put (enum store_item_flags) */
     int64_t shift_ms;    /* to be taken back */
     const char *from;    /* who the messages are from, in their text; NULL: the same for all */

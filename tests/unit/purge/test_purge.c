@@ -268,12 +268,14 @@ static void test_keyring_stays_small(void **state)
     assert_int_equal(keyring_puncture(w->keyring, leaves, REMASKED), 0);
     for (unsigned i = 0; i < LIVING; i++)
         assert_int_equal(message_open(w, &living[i].o), 0);
-    /* a file alone hangs under this one, its message was sealed anew elsewhere */
-    struct record_id file = living[0].o, nothing = living[0].o;
+    /* a file or a note alone hangs under this one, its message was sealed anew elsewhere */
+    struct record_id file = living[0].o, note = living[0].o, nothing = living[0].o;
     uint8_t key[KEYRING_KEY_BYTES];
     w->media_leaf = file.serial = leaves[REMASKED / 2 + 100].leaf ^ 1;
+    w->notes_leaf = note.serial = leaves[REMASKED / 2 + 300].leaf ^ 1;
     nothing.serial = leaves[REMASKED / 4 + 100].leaf ^ 1;
     assert_int_equal(record_subkey(w->cache, &file, key), 0);
+    assert_int_equal(record_subkey(w->cache, &note, key), 0);
     assert_int_equal(record_subkey(w->cache, &nothing, key), 0);
     keyring_status(w->keyring, &many);
     assert_true(many.cover_nodes > 8000);
@@ -286,6 +288,7 @@ static void test_keyring_stays_small(void **state)
     keyring_status(w->keyring, &kept);
     assert_true(kept.cover_nodes < many.cover_nodes / 4);
     assert_int_equal(record_subkey(w->cache, &file, key), 0);
+    assert_int_equal(record_subkey(w->cache, &note, key), 0);
     assert_int_equal(record_subkey(w->cache, &nothing, key), SLUIS_EEXPIRED);
     for (unsigned i = 0; i < LIVING; i++) {
         assert_int_equal(message_open(w, &living[i].o), 0);
