@@ -513,7 +513,7 @@ static void find_places(struct diff *d)
             add_case(d, s, &p->outbound_cases[i].when);
     }
     for (unsigned c = 0; c < d->count; c++)
-        d->not_found_types += not_found.bits[c / 64] >> c % 64 & 1;
+        d->not_found_types += (unsigned)(not_found.bits[c / 64] >> c % 64 & 1);
     find_sets(d);
     if (d->too_many)
         diff_tell(d, POLICY_LOOSER, "compared", "too many channels, hours or types to compare",
