@@ -3,9 +3,10 @@
  * message's own, so that they end with it.
  *
  *   'N' | channel 2 | subject 8 | serial 8 (0: the conversation) | 't' or 'n' | number 8
- *       -> class 2 | bucket 4 | leaf 8 | sealed (what the key says, time, author, unit of
- * mask_pack) 'T' | channel 2 | keyed hash of the tag 16 | subject 8 | serial 8 -> 1      finding by
- * tag
+ *       -> class 2 | bucket 4 | leaf 8 | sealed (what the key says, time, author, mask_pack's unit)
+ *
+ *   'T' | channel 2 | keyed hash of the tag 16 | subject 8 | serial 8
+ *       -> 1; to find by tag
  *
  * The leaf is where the message is now: sealed anew (redacted, corrected, kept shorter), it has a
  * serial of its own, and history_keep takes what is said of it along. Rows without a leaf are of

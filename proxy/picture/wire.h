@@ -2,10 +2,13 @@
  * Between the pool and sluis-media: a SOCK_SEQPACKET pair, descriptor 3 on the worker's side. Both
  * ends are of one build on one machine: native byte order, and the version must be equal.
  *
- *   parent -> zygote   WIRE_SETTINGS  first; carries a memfd with the detect settings of each
- * policy zygote -> parent   WIRE_READY     engine, sandbox, versions parent -> zygote   WIRE_JOB
- * carries [picture (sealed), result, out], three memfds zygote -> parent   WIRE_DONE      the
- * child's wait status, or WIRE_LATE
+ * - parent -> zygote, WIRE_SETTINGS: first; a memfd with the detect settings of each policy
+ *
+ * - zygote -> parent, WIRE_READY: engine, sandbox, versions
+ *
+ * - parent -> zygote, WIRE_JOB: three memfds: the picture (sealed), result, out
+ *
+ * - zygote -> parent, WIRE_DONE: the child's wait status, or WIRE_LATE
  *
  * A closed socket ends the zygote. The child writes struct wire_result, its findings and its text
  * to `result` and the picture to `out`; the parent seals both before it reads the first byte, and
