@@ -38,6 +38,14 @@ struct policy_approval {
     struct buffer *out; /* "looser":[...],"hash":"..." is appended */
 };
 
+/* What came of a reload that was asked for. */
+struct reload_outcome {
+    int error;                         /* 0: in force */
+    bool ran;                          /* false: it never began (error: SLUIS_ECLOSED) */
+    char config_hash[POLICY_HASH_HEX]; /* of what it brought into force */
+    struct diag diag;                  /* of one that ran: why not */
+};
+
 struct admin_deps {
     struct store *store;
     struct audit_log *log;
@@ -59,8 +67,13 @@ struct admin_deps {
     struct loop *loop;
     /* A new key for the access log. May block. */
     int (*replace_log_key)(void *ctx, const char *actor);
-    /* New configuration in force, or a diagnosis. May block. `author`: who asks. */
-    int (*reload)(void *ctx, const char *author, struct diag *diag);
+    /* New configuration in force, or a diagnosis. `author`: who asks, or NULL: nobody by name.
+     * 0: a reload will begin, and `done` follows on `loop` with what came of it; else it does not:
+     * SLUIS_EAGAIN too many wait, SLUIS_ECLOSED the gateway stops, SLUIS_ENOMEM. */
+    int (*reload)(void *ctx, const char *author,
+                  void (*done)(void *done_ctx, const struct reload_outcome *outcome),
+                  void *done_ctx);
+    /* On record; a reload (in nobody's name) is to bring it into force. May block. */
     int (*approve)(void *ctx, struct policy_approval *approval, struct diag *diag);
     int (*versions)(void *ctx, struct buffer *out); /* a JSON object */
     /* Asks Meta where each channel's callback points. 0: `done` follows on `loop` with a JSON array

@@ -152,20 +152,3 @@ void admin_status(struct admin_request *r)
     admin_json(r, 200, &out);
     buffer_free(&out);
 }
-
-void admin_reload(struct admin_request *r)
-{
-    struct diag diag = {.text = ""};
-    char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
-    struct buffer out;
-    if (r->admin->deps.reload(r->admin->deps.ctx, r->who.name, &diag) != 0) {
-        admin_error(r, 422, "not_reloaded", diag_line(&diag, line, sizeof(line)));
-        return;
-    }
-    struct config *config = config_acquire(r->admin->deps.config);
-    buffer_init(&out, 1024);
-    buffer_addf(&out, "{\"reloaded\":true,\"config_hash\":\"%.16s\"}", config->hash);
-    config_unref(config);
-    admin_json(r, 200, &out);
-    buffer_free(&out);
-}

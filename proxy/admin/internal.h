@@ -129,7 +129,18 @@ void admin_readyz_meta(struct admin_request *r);
 void admin_readyz_tools(struct admin_request *r);
 void admin_metrics(struct admin_request *r);
 void admin_status(struct admin_request *r);
+/* reload.c */
 void admin_reload(struct admin_request *r);
+/* Asks for a reload in this name (NULL: nobody's) and answers later, on a request of its own that
+ * knows the exchange and no more: `answer` with what came of it and `text`, whose content is taken
+ * and which the caller frees all the same. Where nothing waits for it at once, `answer` is called
+ * within. */
+typedef void admin_reloaded(struct admin_request *r, const struct reload_outcome *outcome,
+                            struct buffer *text);
+void admin_reload_begin(struct admin_request *r, const char *author, struct buffer *text,
+                        admin_reloaded *answer);
+/* Why it is not in force, for a person; `out`, of DIAG_FILE_MAX + DIAG_TEXT_MAX + 32 bytes. */
+const char *admin_reload_why(const struct reload_outcome *outcome, char *out, size_t size);
 void admin_tokens_list(struct admin_request *r);
 void admin_tokens_add(struct admin_request *r);
 void admin_tokens_rotate(struct admin_request *r);

@@ -292,7 +292,7 @@ static int open_services(struct gateway *gw, const struct config *config)
                                      .refusals = &gw->refusals,
                                      .cut = listen_cut,
                                      .loop = gw->admin_loop,
-                                     .reload = gateway_reload_by,
+                                     .reload = reload_ask,
                                      .approve = versions_approve,
                                      .versions = versions_list,
                                      .replace_log_key = log_key_replace,
@@ -359,6 +359,8 @@ static int start(struct gateway *gw, struct diag *diag)
     }
     r = say(diag, "event loops", open_loops(gw, config));
     if (r == 0)
+        r = say(diag, "reloads", reload_open(gw));
+    if (r == 0)
         r = say(diag, "services", open_services(gw, config));
     if (r == 0)
         r = listen_open(gw, config, diag);
@@ -376,6 +378,8 @@ static int start(struct gateway *gw, struct diag *diag)
         r = say(diag, "the check of Meta's callback", meta_check_start(gw));
     if (r == 0)
         r = say(diag, "observing policies", observe_start(gw));
+    if (r == 0)
+        r = say(diag, "threads", reloads_start(gw->reloads));
     if (r == 0)
         r = say(diag, "threads", start_loops(gw));
     if (r == 0)
@@ -435,6 +439,7 @@ static void settle_mail(struct gateway *gw)
 /* Takes what was started down again, in reverse; also after a start that failed half-way. */
 static void end(struct gateway *gw)
 {
+    reloads_stop(gw->reloads);
     purge_stop(gw->purge); /* it may wait for the loops */
     admin_stop(gw->admin);
     stats_stop(gw->stats);
@@ -477,6 +482,7 @@ static void end(struct gateway *gw)
             subject_resolver_free(gw->subjects[i]);
     if (gw->resolver)
         resolver_free(gw->resolver);
+    reloads_free(gw->reloads);
     if (gw->access)
         access_close(gw->access);
     contacts_close(gw->contacts);
@@ -530,6 +536,7 @@ static void stop(struct gateway *gw)
     int64_t ms = config->stop_s * 1000, begin = clock_mono_ms();
     config_unref(config);
     LOG(LOG_INFO, "gateway", "stopping", log_i64("within_ms", ms));
+    reloads_stop(gw->reloads); /* who waits for one hears of it while the loops run */
     purge_stop(gw->purge);
     listen_drain(gw);
     wait_quiet(gw, begin + ms * 3 / 4);
@@ -547,14 +554,11 @@ static void wait_for_signals(struct gateway *gw, const sigset_t *set)
     siginfo_t info;
     int number;
     while ((number = sigwaitinfo(set, &info)) > 0 || errno == EINTR) {
-        struct diag diag = {.text = ""};
-        char author[ACCESS_NAME_SIZE];
         if (number < 0)
             continue;
         if (number != SIGHUP)
             return;
-        snprintf(author, sizeof(author), "operator:%u", (unsigned)info.si_uid);
-        gateway_reload_by(gw, author, &diag); /* logs what came of it */
+        reload_on_signal(gw, (unsigned)info.si_uid);
     }
 }
 
@@ -576,7 +580,6 @@ int gateway_run(const struct gateway_options *options)
     gw->config_file = options->config_file;
     gw->options = options;
     gw->signals = &signals;
-    pthread_mutex_init(&gw->reload_lock, NULL);
     pthread_mutex_init(&gw->version_lock, NULL);
     int r = start(gw, &diag);
     if (r == 0) {
@@ -593,7 +596,6 @@ int gateway_run(const struct gateway_options *options)
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
     }
     end(gw);
-    pthread_mutex_destroy(&gw->reload_lock);
     free(gw);
     return code;
 }

@@ -2,6 +2,8 @@
 #ifndef SLUIS_GATEWAY_INTERNAL_H
 #define SLUIS_GATEWAY_INTERNAL_H
 
+#include "reloads.h"
+
 #include "sluis/access/person.h"
 #include "sluis/admin.h"
 #include "sluis/base/log.h"
@@ -69,7 +71,7 @@ struct gateway {
     struct tls_context *tls[CONFIG_LISTENERS];
     struct server *servers[CONFIG_LISTENERS][GATEWAY_THREADS_MAX];
     struct server *control;
-    pthread_mutex_t reload_lock;
+    struct reloads *reloads;
     char *media_base; /* of the URLs of media in webhooks, or NULL */
     const char *config_file;
     const struct gateway_options *options;
@@ -162,9 +164,12 @@ void media_close(struct gateway *gw); /* its loop has stopped */
 /* reload.c */
 /* Numbers for channels, routes and classes; the snapshot is not yet shared. */
 int reload_prepare(struct gateway *gw, struct config *config, struct diag *diag);
-/* `author`: who asked for it: a person, or "operator:UID"; NULL: nobody said, the owner of the
- * file. */
-int gateway_reload_by(void *ctx, const char *author, struct diag *diag);
+int reload_open(struct gateway *gw); /* there is admin's loop; gw->reloads begin when started */
+/* For struct admin_deps. `author`: who asked for it: a person, or "operator:UID"; NULL: nobody
+ * said, the owner of the file. */
+int reload_ask(void *ctx, const char *author,
+               void (*done)(void *done_ctx, const struct reload_outcome *outcome), void *done_ctx);
+void reload_on_signal(struct gateway *gw, unsigned uid);
 
 /* versions.c */
 struct policy_version {

@@ -8,6 +8,7 @@
 #define SAY_EVERY_MS (60 * 60 * 1000)
 #define LOOK_EVERY_MS (2 * 1000) /* a clock that is set, a machine that slept: noticed at once */
 #define AGAIN_MS (60 * 1000)     /* a reload that failed: its alarm once a minute */
+#define REFUSED_MS 1000          /* too many wait for theirs */
 
 static void tell(const struct config_channel *channel)
 {
@@ -38,10 +39,20 @@ static int64_t look(const struct config *config, bool say, bool *ended)
     return next;
 }
 
+static void on_reloaded(void *ctx, const struct reload_outcome *outcome)
+{
+    struct gateway *gw = ctx;
+    if (outcome->error == 0)
+        LOG(LOG_WARN, "gateway", "observing_ended");
+    else if (outcome->ran)
+        LOG(LOG_ALARM, "gateway", "observing_ended_without_policy",
+            log_word("reason", outcome->diag.text));
+    loop_timer_set(gw->observe_timer, outcome->error ? AGAIN_MS : LOOK_EVERY_MS);
+}
+
 static void on_timer(void *ctx)
 {
     struct gateway *gw = ctx;
-    struct diag diag = {.text = ""};
     struct config *config = config_acquire(gw->cell);
     const int64_t now = clock_mono_ms();
     bool say = now >= gw->observe_say_ms, ended = false;
@@ -49,16 +60,9 @@ static void on_timer(void *ctx)
     config_unref(config);
     if (say)
         gw->observe_say_ms = now + SAY_EVERY_MS;
-    if (ended) {
-        int r = gateway_reload_by(gw, NULL, &diag);
-        if (r == 0)
-            LOG(LOG_WARN, "gateway", "observing_ended");
-        else if (r != SLUIS_EAGAIN)
-            LOG(LOG_ALARM, "gateway", "observing_ended_without_policy",
-                log_word("reason", diag.text));
-        next = r == SLUIS_EAGAIN ? 1000 : r ? AGAIN_MS : next;
-    }
-    loop_timer_set(gw->observe_timer, next);
+    if (ended && reload_ask(gw, NULL, on_reloaded, gw) == 0)
+        return; /* the timer is set when it is done */
+    loop_timer_set(gw->observe_timer, ended ? REFUSED_MS : next);
 }
 
 int observe_start(struct gateway *gw)

@@ -43,24 +43,12 @@ static const char *needs_restart(const struct config *now, const struct config *
     return strcmp(a, b) != 0 ? "public_url" : config_needs_restart(now, next);
 }
 
-/* Admin's loop must not wait for a reload of the main thread, which waits for admin's loop. */
-static bool take_turn(struct gateway *gw)
+/* On the thread of reloads (reloads.h), which may wait for the store, the disk and every loop. */
+static int reload(struct gateway *gw, const char *author, struct reload_outcome *out)
 {
-    if (gw->loops_started && loop_here(gw->admin_loop))
-        return pthread_mutex_trylock(&gw->reload_lock) == 0;
-    pthread_mutex_lock(&gw->reload_lock);
-    return true;
-}
-
-int gateway_reload_by(void *ctx, const char *author, struct diag *diag)
-{
-    struct gateway *gw = ctx;
+    struct diag *diag = &out->diag;
     struct config *next = NULL;
     struct tls_context *contexts[CONFIG_LISTENERS];
-    if (!take_turn(gw)) {
-        diag_set(diag, NULL, 0, 0, "a reload is under way: try again");
-        return SLUIS_EAGAIN;
-    }
     struct config *now = config_acquire(gw->cell);
     int r = config_load(gw->config_file, &next, diag);
     const char *fixed = r == 0 ? needs_restart(now, next) : NULL;
@@ -92,6 +80,7 @@ int gateway_reload_by(void *ctx, const char *author, struct diag *diag)
         if (versions_in_force(gw, next) != 0)
             LOG(LOG_ALARM, "gateway", "policy_in_force_not_written");
         announce_config(next);
+        snprintf(out->config_hash, sizeof(out->config_hash), "%s", next->hash);
         LOG(LOG_INFO, "gateway", "reloaded", log_word("file", gw->config_file));
     } else {
         if (pictures_judge_by(gw, now, NULL) != 0) /* again, where the new one's came first */
@@ -102,6 +91,31 @@ int gateway_reload_by(void *ctx, const char *author, struct diag *diag)
             log_word("file", diag->file), log_u64("line", diag->line));
     }
     config_unref(now);
-    pthread_mutex_unlock(&gw->reload_lock);
     return r;
+}
+
+static void run(void *ctx, const char *author, struct reload_outcome *out)
+{
+    out->error = reload(ctx, author, out);
+}
+
+int reload_open(struct gateway *gw)
+{
+    return reloads_new(gw->admin_loop, run, gw, &gw->reloads);
+}
+
+int reload_ask(void *ctx, const char *author,
+               void (*done)(void *done_ctx, const struct reload_outcome *outcome), void *done_ctx)
+{
+    struct gateway *gw = ctx;
+    return reloads_ask(gw->reloads, author, done, done_ctx);
+}
+
+void reload_on_signal(struct gateway *gw, unsigned uid)
+{
+    char author[ACCESS_NAME_SIZE];
+    snprintf(author, sizeof(author), "operator:%u", uid);
+    int r = reloads_ask(gw->reloads, author, NULL, NULL); /* logs what comes of it */
+    if (r != 0)
+        LOG(LOG_ERROR, "gateway", "not_reloaded", log_error(r));
 }
