@@ -301,6 +301,7 @@ int history_new(const struct history_deps *deps, struct history **out)
         return SLUIS_ENOMEM;
     h->deps = *deps;
     h->tidied_ms = clock_mono_ms();
+    pthread_rwlock_init(&h->place_lock, NULL);
     keyring_derive(deps->keyring, "history/conversation", h->conversation_key);
     keyring_derive(deps->keyring, "history/cursor", h->cursor_key);
     keyring_derive(deps->keyring, "history/tag", h->tag_key);
@@ -347,6 +348,7 @@ void history_free(struct history *h)
         pthread_mutex_destroy(&worker->busy);
         pthread_cond_destroy(&worker->wake);
     }
+    pthread_rwlock_destroy(&h->place_lock);
     sodium_memzero(h->conversation_key, sizeof(h->conversation_key));
     sodium_memzero(h->cursor_key, sizeof(h->cursor_key));
     sodium_memzero(h->tag_key, sizeof(h->tag_key));

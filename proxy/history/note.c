@@ -376,7 +376,7 @@ static int count(struct work *w, const struct target *t, unsigned *tags, unsigne
     return r;
 }
 
-int operation_tag(struct work *w)
+static int put_tag(struct work *w)
 {
     struct target t;
     struct put p = {.has_index = true, .remove = w->query.remove};
@@ -399,6 +399,14 @@ int operation_tag(struct work *w)
     if (r == 0)
         r = put(w, &t, &p, p.remove ? "untagged" : "tagged");
     buffer_free(&p.value);
+    return r;
+}
+
+int operation_tag(struct work *w)
+{
+    pthread_rwlock_rdlock(&w->h->place_lock);
+    int r = put_tag(w);
+    pthread_rwlock_unlock(&w->h->place_lock);
     return r;
 }
 
@@ -445,7 +453,7 @@ static int judge_note(struct work *w, struct buffer *packed)
                              : r;
 }
 
-int operation_note(struct work *w)
+static int put_note(struct work *w)
 {
     struct target t;
     struct put p = {.remove = false};
@@ -471,6 +479,14 @@ int operation_note(struct work *w)
         r = put(w, &t, &p, "noted");
     buffer_free(&packed);
     buffer_free(&p.value);
+    return r;
+}
+
+int operation_note(struct work *w)
+{
+    pthread_rwlock_rdlock(&w->h->place_lock);
+    int r = put_note(w);
+    pthread_rwlock_unlock(&w->h->place_lock);
     return r;
 }
 
@@ -735,6 +751,7 @@ int history_keep(struct history *h, uint16_t channel, uint64_t subject, uint64_t
     k->to.part = PART_NOTE;
     k->job = (struct store_job){.priority = STORE_PURGE, .run = run_keep};
     prefix_of(channel, subject, serial, k->prefix);
+    pthread_rwlock_wrlock(&h->place_lock);
     int r = keyring_cache_new(h->deps.keyring, &k->keys);
     if (r == 0)
         r = store_read_begin(h->deps.store, &read);
@@ -746,6 +763,7 @@ int history_keep(struct history *h, uint16_t channel, uint64_t subject, uint64_t
     }
     if (r == 0 && k->n)
         r = store_submit_wait(h->deps.store, &k->job);
+    pthread_rwlock_unlock(&h->place_lock);
     for (unsigned i = 0; i < k->n; i++)
         buffer_free(&k->value[i]);
     if (k->keys)

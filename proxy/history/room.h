@@ -68,6 +68,10 @@ struct history {
     uint8_t tag_key[KEYRING_KEY_BYTES]; /* not the index key, which is replaced every month */
     struct worker workers[WORKERS];
     int64_t tidied_ms; /* the scanning worker's */
+    /* Shared: a tag or note is put or removed, from where its message is until it is committed.
+     * Alone: what was said of a message moves with it (history_keep). So a note put in the instant of
+     * a redaction is either there to be moved, or finds the message where it is now. */
+    pthread_rwlock_t place_lock;
 };
 
 /* What the log will say was shown: a row per person. */

@@ -12,6 +12,10 @@
 
 #include "../unit/store/support.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -627,6 +631,112 @@ static void alarms(void **state)
     close_all(&f);
 }
 
+/* ---- a note in the instant of a redaction ---- */
+
+struct instant {
+    struct fixture *f;
+    const struct principal *who;
+    unsigned long long message;
+    uint16_t channel;
+    struct record_id to;
+    sem_t inside, go, kept;
+    unsigned status;
+    int result;
+};
+
+struct gate_job {
+    struct store_job job;
+    struct instant *at;
+};
+
+static int hold_writer(struct store_txn *txn, struct store_job *job)
+{
+    struct instant *at = ((struct gate_job *)(void *)job)->at;
+    sem_post(&at->inside);
+    sem_wait(&at->go);
+    return store_txn_error(txn);
+}
+
+static void gate_done(struct store_job *job)
+{
+    sem_post(&((struct gate_job *)(void *)job)->at->inside);
+}
+
+static void *put_note(void *ctx)
+{
+    struct instant *at = ctx;
+    char body[256], a[1024];
+    snprintf(body, sizeof(body),
+             "{\"channel\":\"burgerzaken\",\"message\":%llu,\"text\":\"gebeld\"}", at->message);
+    at->status = ask(at->f, at->who, HISTORY_NOTE, body, a, sizeof(a));
+    return NULL;
+}
+
+static void *keep_notes(void *ctx)
+{
+    struct instant *at = ctx;
+    at->result = history_keep(at->f->history, at->channel, at->to.subject, at->message, &at->to);
+    sem_post(&at->kept);
+    return NULL;
+}
+
+static int only_there(void *ctx, uint64_t serial)
+{
+    const struct instant *at = ctx;
+    return serial == at->to.serial ? 0 : SLUIS_EINVAL;
+}
+
+/* The note knows where its message is, and is not written yet; then the message moves. */
+static void note_in_the_instant(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    char a[16384];
+    open_all(&f, POLICY("default: redact"));
+    say(&f, "wamid.1", "Wanneer zijn jullie open?");
+    struct principal agent = person(&f, "anna", "agent");
+    assert_int_equal(ask(&f, &agent, HISTORY_MESSAGES, "{" ASK "}", a, sizeof(a)), 200);
+    struct instant at = {.f = &f, .who = &agent, .message = first_id(a), .result = -1};
+    struct gate_job gate = {.job = {.run = hold_writer, .done = gate_done}, .at = &at};
+    struct store_status status;
+    struct store_read *read;
+    struct store_item item;
+    struct timespec until;
+    pthread_t note, keep;
+    assert_int_equal(store_read_begin(f.w.store, &read), 0);
+    assert_int_equal(store_get_item(read, at.message, &item), 0);
+    assert_int_equal(retention_part(read, &item, 'M', &at.to), 0);
+    store_read_end(read);
+    at.channel = item.channel;
+    at.to.serial = store_next_serial(f.w.store);
+    sem_init(&at.inside, 0, 0);
+    sem_init(&at.go, 0, 0);
+    sem_init(&at.kept, 0, 0);
+    store_submit(f.w.store, &gate.job);
+    sem_wait(&at.inside);
+    assert_int_equal(pthread_create(&note, NULL, put_note, &at), 0);
+    do {
+        sched_yield();
+        store_status(f.w.store, &status);
+    } while (status.queued == 0);
+    assert_int_equal(pthread_create(&keep, NULL, keep_notes, &at), 0);
+    /* It has to wait for the note. When it does not, this sees it be ready. */
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 200000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (sem_timedwait(&at.kept, &until) != 0 && errno == EINTR)
+        ;
+    sem_post(&at.go);
+    sem_wait(&at.inside);
+    pthread_join(note, NULL);
+    pthread_join(keep, NULL);
+    assert_int_equal(at.status, 200);
+    assert_int_equal(at.result, 0);
+    assert_int_equal(history_each_leaf(f.history, only_there, &at), 0);
+    close_all(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +747,7 @@ int main(void)
         cmocka_unit_test(no_record_no_content),
         cmocka_unit_test(statistics),
         cmocka_unit_test(alarms),
+        cmocka_unit_test(note_in_the_instant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
