@@ -331,8 +331,14 @@ SLUIS_MUST_CHECK int store_copy(struct store *store, uint64_t growth_max,
  * whole: check its hash first, since LMDB ends the process on a page that is none. */
 SLUIS_MUST_CHECK int store_open_copy(const struct store_config *config, struct store **out,
                                      struct diag *diag);
-/* Passes over serials that a store restored from an older copy may have given out since. Commits. */
+/* Passes over serials that a store restored from an older copy may have given out since. Commits.
+ * Which message serials is remembered: a newer copy may have messages under them, which nobody who
+ * looks at this store knows of (keyring_prune). */
 SLUIS_MUST_CHECK int store_skip_serials(struct store *store, uint64_t messages, uint64_t subjects);
+/* Those ranges, `to` not included; `each` returns 0 to go on or an error. 0 or an error. */
+SLUIS_MUST_CHECK int store_each_skipped(struct store_read *read,
+                                        int (*each)(void *ctx, uint64_t from, uint64_t to),
+                                        void *ctx);
 
 /* Everything that is sealed, and the small tables, a part per call: for checks. */
 enum store_value_kind { STORE_VALUE_JOURNAL, STORE_VALUE_LEAF, STORE_VALUE_RECORD, STORE_VALUE_ROW };

@@ -7,7 +7,9 @@
  * journal (with it tokens and held copies of its messages), what was sealed anew, the rows
  * of all classes (quarantine), and media, tags and notes: these may be left behind under a leaf
  * that their message has moved away from (sealed anew twice). A serial given out less than a day
- * ago may be on its way to the store and lives.
+ * ago may be on its way to the store and lives. So do those that were passed over when an older
+ * copy of the data was restored: the store of before, or a newer copy, may yet be put back, and its
+ * messages are to be readable then.
  */
 #include "room.h"
 
@@ -79,6 +81,34 @@ static int take_record(void *ctx, const struct record_id *id)
     return add(l, id->serial);
 }
 
+static int take_skipped(void *ctx, uint64_t from, uint64_t to)
+{
+    struct living *l = ctx;
+    if (from >= to || to > (uint64_t)UINT32_MAX + 1)
+        return SLUIS_EIO;
+    int r = add(l, to - 1); /* there is room for all of them now */
+    while (r == 0 && from < to) {
+        if (from % 8 == 0 && to - from >= 8) {
+            l->serials.bits[from / 8] = 0xff;
+            from += 8;
+        } else {
+            r = add(l, from++);
+        }
+    }
+    return r;
+}
+
+static int walk_skipped(struct living *l)
+{
+    struct store_read *read;
+    int r = store_read_begin(l->p->deps.store, &read);
+    if (r != 0)
+        return r;
+    r = store_each_skipped(read, take_skipped, l);
+    store_read_end(read);
+    return r;
+}
+
 enum place { JOURNAL, MOVED, RECORDS };
 static int walk(struct living *l, enum place place, uint16_t cls)
 {
@@ -122,7 +152,7 @@ static int walk_all(struct living *l)
         r = deps->media_leaves(deps->ctx, take_leaf, l);
     if (r == 0 && deps->notes_leaves)
         r = deps->notes_leaves(deps->ctx, take_leaf, l);
-    return r;
+    return r ? r : walk_skipped(l);
 }
 
 int prune_keys(struct purge *p)

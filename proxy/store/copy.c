@@ -8,7 +8,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "layout.h"
+#include "sluis/base/encode.h"
 
 #define COPY_CHUNK (256u * 1024)
 
@@ -130,17 +134,58 @@ int store_open_copy(const struct store_config *config, struct store **out, struc
     return 0;
 }
 
+struct skip_job {
+    struct store_job job;
+    uint64_t from, to;
+};
+
+/* The flush of any commit writes the end of the reserved range. */
 static int skip_run(struct store_txn *txn, struct store_job *job)
 {
-    (void)job; /* the flush of any commit writes the end of the reserved range */
+    const struct skip_job *skip = (const struct skip_job *)(const void *)job;
+    uint8_t key[SKIPPED_KEY_BYTES], value[8];
+    if (skip->to == skip->from)
+        return store_txn_error(txn);
+    memcpy(key, SKIPPED_PREFIX, SKIPPED_PREFIX_BYTES);
+    be64_put(key + SKIPPED_PREFIX_BYTES, skip->from);
+    be64_put(value, skip->to);
+    store_put_row(txn, STORE_TABLE_SETTING, span_of(key, sizeof(key)),
+                  span_of(value, sizeof(value)));
     return store_txn_error(txn);
 }
 
 int store_skip_serials(struct store *store, uint64_t messages, uint64_t subjects)
 {
-    struct store_job job = {.priority = STORE_PURGE, .run = skip_run};
+    struct skip_job skip = {.job = {.priority = STORE_PURGE, .run = skip_run}};
 
-    atomic_fetch_add(&store->next_serial, messages);
+    skip.from = atomic_fetch_add(&store->next_serial, messages);
+    skip.to = skip.from + messages;
     atomic_fetch_add(&store->next_subject, subjects);
-    return store_submit_wait(store, &job);
+    return store_submit_wait(store, &skip.job);
+}
+
+struct skipped {
+    int (*each)(void *ctx, uint64_t from, uint64_t to);
+    void *ctx;
+};
+
+static int take_skipped(void *ctx, struct span key, struct span value)
+{
+    const struct skipped *s = ctx;
+    if (!span_starts(key, span_of(SKIPPED_PREFIX, SKIPPED_PREFIX_BYTES)))
+        return 1;
+    if (key.n != SKIPPED_KEY_BYTES || value.n != 8)
+        return SLUIS_EIO;
+    int r = s->each(s->ctx, be64_get((const uint8_t *)key.p + SKIPPED_PREFIX_BYTES),
+                    be64_get((const uint8_t *)value.p));
+    return r > 0 ? SLUIS_EIO : r;
+}
+
+int store_each_skipped(struct store_read *read, int (*each)(void *ctx, uint64_t from, uint64_t to),
+                       void *ctx)
+{
+    struct skipped s = {each, ctx};
+    int r = store_each_row(read, STORE_TABLE_SETTING, span_of(SKIPPED_PREFIX, SKIPPED_PREFIX_BYTES),
+                           take_skipped, &s);
+    return r > 0 ? 0 : r;
 }

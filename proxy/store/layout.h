@@ -63,6 +63,12 @@ enum { LAYOUT_SEAL_JOURNAL = STORE_SEAL_JOURNAL, LAYOUT_SEAL_LEAF = STORE_SEAL_L
 #define META_SERIAL "serial"   /* no message serial at or above this was given out */
 #define META_SUBJECT "subject" /* the same for subject serials */
 
+/* in the table of settings, our only row there: serials passed over after a restore, from (in the
+ * key) to before (the value) */
+#define SKIPPED_PREFIX "store.skipped"
+#define SKIPPED_PREFIX_BYTES (sizeof(SKIPPED_PREFIX) - 1)
+#define SKIPPED_KEY_BYTES (SKIPPED_PREFIX_BYTES + 8)
+
 /* class-NN */
 #define RECORD_KEY_BYTES 14
 #define RECORD_PREFIX_BYTES 13 /* without the row */

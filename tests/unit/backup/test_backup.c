@@ -452,6 +452,50 @@ static void test_restore(void **state)
     assert_int_equal(check(f, f->store, NOW_MS).opened, MESSAGES); /* what that keyring can open */
 }
 
+/* Most messages were destroyed one by one, and what nothing hangs under any more was taken out. */
+static void test_restore_pruned(void **state)
+{
+    struct fixture *f = *state;
+    struct backup_made made;
+    struct backup_restored got;
+    struct diag diag = {.text = ""};
+    uint8_t living[64] = {0};
+    unsigned left = 0;
+    make(f, &made);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        const uint32_t serial = (uint32_t)f->messages[i].id.serial;
+        assert_true(serial / 8 < sizeof(living));
+        if (i % 5 == 2) {
+            living[serial / 8] |= (uint8_t)(1u << serial % 8);
+            left++;
+        } else {
+            destroy(f, KEYRING_MESSAGE, serial);
+        }
+    }
+    for (unsigned i = 0; i < 1000; i++) /* given out since, nothing of it is left */
+        (void)store_next_serial(f->store);
+    const uint64_t below = store_next_serial(f->store);
+    assert_int_equal(
+        keyring_prune(f->keyring, KEYRING_MESSAGE, living, sizeof(living), (uint32_t)below), 0);
+    assert_int_equal(keyring_bind(f->keyring, f->store, false, &diag), 0);
+    close_all(f);
+    move_away(f->store_path);
+    assert_int_equal(restore(f, false, &got, &diag), 0);
+    assert_false(got.older);
+    assert_int_equal(got.counts.opened, left);
+    assert_int_equal(got.counts.expired, MESSAGES - left);
+    assert_int_equal(got.counts.damaged, 0);
+    /* what is new has keys, though all of before are gone */
+    const struct keyring_config keys = keys_of(f);
+    assert_int_equal(keyring_open(&keys, &f->keyring, &diag), 0);
+    assert_int_equal(keyring_cache_new(f->keyring, &f->keys), 0);
+    open_store(f);
+    buffer_free(&f->messages[0].sealed);
+    put_message(f, 0, f->messages[1].id.cls);
+    assert_true(f->messages[0].id.serial > below);
+    assert_int_equal(check(f, f->store, NOW_MS).opened, left + 1);
+}
+
 static void test_restore_both(void **state)
 {
     struct fixture *f = *state;
@@ -524,6 +568,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_make_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_restore, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_restore_pruned, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_restore_both, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_installation, set_up, tear_down),
     };
