@@ -5,9 +5,11 @@
 #include "sluis/base/encode.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define FOLDER_MAX 900
@@ -180,6 +182,27 @@ static bool take_folder(struct admin_request *r, struct backup_work *w, const ch
     return true;
 }
 
+/* Is `folder`, which may not be there yet, `of` or below it? */
+static bool stands_in(const char *folder, const char *of)
+{
+    char place[FOLDER_MAX], real[PATH_MAX], home[PATH_MAX];
+    snprintf(place, sizeof(place), "%s", folder);
+    for (size_t n = strlen(place); n > 1 && place[n - 1] == '/'; n--)
+        place[n - 1] = '\0';
+    if (!realpath(place, real)) { /* only its last part may be missing */
+        char *last = strrchr(place, '/');
+        if (!last || last == place)
+            return false;
+        *last = '\0';
+        if (!realpath(place, real))
+            return false;
+    }
+    if (!realpath(of, home))
+        return false;
+    size_t n = strlen(home);
+    return strncmp(real, home, n) == 0 && (real[n] == '/' || real[n] == '\0');
+}
+
 static void begin(struct admin_request *r, struct backup_work *w)
 {
     if (w->to_join) /* the one before has ended */
@@ -223,7 +246,15 @@ void admin_backup_make(struct admin_request *r)
     bool data_only = json_is(&r->body, json_get(&r->body, 0, SPAN("data_only")), JSON_TRUE);
     w->has_recovery = !data_only && read_recovery(config->keys_path, w->recovery);
     w->growth_max = config->store_size / GROWTH_SHARE;
+    bool within =
+        stands_in(w->folder, config->store_path) || stands_in(w->folder, config->keys_path);
     config_unref(config);
+    if (within) {
+        admin_error(r, 422, "to",
+                    "to: inside the folder of the store or of the keyring: a backup stands "
+                    "elsewhere, best on another machine");
+        return;
+    }
     if (!data_only && !w->has_recovery) {
         admin_error(r, 422, "recovery",
                     "no recovery key beside the keyring (" ADMIN_RECOVERY_FILE

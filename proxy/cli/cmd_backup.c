@@ -105,12 +105,26 @@ static void tell_made(const struct control_answer *a, const char *folder)
             day, number);
 }
 
+/* The keyring part is made first: it stands, and counts, though the rest was not finished. */
+static void tell_failed(const struct control_answer *a, const char *folder)
+{
+    char error[900], number[NUMBER], expires[NUMBER], day[NUMBER];
+    fprintf(stderr, "sluis backup: %s\n", print_member(a, 0, "error", error, sizeof(error)));
+    print_member(a, 0, "keyring_backup", number, sizeof(number));
+    if (!number[0] || strcmp(number, "0") == 0)
+        return;
+    date_of(print_member(a, 0, "expires_ms", expires, sizeof(expires)), day);
+    fprintf(stderr,
+            "Its keyring part was numbered, and certificates of erasure count with it until %s.\n"
+            "Destroy %s/keyring, and say so: sluis backup confirm %s\n",
+            day, folder, number);
+}
+
 /* Starts it, waits, tells. */
 static int work(const struct cli_call *call, const char *target, struct buffer *body,
                 const char *folder, bool makes, bool verifies)
 {
     struct control_answer a;
-    char error[900];
     int r = control_call(call, HTTP_POST, target, buffer_span(body), &a);
     buffer_free(body);
     if (r != 0)
@@ -132,7 +146,7 @@ static int work(const struct cli_call *call, const char *target, struct buffer *
             printf("restorable\n");
     }
     if (r != CLI_DONE)
-        fprintf(stderr, "sluis backup: %s\n", print_member(&a, 0, "error", error, sizeof(error)));
+        tell_failed(&a, folder);
     control_free(&a);
     return r;
 }
@@ -322,6 +336,25 @@ static void tell_restored(const struct backup_restored *got, const struct backup
     tell_past(got);
 }
 
+/* What to do when it is the keyring that stands in the way. */
+static void hint(const struct backup_restore *q, int error)
+{
+    const bool stands = access(q->keys.path, F_OK) == 0;
+    if (!q->keyring_file && !stands)
+        fprintf(stderr, "Without a keyring nobody can open these data. A keyring part is restored "
+                        "by --keyring FILE\n--recovery-key FILE, with them or before.\n");
+    else if (q->keyring_file && q->data && stands && error == SLUIS_EEXIST)
+        fprintf(stderr,
+                "Is it today's, or what a restore that failed has put there? Then it is the one to "
+                "use:\nleave --keyring and --recovery-key out. If not, move %s away first.\n",
+                q->keys.path);
+    else if (q->keyring_file && q->data && stands)
+        fprintf(stderr,
+                "If the keyring was put in place (%s), go on without --keyring and "
+                "--recovery-key.\n",
+                q->keys.path);
+}
+
 static int restore(const struct cli_call *call, const struct config *config)
 {
     const char *from = cli_value(call, "--from", 0), *keyring = cli_value(call, "--keyring", 0);
@@ -356,14 +389,17 @@ static int restore(const struct cli_call *call, const struct config *config)
                                      .destroyed = tell_destroyed,
                                      .ctx = &again};
     int r = backup_restore(&q, &got, &diag);
+    if (r == 0 && keyring && keys_recovery_put(config->keys_path, key) != CLI_DONE)
+        fprintf(stderr, "sluis restore: without that file the next backup needs another recovery "
+                        "key: sluis keys recovery\n");
     sodium_memzero(key, sizeof(key));
     sodium_memzero(passphrase, sizeof(passphrase));
-    if (r == 0)
-        tell_restored(&got, &q);
-    else
+    if (r != 0) {
         fprintf(stderr, "sluis restore: %s\n", diag_line(&diag, line, sizeof(line)));
-    if (r != 0)
+        hint(&q, r);
         return CLI_FAILED;
+    }
+    tell_restored(&got, &q);
     return again || got.older || got.counts.past ? CLI_OLDER : CLI_DONE;
 }
 

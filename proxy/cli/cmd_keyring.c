@@ -156,9 +156,10 @@ int cmd_keys_unseal(const struct cli_call *call)
     return CLI_DONE;
 }
 
-int keys_recovery_make(const char *keys_path, char secret[HEX + 1], bool *made)
+/* The public half of a recovery key, beside the keyring, unless there is one. */
+static int put_public(const char *keys_path, const uint8_t public_key[KEYRING_RECOVERY_KEY],
+                      bool *made)
 {
-    uint8_t public_key[KEYRING_RECOVERY_KEY], secret_key[KEYRING_RECOVERY_KEY];
     char path[1024], text[HEX + 2];
     *made = false;
     snprintf(path, sizeof(path), "%s/" RECOVERY_FILE, keys_path);
@@ -169,17 +170,33 @@ int keys_recovery_make(const char *keys_path, char secret[HEX + 1], bool *made)
         fprintf(stderr, "sluis: %s: %s\n", path, strerror(errno));
         return CLI_FAILED;
     }
-    keyring_recovery_make(public_key, secret_key);
-    hex_encode(public_key, sizeof(public_key), text);
+    hex_encode(public_key, KEYRING_RECOVERY_KEY, text);
     text[HEX] = '\n';
     *made = write(fd, text, HEX + 1) == HEX + 1 && fsync(fd) == 0;
     close(fd);
+    if (!*made)
+        unlink(path);
+    return *made ? CLI_DONE : CLI_FAILED;
+}
+
+int keys_recovery_make(const char *keys_path, char secret[HEX + 1], bool *made)
+{
+    uint8_t public_key[KEYRING_RECOVERY_KEY], secret_key[KEYRING_RECOVERY_KEY];
+    keyring_recovery_make(public_key, secret_key);
+    int r = put_public(keys_path, public_key, made);
     if (*made)
         hex_encode(secret_key, sizeof(secret_key), secret);
-    else
-        unlink(path);
     sodium_memzero(secret_key, sizeof(secret_key));
-    return *made ? CLI_DONE : CLI_FAILED;
+    return r;
+}
+
+int keys_recovery_put(const char *keys_path, const uint8_t secret[KEYRING_RECOVERY_KEY])
+{
+    uint8_t public_key[KEYRING_RECOVERY_KEY];
+    bool made;
+    if (crypto_scalarmult_base(public_key, secret) != 0)
+        return CLI_FAILED;
+    return put_public(keys_path, public_key, &made);
 }
 
 void keys_recovery_tell(const char *keys_path)

@@ -148,6 +148,8 @@ int doctor_store(const struct cli_call *call);
  * as 64 hex digits in `secret` (wipe it). */
 int keys_recovery_make(const char *keys_path, char secret[65], bool *made);
 void keys_recovery_tell(const char *keys_path);
+/* The public half of this secret beside the keyring, unless one stands there. */
+int keys_recovery_put(const char *keys_path, const uint8_t secret[32]);
 /* Reads the passphrase that --passphrase names (a file, or - for standard input; without the option
  * standard input) into out[1024], its line end dropped; CLI_FAILED, told, when there is none. */
 int keys_passphrase_read(const struct cli_call *call, char out[1024], size_t *n);
