@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define RUNS_MAX (RELOADS_WAITING_MAX + 8)
 #define HEARD_MAX (RELOADS_WAITING_MAX + 8)
@@ -31,6 +32,7 @@ struct desk {
     struct reloads *reloads;
     sem_t begun, go, told;
     pthread_mutex_t lock;
+    bool both;     /* who waited at a stop were told */
     unsigned runs; /* under lock, and: */
     char authors[RUNS_MAX][ACCESS_NAME_SIZE];
     struct heard heard[HEARD_MAX];
@@ -67,9 +69,19 @@ static int ask(struct desk *d, const char *author, unsigned who)
     return reloads_ask(d->reloads, author, on_done, &d->heard[who]);
 }
 
+#define COMES_S 60 /* far more than any machine needs: what does not come by then never does */
+
+static bool comes(sem_t *what)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += COMES_S;
+    return sem_timedwait(what, &until) == 0;
+}
+
 static void begins(struct desk *d)
 {
-    sem_wait(&d->begun);
+    assert_true(comes(&d->begun));
 }
 
 static void ends(struct desk *d)
@@ -80,7 +92,7 @@ static void ends(struct desk *d)
 static void tells(struct desk *d, unsigned n)
 {
     while (n--)
-        sem_wait(&d->told);
+        assert_true(comes(&d->told));
 }
 
 static int set_up(void **state)
@@ -203,7 +215,8 @@ static void test_bound(void **state)
 static void *let_go(void *ctx)
 {
     struct desk *d = ctx;
-    tells(d, 2); /* both who waited, before the one that runs is over */
+    /* both who waited, before the one that runs is over */
+    d->both = comes(&d->told) && comes(&d->told);
     ends(d);
     return NULL;
 }
@@ -219,6 +232,7 @@ static void test_stop(void **state)
     assert_int_equal(pthread_create(&other, NULL, let_go, d), 0);
     reloads_stop(d->reloads);
     pthread_join(other, NULL);
+    assert_true(d->both);
     tells(d, 1);
     expect(&d->heard[0], 1, 0);
     for (unsigned i = 1; i < 3; i++) {
