@@ -366,7 +366,7 @@ static int start(struct gateway *gw, struct diag *diag)
         r = listen_open(gw, config, diag);
     if (r == 0)
         r = say(diag, "the access log",
-                record_in_force(gw, config, AUDIT_START,
+                record_in_force(gw, config, AUDIT_START, "gateway",
                                 audit_log_accepted(gw->log) ? "log_accepted" : "started"));
     if (r == 0)
         r = say(diag, "versions of policies", versions_in_force(gw, config));

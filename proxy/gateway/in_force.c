@@ -67,7 +67,7 @@ struct in_force {
     struct store_job job;
     const struct config *config;
     enum audit_action action;
-    const char *outcome;
+    const char *actor, *outcome;
     char build[BUILD_ID_HEX];
     int64_t at_ms;
 };
@@ -77,7 +77,7 @@ static int put_all(struct store_txn *txn, struct store_job *job)
     const struct in_force *f = (struct in_force *)job;
     struct audit_event event = {.at_ms = f->at_ms,
                                 .action = f->action,
-                                .actor = "gateway",
+                                .actor = f->actor,
                                 .claimed = "sluis-" SLUIS_VERSION,
                                 .build = f->build[0] ? f->build : NULL,
                                 .config_hash = f->config->hash,
@@ -85,6 +85,7 @@ static int put_all(struct store_txn *txn, struct store_job *job)
     audit_put(txn, &event);
     for (size_t i = 0; i < f->config->channel_count; i++) {
         const struct config_channel *channel = &f->config->channels[i];
+        event.actor = "gateway";
         event.claimed = NULL;
         event.channel = channel->name;
         event.activity = policy_activity(channel->policy);
@@ -96,11 +97,12 @@ static int put_all(struct store_txn *txn, struct store_job *job)
 }
 
 int record_in_force(struct gateway *gw, const struct config *config, enum audit_action action,
-                    const char *outcome)
+                    const char *actor, const char *outcome)
 {
     struct in_force f = {.job = {.priority = STORE_NORMAL, .run = put_all},
                          .config = config,
                          .action = action,
+                         .actor = actor,
                          .outcome = outcome,
                          .at_ms = clock_wall_ms()};
     build_id(f.build);

@@ -93,10 +93,11 @@ int block_seal_get(void *ctx, uint8_t table, uint64_t row, struct span sealed, s
 int sealed_wait(struct gateway *gw, const struct config *config, struct diag *diag);
 
 /* in_force.c */
-/* One leaf for program and configuration, one for the policy of each channel. Waits for the store.
- */
+/* One leaf for program and configuration, of who asked for it, one for the policy of each channel.
+ * Waits for the store. */
 SLUIS_MUST_CHECK int record_in_force(struct gateway *gw, const struct config *config,
-                                     enum audit_action action, const char *outcome);
+                                     enum audit_action action, const char *actor,
+                                     const char *outcome);
 /* Hex of the program's build id; empty when it was linked without. */
 void build_id(char out[41]);
 

@@ -65,7 +65,7 @@ static int reload(struct gateway *gw, const char *author, struct reload_outcome 
     if (r == 0)
         r = pictures_judge_by(gw, next, diag);
     if (r == 0 && (r = listen_contexts(next, contexts, diag)) == 0) {
-        r = record_in_force(gw, next, AUDIT_RELOAD, "reloaded");
+        r = record_in_force(gw, next, AUDIT_RELOAD, author ? author : "gateway", "reloaded");
         if (r != 0) {
             diag_set(diag, NULL, 0, 0, "the access log refuses: %s", error_word(r));
             for (unsigned i = 0; i < CONFIG_LISTENERS; i++)
