@@ -10,7 +10,9 @@
  * Findings come in order: those of the text by start, then those in the message before it, and so
  * on; those of one message never overlap. Where recognisers disagree, what lies wholly inside a
  * longer finding goes; of the rest the higher score stays, then the longer, then the earlier, then
- * the lower type.
+ * the lower type. What goes is not forgotten: its type stands in `also` of the findings that have
+ * its characters, and characters that none of them has are a finding of their own (`rest`), so that
+ * who masks can take the strictest rule of all that were found at a place.
  *
  * The text is judged in a normal form: digits of every script, full-width and look-alike letters
  * made plain, invisible characters left out, JSON escapes that were left in it read. A value that
@@ -56,6 +58,8 @@ struct finding {
     uint16_t type;     /* enum detect_type */
     uint16_t score;    /* 0..1000 */
     uint8_t back;      /* 0: in this text; k: in the k-th message before it (window) */
+    bool rest;         /* what sticks out of findings that overlap a better one */
+    uint64_t also;     /* bit set of types: others that were found here, in part at least */
     const char *evidence; /* constant words joined by '+': "mod97+context" */
 };
 

@@ -14,7 +14,7 @@
  * together with their name ("bsn: 123456782").
  *
  * What a reader sees instead:
- *   a finding            by the profile: [IBAN], \u2022\u2022\u2022\u2022\u2022\u20224300,
+ *   a finding            by the profile, the strictest rule of all types found at its place: [IBAN], \u2022\u2022\u2022\u2022\u2022\u20224300,
  * [IBAN:3f9a0c52], or with block the whole string as [geblokkeerd]; a token as [IBAN#...], while
  * the original of the message is kept, else as a redaction a forged token       what a customer
  * typed in a token's form has its # made a full-width one a number             the same as a
@@ -59,11 +59,13 @@ struct mask_finding {
     uint32_t start, end;
     uint16_t type;
     uint16_t score;
+    uint64_t also; /* types that were found here too: the strictest rule of all masks it */
+    bool rest;     /* not one whole value: no part, hash or token of it is shown */
 };
 struct judged {
     struct mask_finding *findings; /* sorted by start, in the arena */
     size_t count;
-    uint64_t found;                /* bit set of types */
+    uint64_t found;                /* bit set of types, those in `also` too */
     bool has_media;
     /* findings of the window: parts of a value that stand in earlier messages */
     struct finding *back;

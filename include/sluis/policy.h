@@ -88,7 +88,19 @@ const char *profile_name(const struct profile *profile);
  * profile's own rows. `facts` NULL: not known, then the strictest of all that could decide. */
 struct mask_rule profile_rule_for(const struct profile *profile,
                                   const struct retention_facts *facts, unsigned type);
-/* The same without facts. */
+/* Of two rules the stricter: block, redact, token, hash, partial, keep. */
+bool mask_rule_stricter(struct mask_rule a, struct mask_rule b);
+/* What a finding of type `own` gets where another was found too: the stricter; redact where the
+ * other shows a part, since that part lies elsewhere. */
+struct mask_rule mask_rule_join(struct mask_rule own, struct mask_rule other);
+/* What a place gets that is not one whole value: kept or hidden, never a part, hash or token. */
+struct mask_rule mask_rule_of_rest(struct mask_rule rule);
+/* What a finding gets: the rules of its type and of finding.also joined. *by: the type whose rule
+ * decided. */
+struct mask_rule profile_rule_of(const struct profile *profile,
+                                 const struct retention_facts *facts, const struct finding *f,
+                                 unsigned *by);
+/* Of one type, without facts. */
 struct mask_rule profile_rule(const struct profile *profile, unsigned type);
 /* True when some condition asks whether the contact consented: retention_facts.consent matters. */
 bool policy_minds_consent(const struct policy *policy);

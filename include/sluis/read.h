@@ -22,14 +22,12 @@ struct read_judge {
     const struct json_doc *doc;
     enum mask_table table;
     const struct policy *policy;
-    const struct profile *profile; /* the reader's: of two findings that overlap its stricter rule
-                                      holds */
-    const struct retention_facts *facts; /* as mask_reader.facts; NULL: not known */
     struct detect_scratch *scratch;
     bool from_customer;
     int64_t at_ms;
 };
-/* Adds what `policy` finds in the text to what was found at intake. The messages before it are not
+/* Adds what `policy` finds in the text to what was found at intake; where findings overlap, one has
+ * the types of all and the strictest rule masks it. The messages before it are not
  * looked at again: what only they explain stays as intake found it. mask_judge's errors: show
  * nothing. */
 SLUIS_MUST_CHECK int read_rejudge(const struct read_judge *judge, struct arena *arena,

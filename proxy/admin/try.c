@@ -106,6 +106,13 @@ static void add_findings(struct trial *t)
                  f->score / 1000u, f->score / 10u % 100u);
         html_raw(h, text);
         html_text(h, span_str(f->evidence ? f->evidence : ""));
+        for (unsigned type = 0; type < DETECT_TYPES_MAX; type++) {
+            if (!(f->also >> type & 1))
+                continue;
+            html_words(h, "; op die plaats ook ", "; at that place also ");
+            html_text(h, span_str(policy_type_word(t->policy, type)));
+            html_words(h, ": de strengste regel geldt", ": the strictest rule holds");
+        }
         html_raw(h, "</td></tr>\n");
     }
     html_raw(h, "</table></div>\n");
@@ -123,14 +130,11 @@ static const char *action_word(const struct html *h, enum mask_action action)
 static void add_reasons(struct trial *t, const struct profile *profile)
 {
     struct html *h = &t->h;
-    uint64_t told = 0;
     html_raw(h, "<ul>\n");
-    for (size_t i = 0; i < t->count; i++) {
-        unsigned type = t->found[i].type;
+    for (unsigned type = 0; type < DETECT_TYPES_MAX; type++) {
         char line[32] = "";
-        if (told >> type & 1)
+        if (!(t->facts.found >> type & 1))
             continue;
-        told |= UINT64_C(1) << type;
         struct policy_reason why = policy_why_profile_for(profile, &t->facts, type);
         html_raw(h, "<li>");
         html_text(h, span_str(policy_type_word(t->policy, type)));
@@ -195,7 +199,7 @@ static int judge(struct trial *t)
     t->facts = (struct retention_facts){
         .out = t->from_agent, .channel = t->channel->name, .at_ms = clock_wall_ms()};
     for (size_t i = 0; i < t->count; i++)
-        t->facts.found |= UINT64_C(1) << t->found[i].type;
+        t->facts.found |= t->found[i].also | UINT64_C(1) << t->found[i].type;
     return n < 0 ? n : 0;
 }
 

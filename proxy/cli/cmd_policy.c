@@ -110,15 +110,24 @@ static void explain_reader(const struct policy *policy, const struct policy_case
     const struct retention_facts facts = case_facts(c);
     buffer_init(&text, CASE_OUT_MAX);
     printf("\n%s (profile %s)\n", reader, profile_name(profile));
-    uint64_t told = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        unsigned type = c->found[i].type;
-        if (told >> type & 1)
+    for (unsigned type = 0; type < DETECT_TYPES_MAX; type++) {
+        if (!(c->types >> type & 1))
             continue;
-        told |= UINT64_C(1) << type;
         printf("  %-14s %-26s %s\n", policy_type_word(policy, type),
                case_action(profile_rule_for(profile, &facts, type), word, sizeof(word)),
                at(policy_why_profile_for(profile, &facts, type), why, sizeof(why)));
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        const struct finding *f = &c->found[i];
+        unsigned by;
+        struct mask_rule rule = profile_rule_of(profile, &facts, f, &by);
+        if (!f->also || f->back)
+            continue;
+        char where[32];
+        snprintf(where, sizeof(where), "bytes %u-%u", f->start, f->end);
+        printf("  %-14s %-26s the strictest of what was found there, %s: %s\n", where,
+               case_action(rule, word, sizeof(word)), policy_type_word(policy, by),
+               at(policy_why_profile_for(profile, &facts, by), why, sizeof(why)));
     }
     if (profile_hides_contact(profile))
         printf("  %-14s %-26s\n", "contact", "alias");
@@ -146,16 +155,13 @@ static void explain_sent(const struct policy *policy, const struct policy_case *
         [OUTBOUND_MASK] = "mask", [OUTBOUND_REFUSE] = "refuse", [OUTBOUND_PASS] = "pass"};
     struct buffer text;
     char why[256];
-    uint64_t told = 0;
     const struct retention_facts facts = case_facts(c);
     buffer_init(&text, CASE_OUT_MAX);
     int error = case_sent(policy, c, &text);
     printf("\ncustomer (what goes out)\n");
-    for (size_t i = 0; i < c->count; i++) {
-        unsigned type = c->found[i].type;
-        if (told >> type & 1)
+    for (unsigned type = 0; type < DETECT_TYPES_MAX; type++) {
+        if (!(c->types >> type & 1))
             continue;
-        told |= UINT64_C(1) << type;
         printf("  %-14s %-26s %s\n", policy_type_word(policy, type),
                words[policy_outbound_for(policy, c->role, &facts, type)],
                at(policy_why_outbound_for(policy, c->role, &facts, type), why, sizeof(why)));
@@ -219,8 +225,14 @@ static void explain_findings(const struct policy *policy, const struct policy_ca
         const struct finding *f = &c->found[i];
         printf("  %-14s bytes %u-%u%s, score %u.%02u, evidence %s\n",
                policy_type_word(policy, f->type), f->start, f->end,
-               f->back ? " of an earlier message" : "", f->score / 1000u, f->score / 10u % 100u,
-               f->evidence ? f->evidence : "");
+               f->back   ? " of an earlier message"
+               : f->rest ? ", the rest of an overlap"
+                         : "",
+               f->score / 1000u, f->score / 10u % 100u, f->evidence ? f->evidence : "");
+        for (unsigned type = 0; type < DETECT_TYPES_MAX; type++)
+            if (f->also >> type & 1)
+                printf("  %-14s at the same place: the strictest rule of both holds\n",
+                       policy_type_word(policy, type));
     }
 }
 

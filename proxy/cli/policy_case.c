@@ -16,7 +16,7 @@ int case_judge(const struct policy *policy, struct detect_scratch *scratch, stru
     c->count = n < 0 ? 0 : (size_t)n;
     c->types = 0;
     for (size_t i = 0; i < c->count; i++)
-        c->types |= UINT64_C(1) << c->found[i].type;
+        c->types |= c->found[i].also | UINT64_C(1) << c->found[i].type;
     return n < 0 ? n : 0;
 }
 
@@ -73,7 +73,7 @@ int case_masked(const struct policy *policy, const struct policy_case *c,
         if (!secrets)
             return SLUIS_ENOMEM;
         for (size_t i = 0; i < c->count; i++)
-            if (c->found[i].type == DETECT_SECRET)
+            if ((c->found[i].also | UINT64_C(1) << c->found[i].type) >> DETECT_SECRET & 1)
                 secrets[n++] = c->found[i];
         int shown = mask_text_for(c->text, secrets, n, policy, profile, &facts, out);
         free(secrets);
@@ -109,25 +109,43 @@ static int masked_piece(const struct policy *policy, const struct policy_case *c
     return error;
 }
 
+static enum mask_action action_of(const struct profile *profile,
+                                  const struct retention_facts *facts, const struct finding *f)
+{
+    unsigned by;
+    return profile_rule_of(profile, facts, f, &by).action;
+}
+
 int case_shown(const struct policy *policy, const struct policy_case *c,
                const struct profile *profile, struct buffer *out)
 {
     const struct retention_facts facts = case_facts(c);
     for (size_t i = 0; i < c->count; i++)
-        if (!c->found[i].back &&
-            profile_rule_for(profile, &facts, c->found[i].type).action == MASK_BLOCK)
+        if (!c->found[i].back && action_of(profile, &facts, &c->found[i]) == MASK_BLOCK)
             return case_masked(policy, c, profile, out);
     size_t at = 0;
     int error = 0;
     for (size_t i = 0; i < c->count && !error; i++) {
         const struct finding *f = &c->found[i];
-        if (f->back || profile_rule_for(profile, &facts, f->type).action != MASK_KEEP)
+        if (f->back || action_of(profile, &facts, f) != MASK_KEEP)
             continue;
         error = masked_piece(policy, c, at, f->start, profile, out);
         buffer_addf(out, "<%s>", policy_type_word(policy, f->type));
         at = f->end;
     }
     return error ? error : masked_piece(policy, c, at, c->text.n, profile, out);
+}
+
+/* Is some of what was found at this place not passed? */
+static bool is_masked(const struct policy *policy, const struct policy_case *c,
+                      const struct retention_facts *facts, const struct finding *f)
+{
+    uint64_t types = f->also | UINT64_C(1) << f->type;
+    for (; types; types &= types - 1)
+        if (policy_outbound_for(policy, c->role, facts, (unsigned)__builtin_ctzll(types)) !=
+            OUTBOUND_PASS)
+            return true;
+    return false;
 }
 
 int case_sent(const struct policy *policy, const struct policy_case *c, struct buffer *out)
@@ -172,8 +190,7 @@ int case_sent(const struct policy *policy, const struct policy_case *c, struct b
         return SLUIS_ENOMEM;
     size_t n = 0;
     for (size_t i = 0; i < c->count; i++)
-        if (!c->found[i].back &&
-            policy_outbound_for(policy, c->role, &facts, c->found[i].type) != OUTBOUND_PASS)
+        if (!c->found[i].back && is_masked(policy, c, &facts, &c->found[i]))
             left[n++] = c->found[i];
     int error = mask_text(c->text, left, n, policy, policy_storage_profile(policy), out);
     free(left);

@@ -105,12 +105,9 @@ static int judge_now(struct route *r, struct entry *e, const struct json_doc *do
     *unjudged = form->withdrawn || (e->item.flags & STORE_ITEM_UNJUDGED) != 0;
     if (*unjudged || form->current)
         return 0;
-    const struct retention_facts facts = facts_of(r, e);
     const struct read_judge judge = {.doc = doc,
                                      .table = MASK_TABLE_WEBHOOK,
                                      .policy = r->channel->policy,
-                                     .profile = r->facts->policy->profile,
-                                     .facts = &facts,
                                      .scratch = r->scratch,
                                      .from_customer = e->item.kind == STORE_KIND_MESSAGE,
                                      .at_ms = e->item.at_ms};

@@ -33,6 +33,8 @@ void detect_scratch_free(struct detect_scratch *s)
     free(s->atoms);
     free(s->keys);
     free(s->hits);
+    free(s->kept);
+    free(s->owner);
     pcre2_match_data_free(s->match);
     free(s);
 }
@@ -262,6 +264,8 @@ static int emit(const struct detect_scratch *s, struct finding *out, size_t most
                 .type = h->type,
                 .score = h->score,
                 .back = g->back,
+                .rest = h->rest,
+                .also = h->also,
                 .evidence = h->evidence,
             };
         }

@@ -57,49 +57,134 @@ static uint32_t size_of(const struct hit *h)
     return h->end - h->start;
 }
 
+static uint64_t types_of(const struct hit *h)
+{
+    return h->also | (uint64_t)1 << h->type;
+}
+
+/* What `winner` hides of others is masked by the strictest rule of all their types. */
+static void take_types(struct hit *winner, const struct hit *loser)
+{
+    winner->also |= types_of(loser) & ~((uint64_t)1 << winner->type);
+}
+
 /* A hit that lies wholly inside a longer one says less: the longer masks it too. `hits` are sorted
  * by start. */
 static size_t drop_contained(struct hit *hits, size_t n)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        bool inside = false;
+        struct hit *in = NULL;
         /* a container starts no later, and no hit is longer than HIT_LENGTH_MAX */
-        for (size_t k = kept; k-- > 0 && !inside && hits[i].start - hits[k].start < HIT_LENGTH_MAX;)
-            inside = hits[k].end >= hits[i].end && size_of(&hits[k]) > size_of(&hits[i]);
+        for (size_t k = kept; k-- > 0 && !in && hits[i].start - hits[k].start < HIT_LENGTH_MAX;)
+            if (hits[k].end >= hits[i].end && size_of(&hits[k]) > size_of(&hits[i]))
+                in = &hits[k];
         /* the same start, a longer one behind it */
-        for (size_t k = i + 1; k < n && !inside && hits[k].start == hits[i].start; k++)
-            inside = hits[k].end > hits[i].end;
-        if (!inside)
+        for (size_t k = i + 1; k < n && !in && hits[k].start == hits[i].start; k++)
+            if (hits[k].end > hits[i].end)
+                in = &hits[k];
+        if (in)
+            take_types(in, &hits[i]);
+        else
             hits[kept++] = hits[i];
     }
     return kept;
 }
 
-/* The best hit of a cluster is kept, then the best of those that do not touch it, and so on. A long
- * cluster marks the characters taken, a short one compares pairs. */
-static size_t resolve_cluster(struct hit *hits, size_t n, uint8_t *taken, uint32_t base)
+/* A cluster being resolved: which kept hit has each of its characters. */
+struct cluster {
+    uint32_t base;
+    uint16_t *owner; /* index in `kept` + 1; 0: nobody yet */
+    struct hit *kept;
+    size_t n, capacity;
+};
+
+static bool is_free(const struct cluster *c, const struct hit *h)
 {
-    n = drop_contained(hits, n);
-    qsort(hits, n, sizeof *hits, by_rank);
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool clear = true;
-        if (taken)
-            clear = memchr(taken + (hits[i].start - base), 1, size_of(&hits[i])) == NULL;
-        for (size_t k = 0; !taken && k < kept && clear; k++)
-            clear = hits[i].end <= hits[k].start || hits[i].start >= hits[k].end;
-        if (!clear)
-            continue;
-        if (taken)
-            memset(taken + (hits[i].start - base), 1, size_of(&hits[i]));
-        hits[kept++] = hits[i];
-    }
-    qsort(hits, kept, sizeof *hits, by_start);
-    return kept;
+    for (uint32_t k = h->start - c->base; k < h->end - c->base; k++)
+        if (c->owner[k])
+            return false;
+    return true;
 }
 
-#define CLUSTER_PAIRS_MAX 32 /* longer clusters use a map of characters */
+static int keep(struct cluster *c, const struct hit *h)
+{
+    if (c->n == c->capacity)
+        return SLUIS_ELIMIT;
+    c->kept[c->n++] = *h;
+    for (uint32_t k = h->start - c->base; k < h->end - c->base; k++)
+        c->owner[k] = (uint16_t)c->n;
+    return 0;
+}
+
+/* A hit that lost characters to better ones: they learn its type, and what sticks out of them stays
+ * a hit of its own, so that it is not shown because another value begins beside it. */
+static int keep_rest(struct cluster *c, const struct hit *loser)
+{
+    struct hit rest = *loser;
+    uint32_t at = loser->start;
+    int error = 0;
+    rest.rest = true;
+    while (at < loser->end && !error) {
+        uint16_t owner = c->owner[at - c->base];
+        uint32_t end = at + 1;
+        while (end < loser->end && c->owner[end - c->base] == owner)
+            end++;
+        if (owner) {
+            take_types(&c->kept[owner - 1], loser);
+        } else {
+            rest.start = at;
+            rest.end = end;
+            error = keep(c, &rest);
+        }
+        at = end;
+    }
+    return error;
+}
+
+/* The best hit of a cluster is kept, then the best of those that do not touch it, and so on; then
+ * the rests of the others. The kept ones go to `c`. */
+static int resolve_cluster(struct cluster *c, struct hit *hits, size_t n)
+{
+    size_t first = c->n, lost = 0;
+    int error = 0;
+    n = drop_contained(hits, n);
+    if (n > 1)
+        qsort(hits, n, sizeof *hits, by_rank);
+    for (size_t i = 0; i < n && !error; i++) {
+        if (is_free(c, &hits[i]))
+            error = keep(c, &hits[i]);
+        else
+            hits[lost++] = hits[i];
+    }
+    for (size_t i = 0; i < lost && !error; i++)
+        error = keep_rest(c, &hits[i]);
+    if (c->n - first > 1)
+        qsort(c->kept + first, c->n - first, sizeof *c->kept, by_start);
+    return error;
+}
+
+/* Room for the owners of the longest cluster and for what is kept of all. A rest begins where its
+ * hit or a kept one ends: there are fewer than twice as many as hits, and fewer than characters. */
+static int reserve(struct detect_scratch *s, uint32_t length)
+{
+    size_t kept = 2 * s->hit_n;
+    if (length > s->owner_cap) {
+        uint16_t *owner = realloc(s->owner, length * sizeof *owner);
+        if (!owner)
+            return SLUIS_ENOMEM;
+        s->owner = owner;
+        s->owner_cap = length;
+    }
+    if (kept > s->kept_cap) {
+        struct hit *list = realloc(s->kept, kept * sizeof *list);
+        if (!list)
+            return SLUIS_ENOMEM;
+        s->kept = list;
+        s->kept_cap = kept;
+    }
+    return 0;
+}
 
 int hits_resolve(struct detect_scratch *s)
 {
@@ -107,27 +192,33 @@ int hits_resolve(struct detect_scratch *s)
         return 0;
     struct hit *hits = s->hits;
     qsort(hits, s->hit_n, sizeof *hits, by_start);
-    size_t out = 0;
+    struct cluster c = {0};
     for (size_t i = 0; i < s->hit_n;) {
         size_t k = i + 1;
-        uint32_t end = hits[i].end;
+        uint32_t end = hits[i].end, start = hits[i].start;
         while (k < s->hit_n && hits[k].start < end) {
             if (hits[k].end > end)
                 end = hits[k].end;
             k++;
         }
-        size_t n = k - i;
-        if (n > 1) {
-            uint8_t *taken = NULL;
-            if (n > CLUSTER_PAIRS_MAX && !(taken = calloc(1, end - hits[i].start)))
-                return SLUIS_ENOMEM;
-            n = resolve_cluster(hits + i, n, taken, hits[i].start);
-            free(taken);
-        }
-        memmove(hits + out, hits + i, n * sizeof *hits);
-        out += n;
+        int error = reserve(s, end - start);
+        if (error)
+            return error;
+        c.kept = s->kept;
+        c.capacity = s->kept_cap;
+        c.owner = s->owner;
+        c.base = start;
+        memset(c.owner, 0, (end - start) * sizeof *c.owner);
+        error = resolve_cluster(&c, hits + i, k - i);
+        if (error)
+            return error;
         i = k;
     }
-    s->hit_n = out;
+    s->kept = s->hits;
+    s->hits = c.kept;
+    size_t capacity = s->kept_cap;
+    s->kept_cap = s->hit_cap;
+    s->hit_cap = capacity;
+    s->hit_n = c.n;
     return 0;
 }

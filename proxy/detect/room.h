@@ -94,6 +94,8 @@ struct atom {
 struct hit {
     uint32_t start, end; /* in the normal form */
     uint16_t type, score;
+    bool rest; /* what sticks out of better ones that overlap it */
+    uint64_t also; /* types of others that it hides, in part at least */
     const char *evidence;
 };
 
@@ -118,6 +120,10 @@ struct detect_scratch {
     size_t atom_n, atom_cap, key_n;
     struct hit *hits;
     size_t hit_n, hit_cap;
+    struct hit *kept; /* the resolved ones; the two change places */
+    size_t kept_cap;
+    uint16_t *owner; /* of each character of a cluster */
+    size_t owner_cap;
     struct segment segments[SEGMENTS_MAX];
     size_t segment_n;
     uint32_t text_atom;  /* first atom of the current message */

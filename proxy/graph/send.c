@@ -153,12 +153,17 @@ static void keep_passed(struct call *call, struct judged *judged)
     const struct outbound *o = &call->send->outbound;
     size_t n = 0;
     for (size_t i = 0; i < judged->count; i++) {
-        unsigned type = judged->findings[i].type;
-        if (outbound_action(call, o, type) != OUTBOUND_PASS &&
-            (!o->observing || type == DETECT_SECRET)) {
+        uint64_t masks = 0;
+        uint64_t left = judged->findings[i].also | UINT64_C(1) << judged->findings[i].type;
+        for (; left; left &= left - 1) {
+            unsigned type = (unsigned)__builtin_ctzll(left);
+            if (outbound_action(call, o, type) != OUTBOUND_PASS &&
+                (!o->observing || type == DETECT_SECRET))
+                masks |= left & -left;
+        }
+        if (masks) {
             judged->findings[n++] = judged->findings[i];
-            if (judged->findings[i].type < 64)
-                call->send->masked_types |= UINT64_C(1) << judged->findings[i].type;
+            call->send->masked_types |= masks;
         }
     }
     judged->count = n;

@@ -82,8 +82,6 @@ int form_open(struct work *w, struct store_read *read, const struct store_item *
     const struct read_judge judge = {.doc = &form->doc,
                                      .table = form->table,
                                      .policy = w->policy,
-                                     .profile = w->profile,
-                                     .facts = &form->facts,
                                      .scratch = w->worker->scratch,
                                      .from_customer = item->kind == STORE_KIND_MESSAGE,
                                      .at_ms = item->at_ms};

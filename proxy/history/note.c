@@ -150,8 +150,6 @@ static int add_note(struct gather *g, int64_t at_ms, struct span author, struct 
     const struct read_judge judge = {.doc = &form.doc,
                                      .table = form.table,
                                      .policy = w->policy,
-                                     .profile = w->profile,
-                                     .facts = &form.facts,
                                      .scratch = w->worker->scratch,
                                      .at_ms = at_ms};
     r = read_rejudge(&judge, &w->worker->arena, &form.judged);

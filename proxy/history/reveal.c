@@ -128,12 +128,13 @@ static int add_values(struct work *w, const struct form *form, const struct gran
     buffer_add(out, SPAN(",\"values\":["));
     for (size_t i = 0; r == 0 && i < form->judged.count; i++) {
         const struct mask_finding *f = &form->judged.findings[i];
-        if (!(g->types >> f->type & 1)) {
+        uint64_t is = f->also | (uint64_t)1 << f->type;
+        if (is & ~g->types) { /* all that was found in it must be granted */
             hidden++;
             continue;
         }
         buffer_add_str(out, n++ ? "," : "");
-        *types |= (uint64_t)1 << f->type;
+        *types |= is;
         r = add_value(w, form, f, out);
     }
     buffer_addf(out, "],\"hidden\":%u", hidden);

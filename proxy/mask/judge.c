@@ -62,17 +62,21 @@ static int add(struct judge *j, const struct judged_text *t, const struct findin
         j->out->findings = list;
         j->capacity = more;
     }
-    j->out->findings[j->out->count++] = (struct mask_finding){from, to, f->type, f->score};
-    j->out->found |= (uint64_t)1 << f->type;
+    j->out->findings[j->out->count++] =
+        (struct mask_finding){from, to, f->type, f->score, f->also, f->rest};
+    j->out->found |= f->also | (uint64_t)1 << f->type;
     return 0;
 }
 
 static int add_back(struct judge *j, const struct finding *f)
 {
     for (size_t i = 0; i < j->out->back_count; i++) {
-        const struct finding *have = &j->out->back[i];
-        if (have->back == f->back && have->start == f->start && have->end == f->end)
+        struct finding *have = &j->out->back[i];
+        if (have->back == f->back && have->start == f->start && have->end == f->end) {
+            have->also |= f->also | (uint64_t)1 << f->type;
+            j->out->found |= have->also;
             return 0;
+        }
     }
     if (j->out->back_count == j->back_capacity) {
         size_t more = j->back_capacity ? j->back_capacity * 2 : LIST_FIRST;
@@ -87,7 +91,7 @@ static int add_back(struct judge *j, const struct finding *f)
         j->back_capacity = more;
     }
     j->out->back[j->out->back_count++] = *f;
-    j->out->found |= (uint64_t)1 << f->type;
+    j->out->found |= f->also | (uint64_t)1 << f->type;
     return 0;
 }
 

@@ -73,7 +73,7 @@ const struct mask_finding *render_take(struct render *r, uint32_t start, uint32_
     return first;
 }
 
-static struct mask_rule rule_of(const struct render *r, unsigned type)
+static struct mask_rule rule_of_type(const struct render *r, unsigned type)
 {
     if (type == RENDER_CUT || type == RENDER_FORGED)
         return (struct mask_rule){.action = MASK_REDACT};
@@ -86,10 +86,33 @@ static struct mask_rule rule_of(const struct render *r, unsigned type)
     return rule;
 }
 
+struct mask_rule render_rule(const struct render *r, const struct mask_finding *f, unsigned *by)
+{
+    struct mask_rule rule = rule_of_type(r, f->type);
+    *by = f->type;
+    uint64_t also = f->also;
+    if (also) /* without its own: a cut has none and a type beyond the bits */
+        also &= ~((uint64_t)1 << f->type);
+    for (; also; also &= also - 1) {
+        unsigned other = (unsigned)__builtin_ctzll(also);
+        struct mask_rule next = rule_of_type(r, other);
+        if (mask_rule_stricter(next, rule))
+            *by = other;
+        rule = mask_rule_join(rule, next);
+    }
+    return f->rest ? mask_rule_of_rest(rule) : rule;
+}
+
+static enum mask_action action_of(const struct render *r, const struct mask_finding *f)
+{
+    unsigned by;
+    return render_rule(r, f, &by).action;
+}
+
 static bool shows_all(const struct render *r, const struct mask_finding *f, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (rule_of(r, f[i].type).action != MASK_KEEP)
+        if (action_of(r, &f[i]) != MASK_KEEP)
             return false;
     return true;
 }
@@ -135,20 +158,21 @@ void render_masked(struct render *r, uint32_t start, uint32_t end, const struct 
 {
     uint32_t at = start;
     for (size_t i = 0; i < n; i++) {
-        if (rule_of(r, f[i].type).action == MASK_BLOCK) {
+        if (action_of(r, &f[i]) == MASK_BLOCK) {
             json_escape(&r->text, SPAN(REPLACE_BLOCKED));
             return;
         }
     }
     for (size_t i = 0; i < n; i++) {
-        struct mask_rule rule = rule_of(r, f[i].type);
+        unsigned by;
+        struct mask_rule rule = render_rule(r, &f[i], &by);
         uint32_t from = f[i].start > at ? f[i].start : at;
         uint32_t to = f[i].end < end ? f[i].end : end;
         if (rule.action == MASK_KEEP || from >= to)
             continue;
         if (json_emit(&r->text, r->doc->text, at, from, NULL, 0) != 0)
             return; /* sticky in r->text */
-        add_mask(r, rule, f[i].type, from, to);
+        add_mask(r, rule, by, from, to);
         at = to;
     }
     if (json_emit(&r->text, r->doc->text, at, end, NULL, 0) != 0)
@@ -236,7 +260,8 @@ static int inner_findings(struct render *r, const struct inner *inner, struct re
         size_t end = at;
         while (end < length && inner->map[end] < to)
             end++;
-        list[i] = (struct mask_finding){(uint32_t)at, (uint32_t)end, f[i].type, f[i].score};
+        list[i] = (struct mask_finding){(uint32_t)at, (uint32_t)end, f[i].type,
+                                        f[i].score,   f[i].also,     f[i].rest};
         at = end;
     }
     sub->findings = list;
@@ -320,7 +345,7 @@ static const struct mask_finding *name_finding(const struct render *r, const str
     while (*cursor < r->count && r->findings[*cursor].end <= v->name_start)
         ++*cursor;
     for (size_t i = *cursor; i < r->count && r->findings[i].start < v->name_end; i++)
-        if (rule_of(r, r->findings[i].type).action != MASK_KEEP)
+        if (action_of(r, &r->findings[i]) != MASK_KEEP)
             return &r->findings[i];
     return NULL;
 }
@@ -355,8 +380,11 @@ static void render_name(struct render *r, uint32_t i, unsigned ordinal)
     struct buffer label;
     buffer_init(&label, OUT_MAX);
     buffer_add_char(&label, '[');
+    unsigned by;
     if (f)
-        replace_label(r->reader->policy, f->type, &label);
+        render_rule(r, f, &by);
+    if (f)
+        replace_label(r->reader->policy, by, &label);
     else
         buffer_add_str(&label, "veld");
     buffer_addf(&label, " %u]", ordinal);

@@ -36,6 +36,8 @@ void render_hidden(struct render *r);
 void render_edit_text(struct render *r, uint32_t start, uint32_t end);
 /* The findings that touch [start, end), in order. Ranges must come in document order. */
 const struct mask_finding *render_take(struct render *r, uint32_t start, uint32_t end, size_t *n);
+/* What this reader gets of a finding; *by: the type whose rule decided. */
+struct mask_rule render_rule(const struct render *r, const struct mask_finding *f, unsigned *by);
 /* Adds raw content [start, end) to r->text with its findings masked. */
 void render_masked(struct render *r, uint32_t start, uint32_t end, const struct mask_finding *f,
                    size_t n);

@@ -221,7 +221,7 @@ const struct mask_finding *render_card_media(struct render *r, uint32_t node,
         return f;
     }
     for (at = 0; vcard_media(text, &at, &start, &end);) {
-        struct mask_finding cut = {base + map[start], base + map[end], RENDER_CUT, 0};
+        struct mask_finding cut = {base + map[start], base + map[end], RENDER_CUT, 0, 0, false};
         while (next < *n && f[next].start < cut.start)
             list[out++] = f[next++];
         list[out++] = cut;

@@ -137,7 +137,8 @@ int mask_text_for(struct span text, const struct finding *findings, size_t n,
             continue;
         if (f->start < at || f->end < f->start || f->end > text.n)
             return SLUIS_EINVAL;
-        if (profile_rule_for(profile, facts, f->type).action == MASK_BLOCK) {
+        unsigned by;
+        if (profile_rule_of(profile, facts, f, &by).action == MASK_BLOCK) {
             buffer_add(out, SPAN(REPLACE_BLOCKED));
             return out->error;
         }
@@ -148,9 +149,10 @@ int mask_text_for(struct span text, const struct finding *findings, size_t n,
         const struct finding *f = &findings[i];
         if (f->back)
             continue;
+        unsigned by;
+        struct mask_rule rule = profile_rule_of(profile, facts, f, &by);
         buffer_add(out, span_sub(text, at, f->start));
-        replace_value(profile_rule_for(profile, facts, f->type), f->type,
-                      span_sub(text, f->start, f->end), policy, NULL, out);
+        replace_value(rule, by, span_sub(text, f->start, f->end), policy, NULL, out);
         at = f->end;
     }
     buffer_add(out, span_from(text, at));

@@ -48,7 +48,7 @@ static uint32_t serial_mask(const uint8_t key[32], const uint8_t tag[TAG_BYTES])
 }
 
 void mask_token_write(const struct policy *policy, unsigned type, struct span value,
-                 const struct mask_token_keys *keys, struct buffer *out)
+                      const struct mask_token_keys *keys, struct buffer *out)
 {
     uint8_t bytes[SERIAL_BYTES + TAG_BYTES];
     char hex[HEX + 1];
@@ -120,10 +120,13 @@ int mask_token_value(const struct json_doc *doc, const struct judged *judged,
         if (!text || !map)
             return SLUIS_ENOMEM;
         json_decode_map(raw, text, map, &n);
-        tag_of(value_key, f->type, span_of(text, n), tag);
-        if (sodium_memcmp(tag, token->tag, TAG_BYTES) == 0) {
-            *value = span_of(text, n);
-            return 0;
+        /* under whichever of its types' rules it was shown */
+        for (uint64_t left = f->also | (uint64_t)1 << f->type; left; left &= left - 1) {
+            tag_of(value_key, (unsigned)__builtin_ctzll(left), span_of(text, n), tag);
+            if (sodium_memcmp(tag, token->tag, TAG_BYTES) == 0) {
+                *value = span_of(text, n);
+                return 0;
+            }
         }
     }
     return SLUIS_ENOENT;
@@ -133,6 +136,12 @@ int mask_token_value(const struct json_doc *doc, const struct judged *judged,
 static bool may_hold_sign(struct span raw)
 {
     return memchr(raw.p, '#', raw.n) || memmem(raw.p, raw.n, "\\u0023", 6);
+}
+
+static bool is_shown(const struct render *r, const struct mask_finding *f)
+{
+    unsigned by;
+    return render_rule(r, f, &by).action == MASK_KEEP;
 }
 
 const struct mask_finding *token_forged(struct render *r, uint32_t node,
@@ -155,10 +164,10 @@ const struct mask_finding *token_forged(struct render *r, uint32_t node,
     size_t i = 0;
     for (size_t at = 0; mask_token_next(span_of(text, length), at, &token); at = token.end) {
         uint32_t start = v->start + 1 + map[token.sign], end = v->start + 1 + map[token.sign + 1];
-        while (i < had && f[i].end <= start)
+        while (i < had && (f[i].end <= start || (f[i].start < end && is_shown(r, &f[i]))))
             all[count++] = f[i++];
         if (i == had || f[i].start >= end) /* else it is hidden already */
-            all[count++] = (struct mask_finding){start, end, RENDER_FORGED, 0};
+            all[count++] = (struct mask_finding){start, end, RENDER_FORGED, 0, 0, false};
     }
     while (i < had)
         all[count++] = f[i++];

@@ -54,8 +54,11 @@ static int put_range(struct judged *judged, size_t capacity, struct mask_finding
         from++;
     size_t to = from;
     for (; to < judged->count && list[to].start < range.end; to++) {
+        range.rest |= list[to].rest || list[to].start != range.start || list[to].end != range.end;
         range.start = list[to].start < range.start ? list[to].start : range.start;
         range.end = list[to].end > range.end ? list[to].end : range.end;
+        range.also |= list[to].also | (uint64_t)1 << list[to].type;
+        range.also &= ~((uint64_t)1 << range.type);
     }
     if (from == to && judged->count == capacity)
         return SLUIS_ELIMIT;
@@ -98,10 +101,10 @@ int mask_window_add(const struct json_doc *doc, uint32_t unit_root, const struct
         int error = put_range(&more, capacity,
                               (struct mask_finding){raw + (map ? map[f->start] : f->start),
                                                     raw + (map ? map[end] : (uint32_t)end), f->type,
-                                                    f->score});
+                                                    f->score, f->also, f->rest});
         if (error)
             return error;
-        more.found |= (uint64_t)1 << f->type;
+        more.found |= f->also | (uint64_t)1 << f->type;
     }
     *judged = more;
     return 0;

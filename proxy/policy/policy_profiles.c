@@ -241,9 +241,9 @@ int policy_load_routes(const struct loader *l, const struct yaml_node *node)
 
 /* ---- deciding ---- */
 
-/* Of two rules the stricter; by what a reader learns: nothing of the text, nothing, that two values
- * are the same to the gateway, to the reader, a part, all. */
-static bool stricter(struct mask_rule a, struct mask_rule b)
+/* By what a reader learns: nothing of the text, nothing, that two values are the same to the
+ * gateway, to the reader, a part, all. */
+bool mask_rule_stricter(struct mask_rule a, struct mask_rule b)
 {
     static const int order[] = {[MASK_KEEP] = 0,  [MASK_PARTIAL] = 1, [MASK_HASH] = 2,
                                 [MASK_TOKEN] = 3, [MASK_REDACT] = 4,  [MASK_BLOCK] = 5};
@@ -265,8 +265,9 @@ static int decides(const struct profile *profile, const struct retention_facts *
     int found = -1; /* the strictest of all */
     for (size_t i = 0; i < profile->case_count; i++)
         if (profile->cases[i].named & bit &&
-            stricter(profile->cases[i].rules[type],
-                     found < 0 ? profile->rules[type] : profile->cases[found].rules[type]))
+            mask_rule_stricter(profile->cases[i].rules[type],
+                               found < 0 ? profile->rules[type]
+                                         : profile->cases[found].rules[type]))
             found = (int)i;
     return found;
 }
@@ -280,6 +281,40 @@ struct mask_rule profile_rule_for(const struct profile *profile,
         return profile->rules[type];
     int i = decides(profile, facts, type);
     return i < 0 ? profile->rules[type] : profile->cases[i].rules[type];
+}
+
+/* A part is shown of a whole value only: which part another type would show lies elsewhere. */
+struct mask_rule mask_rule_join(struct mask_rule own, struct mask_rule other)
+{
+    if (other.action == MASK_PARTIAL && !mask_rule_stricter(own, other))
+        return (struct mask_rule){MASK_REDACT, 0, 0};
+    if (other.action == MASK_PARTIAL && own.action == MASK_PARTIAL)
+        return (struct mask_rule){MASK_REDACT, 0, 0};
+    return mask_rule_stricter(other, own) ? other : own;
+}
+
+struct mask_rule mask_rule_of_rest(struct mask_rule rule)
+{
+    if (rule.action == MASK_KEEP || rule.action == MASK_BLOCK)
+        return rule;
+    return (struct mask_rule){MASK_REDACT, 0, 0};
+}
+
+struct mask_rule profile_rule_of(const struct profile *profile, const struct retention_facts *facts,
+                                 const struct finding *f, unsigned *by)
+{
+    struct mask_rule rule = profile_rule_for(profile, facts, f->type);
+    *by = f->type;
+    if (f->type >= DETECT_TYPES_MAX)
+        return rule;
+    for (uint64_t also = f->also & ~(UINT64_C(1) << f->type); also; also &= also - 1) {
+        unsigned other = (unsigned)__builtin_ctzll(also);
+        struct mask_rule next = profile_rule_for(profile, facts, other);
+        if (mask_rule_stricter(next, rule))
+            *by = other;
+        rule = mask_rule_join(rule, next);
+    }
+    return f->rest ? mask_rule_of_rest(rule) : rule;
 }
 
 struct mask_rule profile_rule(const struct profile *profile, unsigned type)

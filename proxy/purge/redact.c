@@ -86,8 +86,9 @@ static uint64_t types_removed(const struct redact *d, const struct judged *judge
 {
     uint64_t went = 0, stays = 0;
     for (size_t i = 0; i < judged->count; i++) {
-        uint64_t bit = (uint64_t)1 << judged->findings[i].type;
-        if (is_removed(d, &judged->findings[i]))
+        const struct mask_finding *f = &judged->findings[i];
+        uint64_t bit = f->also | (uint64_t)1 << f->type;
+        if (is_removed(d, f))
             went |= bit;
         else
             stays |= bit;

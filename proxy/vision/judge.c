@@ -143,6 +143,9 @@ static int judge_text(const struct judge *judge, const struct page *page, const 
         return n;
     for (int i = 0; i < n; i++) {
         const struct finding *f = &found[i];
+        for (unsigned type = 0; type < DETECT_TYPES_MAX; type++) /* what it hides counts as well */
+            if (f->also >> type & 1 && !f->back && !numbers_only && wanted(judge, type))
+                judge_add(j, page, f->start, f->end, type, f->score, class_of(type));
         bool number = f->type == DETECT_PAN || f->type == DETECT_IBAN || f->type == DETECT_BSN;
         if (f->back || !wanted(judge, f->type) || (numbers_only && !number))
             continue;

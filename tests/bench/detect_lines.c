@@ -53,6 +53,9 @@ static void print_finding(const struct lines *l, const struct finding *f, struct
            f->score / 1000.0, f->evidence);
     if (f->back)
         printf(",\"back\":%u", f->back);
+    for (unsigned type = 0; type < DETECT_TYPES_MAX; type++)
+        if (f->also >> type & 1)
+            printf(",\"also_%s\":true", detector_type_word(l->detector, type));
     printf("}");
 }
 

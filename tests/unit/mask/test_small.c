@@ -120,8 +120,15 @@ static void test_alias(void **state)
 static void test_pack(void **state)
 {
     (void)state;
-    struct mask_finding rows[] = {{3, 9, DETECT_IBAN, 990}, {12, 20, DETECT_BSN, 510}};
-    struct finding back = {.start = 1, .end = 4, .type = DETECT_PAN, .score = 700, .back = 2};
+    struct mask_finding rows[] = {
+        {.start = 3, .end = 9, .type = DETECT_IBAN, .score = 990, .also = 1u << DETECT_PHONE},
+        {.start = 12, .end = 20, .type = DETECT_BSN, .score = 510, .rest = true}};
+    struct finding back = {.start = 1,
+                           .end = 4,
+                           .type = DETECT_PAN,
+                           .score = 700,
+                           .back = 2,
+                           .also = 1u << DETECT_BSN};
     struct judged judged = {rows, 2, 1u << DETECT_IBAN | 1u << DETECT_BSN, true, &back, 1}, got;
     struct span json = SPAN("{\"a\":\"0123456789012345\"}"), out;
     struct arena arena;
@@ -132,7 +139,13 @@ static void test_pack(void **state)
     assert_int_equal(mask_unpack(buffer_span(&b), &arena, &got, &out), 0);
     assert_true(span_eq(out, json));
     assert_int_equal(got.count, 2);
-    assert_memory_equal(got.findings, rows, sizeof rows);
+    for (size_t i = 0; i < 2; i++) {
+        const struct mask_finding *f = &got.findings[i];
+        assert_true(f->start == rows[i].start && f->end == rows[i].end);
+        assert_true(f->type == rows[i].type && f->score == rows[i].score);
+        assert_true(f->also == rows[i].also && f->rest == rows[i].rest);
+    }
+    assert_true(got.back[0].also == back.also && !got.back[0].rest);
     assert_true(got.found == judged.found && got.has_media && got.back_count == 1);
     assert_int_equal(got.back[0].type, DETECT_PAN);
     assert_int_equal(got.back[0].back, 2);
