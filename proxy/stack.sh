@@ -150,6 +150,7 @@ originals:
 history:
   - {kind: media, keep: 7d, ground: AVG 6.1.e}
   - {keep: 1y, ground: AVG 6.1.e, selection: "Selectielijst 2020"}
+log: {keep: 2y}
 routes: {webcare: {profile: webcare}, second: {profile: webcare}}
 outbound: {found: {bsn: refuse, pan: refuse}}
 END

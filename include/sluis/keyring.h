@@ -169,14 +169,15 @@ SLUIS_MUST_CHECK int keyring_puncture(struct keyring *keyring, const struct keyr
 
 /* Makes the keyring smaller: every node of it goes under which there is no leaf of `living` (a bit
  * for each serial: bit n % 8 of byte n / 8) and none from `below` on. The caller says what lives:
- * whatever it forgets may be lost. Leaf 0 stays. Single punctures leave siblings behind that nothing
- * hangs under any more; after this there is a living leaf under every node. As keyring_puncture;
- * SLUIS_EINVAL: not for KEYRING_TIME. */
+ * whatever it forgets may be lost. Leaf 0 stays. Single punctures leave siblings behind that
+ * nothing hangs under any more; after this there is a living leaf under every node. As
+ * keyring_puncture; SLUIS_EINVAL: not for KEYRING_TIME. */
 SLUIS_MUST_CHECK int keyring_prune(struct keyring *keyring, enum keyring_tree tree,
                                    const uint8_t *living, size_t bytes, uint32_t below);
 
-/* The highest serial whose leaf is destroyed; 0: none. A store that goes on with a keyring after one
- * that was lost gives out no serial up to it: nothing can be sealed there. Not for KEYRING_TIME. */
+/* The highest serial whose leaf is destroyed; 0: none. A store that goes on with a keyring after
+ * one that was lost gives out no serial up to it: nothing can be sealed there. Not for
+ * KEYRING_TIME. */
 uint64_t keyring_highest_gone(struct keyring *keyring, enum keyring_tree tree);
 
 SLUIS_MUST_CHECK int keyring_cache_new(struct keyring *keyring, struct keyring_cache **out);
@@ -192,6 +193,23 @@ SLUIS_MUST_CHECK int record_seal(struct keyring_cache *cache, uint8_t table,
 SLUIS_MUST_CHECK int record_open(struct keyring_cache *cache, uint8_t table,
                                  const struct record_id *id, struct span sealed,
                                  struct buffer *out);
+
+/*
+ * Blocks of the store's journal and access log: subject nobody, and as serial the place in the log,
+ * so that blocks cannot be exchanged (they are not punctured one by one). A block of the access log
+ * hangs under a bucket of the log's own class, when it has a term; `cls` 0: for as long as the
+ * store. Everybody who reads a store opens its blocks with this: gateway, backup, restore.
+ */
+struct block_place {
+    uint16_t cls;
+    uint32_t bucket;
+};
+#define KEYRING_BLOCK_OVERHEAD (KEYRING_RECORD_OVERHEAD + 7) /* with its place before it */
+/* Errors as of record_seal and record_open. */
+SLUIS_MUST_CHECK int block_seal(struct keyring_cache *cache, uint8_t table, uint64_t row,
+                                struct block_place place, struct span plain, struct buffer *out);
+SLUIS_MUST_CHECK int block_open(struct keyring_cache *cache, uint8_t table, uint64_t row,
+                                struct span sealed, struct buffer *out);
 
 /* A key for another use under the same leaves as the record `id`: gone when they are. The part is
  * its own ('T' tokens); no record is sealed under it. Wipe it. SLUIS_EEXPIRED, SLUIS_ELIMIT. */

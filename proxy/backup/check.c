@@ -15,21 +15,15 @@
 #define SLICE_VALUES 2000
 #define SLICE_MS 100
 
-static struct record_id block_id(uint64_t row)
-{
-    return (struct record_id){.serial = row, .part = 'L'}; /* as proxy/gateway/seal.c */
-}
-
 int blocks_seal(void *ctx, uint8_t table, uint64_t row, struct span plain, struct buffer *out)
 {
-    const struct record_id id = block_id(row);
-    return record_seal(ctx, table, &id, 0, plain, out);
+    const struct block_place always = {.cls = 0};
+    return block_seal(ctx, table, row, always, plain, out);
 }
 
 int blocks_open(void *ctx, uint8_t table, uint64_t row, struct span sealed, struct buffer *out)
 {
-    const struct record_id id = block_id(row);
-    return record_open(ctx, table, &id, sealed, out);
+    return block_open(ctx, table, row, sealed, out);
 }
 
 struct look {

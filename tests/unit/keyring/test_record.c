@@ -235,6 +235,36 @@ static void long_labels(void **state)
     assert_memory_not_equal(a, b, sizeof(a));
 }
 
+/* Blocks carry their place with them: whoever has the keyring opens them, and at no other row. */
+static void blocks(void **state)
+{
+    struct fixture *f = *state;
+    const struct block_place places[] = {{.cls = 0}, {.cls = 7, .bucket = 70000}};
+    for (size_t i = 0; i < 2; i++) {
+        buffer_clear(&f->sealed);
+        buffer_clear(&f->plain);
+        assert_int_equal(
+            block_seal(f->cache, 3, 12, places[i], SPAN("a leaf of the log"), &f->sealed), 0);
+        assert_true(f->sealed.n <= 17 + KEYRING_BLOCK_OVERHEAD);
+        const struct span sealed = buffer_span(&f->sealed);
+        assert_int_equal(block_open(f->cache, 3, 12, sealed, &f->plain), 0);
+        assert_true(span_eq(buffer_span(&f->plain), SPAN("a leaf of the log")));
+        assert_int_equal(block_open(f->cache, 3, 13, sealed, &f->plain), SLUIS_ECRYPTO);
+        assert_int_equal(block_open(f->cache, 4, 12, sealed, &f->plain), SLUIS_ECRYPTO);
+        for (size_t at = 0; at < sealed.n; at++) {
+            f->sealed.p[at] ^= 1;
+            assert_int_not_equal(block_open(f->cache, 3, 12, sealed, &f->plain), 0);
+            f->sealed.p[at] ^= 1;
+        }
+    }
+    /* what was left in the buffer is the placed one: its bucket destroyed, it opens no more */
+    const struct keyring_leaf leaf = {.tree = KEYRING_TIME, .cls = 7, .leaf = 70000};
+    assert_int_equal(keyring_puncture(f->keyring, &leaf, 1), 0);
+    buffer_clear(&f->plain);
+    assert_int_equal(block_open(f->cache, 3, 12, buffer_span(&f->sealed), &f->plain),
+                     SLUIS_EEXPIRED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(shared_cache, setup, teardown),
         cmocka_unit_test_setup_teardown(hashes, setup, teardown),
         cmocka_unit_test_setup_teardown(long_labels, setup, teardown),
+        cmocka_unit_test_setup_teardown(blocks, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
