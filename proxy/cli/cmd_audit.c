@@ -17,27 +17,17 @@ static long long last_index(struct span page)
     return (long long)index;
 }
 
+const char *const audit_filters[] = {"since",   "until",  "actor",   "role",
+                                     "subject", "action", "outcome", NULL};
+
 /* "/sluis/v1/log?..." with the filters; true when there is any. */
 static bool make_target(const struct cli_call *call, bool has_from, uint64_t from,
                         struct buffer *out)
 {
-    static const char *const names[] = {"since",   "until",  "actor",  "role",
-                                        "subject", "action", "outcome"};
-    bool filtered = false;
     buffer_add_str(out, "/sluis/v1/log?a=1");
     if (has_from)
         buffer_addf(out, "&from=%llu", (unsigned long long)from);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char option[16];
-        snprintf(option, sizeof(option), "--%s", names[i]);
-        const char *value = cli_value(call, option, 0);
-        if (!value)
-            continue;
-        filtered = true;
-        control_add_query(out, names[i], span_str(value));
-    }
-    buffer_add_char(out, '\0');
-    return filtered;
+    return control_add_options(call, audit_filters, out) > 0;
 }
 
 /* The last line of a filtered page may say where to go on; it is taken off. */
@@ -60,7 +50,7 @@ static int list_filtered(const struct cli_call *call, bool has_from, uint64_t fr
         struct buffer target;
         buffer_init(&target, 4096);
         (void)make_target(call, has_from, from, &target);
-        int r = target.error ? CLI_FAILED : control_call(call, HTTP_GET, target.p, SPAN_EMPTY, &a);
+        int r = control_get(call, &target, &a);
         buffer_free(&target);
         if (r != 0)
             return r;

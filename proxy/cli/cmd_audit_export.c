@@ -101,20 +101,15 @@ static int read_cuts(const char *path, uint64_t *cuts, size_t *n)
 
 static int make_query(const struct cli_call *call, struct buffer *out)
 {
-    static const char *const filters[] = {"since",   "until",  "actor",  "role",
-                                          "subject", "action", "outcome"};
     const char *file = cli_value(call, "--checkpoint", 0);
     uint64_t cuts[CUTS_MAX];
     size_t n = 0;
-    for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
-        char option[16];
-        snprintf(option, sizeof(option), "--%s", filters[i]);
-        const char *value = cli_value(call, option, 0);
+    for (size_t i = 0; audit_filters[i]; i++) {
+        const char *value = control_option(call, audit_filters[i]);
         if (value && !value[0])
-            return cli_usage(call, "%s: a value was expected", option);
-        if (value)
-            control_add_query(out, filters[i], span_str(value));
+            return cli_usage(call, "--%s: a value was expected", audit_filters[i]);
     }
+    (void)control_add_options(call, audit_filters, out);
     if (file && read_cuts(file, cuts, &n) != 0)
         return CLI_FAILED;
     for (size_t i = 0; i < n; i++)
@@ -192,8 +187,7 @@ int audit_export_write(const struct cli_call *call, FILE *out)
         buffer_addf(&target, "/sluis/v1/log/export?from=%llu&size=%llu", (unsigned long long)from,
                     (unsigned long long)size);
         buffer_add(&target, buffer_span(&query));
-        buffer_add_char(&target, '\0');
-        r = target.error ? CLI_FAILED : control_call(call, HTTP_GET, target.p, SPAN_EMPTY, &a);
+        r = control_get(call, &target, &a);
         if (r != CLI_DONE)
             break;
         fwrite(a.text.p, 1, a.text.n, out);

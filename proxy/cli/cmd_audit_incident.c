@@ -5,7 +5,7 @@
 
 int cmd_audit_incident(const struct cli_call *call)
 {
-    static const char *const names[] = {"from", "to", "known", "route", "token"};
+    static const char *const names[] = {"from", "to", "known", "route", "token", NULL};
     struct control_answer a;
     struct buffer target;
     if (call->word_count || !cli_value(call, "--from", 0) || !cli_value(call, "--to", 0))
@@ -13,15 +13,8 @@ int cmd_audit_incident(const struct cli_call *call)
     buffer_init(&target, 4096);
     buffer_addf(&target, "/sluis/v1/log/incident?form=%s",
                 cli_has(call, "--json") ? "json" : "markdown");
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char option[16];
-        snprintf(option, sizeof(option), "--%s", names[i]);
-        const char *value = cli_value(call, option, 0);
-        if (value)
-            control_add_query(&target, names[i], span_str(value));
-    }
-    buffer_add_char(&target, '\0');
-    int r = target.error ? CLI_FAILED : control_call(call, HTTP_GET, target.p, SPAN_EMPTY, &a);
+    (void)control_add_options(call, names, &target);
+    int r = control_get(call, &target, &a);
     buffer_free(&target);
     if (r != 0)
         return r;

@@ -74,22 +74,15 @@ static void print_cell(const struct control_answer *a, uint32_t cell)
 
 int cmd_stats(const struct cli_call *call)
 {
-    static const char *const names[] = {"channel", "from", "to", "by"};
+    static const char *const names[] = {"channel", "from", "to", "by", NULL};
     struct control_answer a;
     struct buffer target;
     if (call->word_count || !cli_value(call, "--channel", 0))
         return cli_usage(call, "--channel is needed");
     buffer_init(&target, 4096);
     buffer_add_str(&target, "/sluis/v1/statistics?a=1");
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char option[16];
-        snprintf(option, sizeof(option), "--%s", names[i]);
-        const char *value = cli_value(call, option, 0);
-        if (value)
-            control_add_query(&target, names[i], span_str(value));
-    }
-    buffer_add_char(&target, '\0');
-    int r = target.error ? CLI_FAILED : control_call(call, HTTP_GET, target.p, SPAN_EMPTY, &a);
+    (void)control_add_options(call, names, &target);
+    int r = control_get(call, &target, &a);
     buffer_free(&target);
     if (r != 0)
         return r;

@@ -230,7 +230,14 @@ int control_call(const struct cli_call *call, enum http_method method, const cha
     return r;
 }
 
-void control_add_query(struct buffer *out, const char *name, struct span value)
+int control_get(const struct cli_call *call, struct buffer *target, struct control_answer *out)
+{
+    buffer_add_char(target, '\0');
+    return target->error ? CLI_FAILED : control_call(call, HTTP_GET, target->p, SPAN_EMPTY, out);
+}
+
+/* Appends "&name=value" to a target. */
+static void add_query(struct buffer *out, const char *name, struct span value)
 {
     static const char digits[] = "0123456789ABCDEF";
     buffer_addf(out, "&%s=", name);
@@ -244,4 +251,25 @@ void control_add_query(struct buffer *out, const char *name, struct span value)
             buffer_add_char(out, digits[c & 15]);
         }
     }
+}
+
+const char *control_option(const struct cli_call *call, const char *name)
+{
+    char option[32];
+    snprintf(option, sizeof(option), "--%s", name);
+    return cli_value(call, option, 0);
+}
+
+unsigned control_add_options(const struct cli_call *call, const char *const *names,
+                             struct buffer *target)
+{
+    unsigned n = 0;
+    for (; *names; names++) {
+        const char *value = control_option(call, *names);
+        if (!value)
+            continue;
+        add_query(target, *names, span_str(value));
+        n++;
+    }
+    return n;
 }

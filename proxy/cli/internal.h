@@ -74,6 +74,14 @@ int control_call(const struct cli_call *call, enum http_method method, const cha
 /* The same, whatever the status is. */
 int control_ask(const struct cli_call *call, enum http_method method, const char *target,
                 struct span body, struct control_answer *out);
+/* GET of a target that was put together in a buffer, which is ended here. */
+int control_get(const struct cli_call *call, struct buffer *target, struct control_answer *out);
+/* The value of the option "--name", or NULL. */
+const char *control_option(const struct cli_call *call, const char *name);
+/* Appends "&name=value" for each of these options that was given; how many. `names`, without their
+ * dashes, end in NULL. */
+unsigned control_add_options(const struct cli_call *call, const char *const *names,
+                             struct buffer *target);
 void control_free(struct control_answer *answer);
 /* With --as NAME both sign in at the first request (a code is good once); control_sign_out ends that
  * session when the command is over. `session`: of a person, or "" for nobody (the operator). */
@@ -86,8 +94,6 @@ int control_call_as(const struct cli_call *call, enum http_method method, const 
 /* A line from the terminal (without echo unless said) or from standard input; wipe it. */
 bool cli_ask(const char *prompt, bool echo, char *out, size_t size);
 int control_sign_in(const struct cli_call *call, const char *name, char session[CLI_SESSION_SIZE]);
-/* Appends "&name=value" to a target. */
-void control_add_query(struct buffer *out, const char *name, struct span value);
 
 /* ---- print.c ---- */
 /* The decoded text of a member (numbers, true, null as spelled) into out; returns out. */
@@ -117,6 +123,7 @@ int cmd_queue_list(const struct cli_call *call);
 int cmd_queue_retry(const struct cli_call *call);
 int cmd_queue_drop(const struct cli_call *call);
 int cmd_audit_list(const struct cli_call *call);
+extern const char *const audit_filters[]; /* cmd_audit.c: options, for control_add_options */
 int cmd_audit_reconcile(const struct cli_call *call);
 int cmd_audit_bundle(const struct cli_call *call);
 /* The export that the call's filters ask for; an exit code. */
