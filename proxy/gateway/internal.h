@@ -92,6 +92,10 @@ int block_seal_get(void *ctx, uint8_t table, uint64_t row, struct span sealed, s
 /* Listens and refuses until the passphrase has opened the keyring. SLUIS_ECLOSED: told to stop. */
 int sealed_wait(struct gateway *gw, const struct config *config, struct diag *diag);
 
+/* services.c */
+/* There is the store, the configuration and the loops, which do not run yet. */
+int services_open(struct gateway *gw, const struct config *config);
+
 /* in_force.c */
 /* One leaf for program and configuration, of who asked for it, one for the policy of each channel.
  * Waits for the store. */
