@@ -176,13 +176,7 @@ int reload_ask(void *ctx, const char *author,
                void (*done)(void *done_ctx, const struct reload_outcome *outcome), void *done_ctx);
 void reload_on_signal(struct gateway *gw, unsigned uid);
 
-/* versions.c */
-struct policy_version {
-    char hash[POLICY_HASH_HEX], name[POLICY_NAME_MAX + 1];
-    char author[ACCESS_NAME_SIZE], approver[ACCESS_NAME_SIZE]; /* approver "": it waits */
-    int64_t proposed_ms, approved_ms;
-    unsigned looser; /* decisions */
-};
+/* versions.c, version_store.c, version_approve.c: see versions.h */
 /* The store bound, persons known, the loops not yet running: policies that are looser than what was
  * in force and not approved are replaced by that. */
 int versions_start(struct gateway *gw, struct config *config, struct diag *diag);
@@ -190,7 +184,6 @@ int versions_start(struct gateway *gw, struct config *config, struct diag *diag)
 int versions_judge(struct gateway *gw, const struct config *now, const struct config *next,
                    const char *author, struct diag *diag);
 int versions_in_force(struct gateway *gw, const struct config *config); /* after it */
-int version_get(struct gateway *gw, const char *hex, struct policy_version *out);
 /* For struct admin_deps. */
 int versions_list(void *ctx, struct buffer *out);
 int versions_approve(void *ctx, struct policy_approval *approval, struct diag *diag);
