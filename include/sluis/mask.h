@@ -213,6 +213,7 @@ struct mask_unit {
     struct span id;            /* wamid, empty for account events */
     struct span contact;       /* phone of the data subject (group: sender; echo, status: addressee) */
     struct span user_id;       /* BSUID, or empty */
+    struct span identity;      /* identity_key_hash of its contact: changes with whoever has the number */
     struct span type;          /* "text", "image", "revoke", ... */
     struct span status;        /* statuses: "delivered" ... */
     struct span target_id;     /* revoke, edit, reaction: the message meant */

@@ -146,9 +146,17 @@ SLUIS_MUST_CHECK int purge_moved(struct store_read *read, uint64_t serial, uint6
 
 /*
  * Persons. An identifier is a phone number as people write it, a BSUID, or "#" and a subject's
- * serial. All of it is in the access log. SLUIS_ENOENT: nobody by that identifier; SLUIS_EINVAL.
+ * serial. A number changes hands (subject.h): with "@2026-11-22" behind it, it means who had it on
+ * that day. All of it is in the access log. SLUIS_ENOENT: nobody by that identifier; SLUIS_EINVAL;
+ * SLUIS_EMANY: several persons had the number, and nothing was done: purge_person_find tells them,
+ * "#" and a serial says which. Never all of them: what is done to one is not done to a stranger.
  */
 #define PURGE_TEXT_MAX 200
+#define PURGE_OWNERS_MAX 16
+struct purge_owner {
+    uint64_t subject;
+    int64_t since_ms, until_ms; /* had the identifier; 0: not known (a serial was asked for); has it */
+};
 struct purge_person {
     uint64_t subject;
     uint64_t messages; /* in the journal, whatever is left of their content */
@@ -161,6 +169,10 @@ struct purge_person {
      * can be asked for as "#SERIAL" wherever an identifier is. */
     uint64_t linked[16];
     unsigned linked_count;
+    /* Everybody who had the identifier, who has it now or had it last first: the others' messages
+     * and marks are not told of here. */
+    struct purge_owner owners[PURGE_OWNERS_MAX];
+    unsigned owner_count;
 };
 SLUIS_MUST_CHECK int purge_person_find(struct purge *purge, struct span identifier,
                                        struct purge_person *out);

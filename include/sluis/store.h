@@ -197,6 +197,25 @@ void store_put_identifier_of(struct store_txn *txn, const uint8_t hash[STORE_HAS
                              uint64_t subject, uint32_t key);
 void store_put_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
                           uint64_t subject); /* of key 0 */
+/* The row with what else stands in it: when the identifier was last heard of, and a tag of whoever uses
+ * it (both the subject room's; zero: not known, as in rows of older stores). */
+#define STORE_TAG_BYTES 6
+struct store_identifier {
+    uint64_t subject;
+    uint8_t key;    /* last 8 bits of the index key's number */
+    uint16_t heard; /* day since 1970 */
+    uint8_t tag[STORE_TAG_BYTES];
+};
+/* Puts the row; one that stands must be of the same subject or of `was`, whose it no longer is then
+ * (SLUIS_EEXIST). `heard` does not go back, a tag of zeros leaves the one there, of the same subject. */
+void store_put_identifier_row(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                              const struct store_identifier *row, uint64_t was);
+/* The same for a row that stands and is of this subject; else nothing. Its key stays. */
+void store_touch_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                            const struct store_identifier *row);
+/* A row under another index key's hash, with what else stands in the one under `old`. */
+void store_rehash_identifier(struct store_txn *txn, const uint8_t old[STORE_HASH_BYTES],
+                             const uint8_t hash[STORE_HASH_BYTES], uint64_t subject, uint32_t key);
 /* Intake journal and conversation head (channel, subject); `previous` is filled in. */
 void store_put_item(struct store_txn *txn, struct store_item *item);
 /* A leaf of the access log and its RFC 6962 leaf hash; *index gets its place (valid after done). */
@@ -262,6 +281,9 @@ SLUIS_MUST_CHECK int store_get_record(struct store_read *read, const struct reco
                                       struct arena *arena, struct span *sealed);
 SLUIS_MUST_CHECK int store_get_identifier(struct store_read *read,
                                           const uint8_t hash[STORE_HASH_BYTES], uint64_t *subject);
+SLUIS_MUST_CHECK int store_get_identifier_row(struct store_read *read,
+                                              const uint8_t hash[STORE_HASH_BYTES],
+                                              struct store_identifier *out);
 SLUIS_MUST_CHECK int store_get_dedupe(struct store_read *read, uint32_t day,
                                       const uint8_t hash[STORE_HASH_BYTES], struct record_id *where);
 /* The journal item of a serial; SLUIS_ENOENT. */

@@ -14,6 +14,10 @@ static void refuse(struct admin_request *r, int result)
         admin_error(r, 409, "held", "the person is under a legal hold: release it first");
     else if (result == SLUIS_EEXIST)
         admin_error(r, 409, "held", "the person is under a legal hold already");
+    else if (result == SLUIS_EMANY)
+        admin_error(r, 409, "several",
+                    "several persons had this number: find lists them; #SERIAL, or NUMBER@DAY (who "
+                    "had it that day), says which. Nothing was done");
     else if (result == SLUIS_ELIMIT)
         admin_error(r, 413, "limit", "more is kept of this person than one answer holds");
     else
@@ -64,6 +68,14 @@ void admin_subject_find(struct admin_request *r)
     buffer_add(&out, SPAN(",\"linked\":["));
     for (unsigned i = 0; i < person.linked_count; i++)
         buffer_addf(&out, "%s\"#%llu\"", i ? "," : "", (unsigned long long)person.linked[i]);
+    buffer_add(&out, SPAN("],\"owners\":["));
+    for (unsigned i = 0; i < person.owner_count; i++) {
+        const struct purge_owner *o = &person.owners[i];
+        buffer_addf(&out, "%s{\"subject\":\"#%llu\"", i ? "," : "", (unsigned long long)o->subject);
+        add_time(&out, "since", o->since_ms);
+        add_time(&out, "until", o->until_ms);
+        buffer_add_char(&out, '}');
+    }
     buffer_add_char(&out, ']');
     buffer_addf(&out, ",\"restricted\":%s,\"held\":%s", person.restricted ? "true" : "false",
                 person.held ? "true" : "false");

@@ -37,6 +37,8 @@ const char *error_word(int error)
         return "system";
     case SLUIS_EJUDGE:
         return "judge";
+    case SLUIS_EMANY:
+        return "several";
     default:
         return "unknown";
     }

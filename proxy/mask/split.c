@@ -245,7 +245,7 @@ static void describe_nothing(struct split *s)
 {
     struct mask_unit *u = &s->unit;
     u->kind = KIND_ACCOUNT;
-    u->id = u->contact = u->user_id = u->type = u->status = u->target_id = SPAN_EMPTY;
+    u->id = u->contact = u->user_id = u->identity = u->type = u->status = u->target_id = SPAN_EMPTY;
     u->at_ms = 0;
 }
 
@@ -274,6 +274,9 @@ static int split_item(struct split *s, uint32_t item, const struct item_list *li
     s->unit.contact = first_of(s, item, list->contact);
     s->unit.user_id = first_of(s, item, list->user);
     uint32_t contact = claim_contact(s, &s->unit, lone);
+    s->unit.identity = contact == JSON_NONE
+                           ? SPAN_EMPTY
+                           : text_of(s, json_get(s->doc, contact, SPAN("identity_key_hash")));
     if (is_whole(s, contact, lone))
         return give(s, s->doc);
     open_value(s, contact);
@@ -291,6 +294,7 @@ static int split_thread(struct split *s, uint32_t chunk, uint32_t thread)
     uint32_t messages = json_get(s->doc, thread, SPAN("messages"));
     s->unit.contact = customer;
     s->unit.user_id = user;
+    s->unit.identity = SPAN_EMPTY;
     uint32_t contact = claim_contact(s, &s->unit, false);
     for (uint32_t m = json_first(s->doc, messages); m != JSON_NONE; m = json_next(s->doc, m)) {
         struct span from = text_of(s, json_get(s->doc, m, SPAN("from")));

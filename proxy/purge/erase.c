@@ -288,11 +288,22 @@ static int tell(struct erasure *e, bool dry)
 
 /* ---- the steps ---- */
 
+/* What the identifiers leave: of one that went to somebody else, whose late messages must not be
+ * taken for this person's, no longer than it was this person's. */
 static void put_tombstones(const struct erasure *e, struct store_txn *txn)
 {
+    for (unsigned i = 0; i < e->identifier_count; i++) {
+        const struct subject_identifier *id = &e->identifiers[i];
+        subject_tombstone_put(txn, e->p->deps.keyring, span_of(id->text, id->n),
+                              id->until_ms ? id->until_ms : e->now_ms, e->now_ms);
+    }
+}
+
+static void delete_formers(const struct erasure *e, struct store_txn *txn)
+{
     for (unsigned i = 0; i < e->identifier_count; i++)
-        subject_tombstone_put(txn, e->p->deps.keyring,
-                              span_of(e->identifiers[i].text, e->identifiers[i].n), e->now_ms);
+        subject_former_delete_all(txn, e->p->deps.keyring,
+                                  span_of(e->identifiers[i].text, e->identifiers[i].n), e->subject);
 }
 
 static int run_begin(struct store_txn *txn, struct store_job *job)
@@ -304,6 +315,7 @@ static int run_begin(struct store_txn *txn, struct store_job *job)
         store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), buffer_span(&e->sealed));
         for (unsigned i = 0; i < e->hash_count; i++)
             store_delete_identifier(txn, e->hashes[i]);
+        delete_formers(e, txn);
         subject_records_delete(txn, e->subject);
     }
     put_tombstones(e, txn);
@@ -331,6 +343,7 @@ static int run_hashes(struct store_txn *txn, struct store_job *job)
     struct erasure *e = (struct erasure *)(void *)job;
     for (unsigned i = 0; i < e->hash_count; i++)
         store_delete_identifier(txn, e->hashes[i]);
+    delete_formers(e, txn);
     subject_records_delete(txn, e->subject);
     for (unsigned i = 0; i < e->linked_count; i++)
         subject_unlink(txn, e->subject, e->linked[i]);

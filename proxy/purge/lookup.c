@@ -35,6 +35,7 @@ struct entry {
     bool missing; /* under the newest key */
     bool old;     /* it stands under the old one */
     bool gone;    /* its person was erased: the record goes */
+    bool former;  /* somebody else has it now: a row leads to whoever had it */
 };
 
 struct slice {
@@ -82,6 +83,7 @@ static int look_up(struct slice *s, struct store_read *read)
         struct entry *e = &s->at[i];
         uint64_t subject;
         e->missing = e->old = false;
+        e->former = !e->gone && e->id.until_ms != 0;
         if (e->gone)
             continue;
         subject_hashes(s->p->deps.keyring, span_of(e->id.text, e->id.n), &e->hashes);
@@ -104,8 +106,13 @@ static int run_slice(struct store_txn *txn, struct store_job *job)
     struct slice *s = (struct slice *)(void *)job;
     for (unsigned i = s->from; i < s->to; i++) {
         const struct entry *e = &s->at[i];
-        if (e->missing)
+        if (e->missing && e->old)
+            store_rehash_identifier(txn, e->hashes.hash[1], e->hashes.hash[0], e->id.subject,
+                                    e->hashes.key[0]);
+        else if (e->missing)
             store_put_identifier_of(txn, e->hashes.hash[0], e->id.subject, e->hashes.key[0]);
+        if (e->former)
+            subject_former_put(txn, e->hashes.hash[0], e->id.subject, e->hashes.key[0]);
         if (e->old)
             store_delete_identifier(txn, e->hashes.hash[1]);
         if (e->gone)
@@ -121,7 +128,7 @@ static int write_slice(struct slice *s, unsigned from, unsigned to)
     s->from = from;
     s->to = to;
     for (unsigned i = from; i < to; i++)
-        any |= s->at[i].missing || s->at[i].old || s->at[i].gone;
+        any |= s->at[i].missing || s->at[i].old || s->at[i].gone || s->at[i].former;
     s->job = (struct store_job){.priority = STORE_PURGE, .run = run_slice};
     return any ? store_submit_wait(s->p->deps.store, &s->job) : 0;
 }
@@ -251,6 +258,44 @@ static int foreign_rows(struct purge *p, uint32_t newest, bool removes, uint64_t
     return r;
 }
 
+/* Former rows of other keys, and of persons of whom nothing is left. */
+struct formers {
+    struct store_job job;
+    struct subject_former at[SLICE];
+    unsigned n;
+};
+
+static int run_formers(struct store_txn *txn, struct store_job *job)
+{
+    struct formers *f = (struct formers *)(void *)job;
+    for (unsigned i = 0; i < f->n; i++)
+        subject_former_delete(txn, f->at[i].hash, f->at[i].subject);
+    return store_txn_error(txn);
+}
+
+int formers_sweep(struct purge *p, uint32_t newest)
+{
+    struct formers f = {.job = {.priority = STORE_PURGE, .run = run_formers}};
+    struct subject_former from = {.subject = 0};
+    bool more = true;
+    int r = 0;
+    while (r == 0 && more) {
+        struct store_read *read;
+        r = store_read_begin(p->deps.store, &read);
+        if (r != 0)
+            break;
+        r = subject_former_dead(read, newest, &from, f.at, SLICE, &more);
+        store_read_end(read);
+        f.n = r > 0 ? (unsigned)r : 0;
+        f.job = (struct store_job){.priority = STORE_PURGE, .run = run_formers};
+        if (r >= 0)
+            r = f.n ? store_submit_wait(p->deps.store, &f.job) : 0;
+        if (r == 0 && purge_stopping(p))
+            r = SLUIS_ECLOSED;
+    }
+    return r;
+}
+
 /* ---- which key the index is complete under ---- */
 
 struct note {
@@ -305,6 +350,8 @@ int lookup_open(struct purge *p)
     r = all_records(p, false, &damaged, &written);
     if (r == 0) /* their keys are gone, here and for good: they find nothing */
         r = foreign_rows(p, now.number, true, &rows);
+    if (r == 0)
+        r = formers_sweep(p, now.number);
     if (r == 0 && p->deps.reindex)
         r = p->deps.reindex(p->deps.ctx);
     if (r == 0)
@@ -347,7 +394,7 @@ static int remake(struct purge *p, uint32_t next)
     }
     if (r == 0)
         r = foreign_rows(p, next, true, &rows);
-    return r;
+    return r ? r : formers_sweep(p, next);
 }
 
 static int replace(struct purge *p)

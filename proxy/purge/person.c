@@ -12,39 +12,6 @@
 #define ITEMS_MAX 2000000u
 #define CHANNELS_MAX 1024
 
-/* "#17": that subject, if anything is known of it. */
-static int find_serial(struct purge *p, struct span digits, uint64_t *subject)
-{
-    struct store_read *read;
-    int r = span_u64(digits, subject);
-    if (r != 0 || *subject == 0)
-        return SLUIS_EINVAL;
-    r = store_read_begin(p->deps.store, &read);
-    if (r != 0)
-        return r;
-    r = subject_known(read, *subject);
-    store_read_end(read);
-    return r;
-}
-
-int person_find(struct purge *p, struct span identifier, uint64_t *subject)
-{
-    if (identifier.n > 1 && identifier.p[0] == '#')
-        return find_serial(p, span_from(identifier, 1), subject);
-    char text[SUBJECT_WRITTEN_MAX + 2];
-    struct store_read *read;
-    struct span known = subject_normalise(identifier, text);
-    if (!known.n)
-        return SLUIS_EINVAL;
-    int r = store_read_begin(p->deps.store, &read);
-    if (r == 0) {
-        r = subject_find(read, p->deps.keyring, known, subject);
-        store_read_end(read);
-    }
-    sodium_memzero(text, sizeof(text));
-    return r;
-}
-
 /* ---- items ---- */
 
 static int add_item(struct person_items *out, const struct store_item *item)
@@ -199,8 +166,9 @@ int purge_person_find(struct purge *p, struct span identifier, struct purge_pers
     struct mark mark;
     memset(out, 0, sizeof(*out));
     pthread_mutex_lock(&p->lock);
-    int r = person_find(p, identifier, &out->subject);
-    int looked = r;
+    int r = person_owners(p, identifier, out->owners, &out->owner_count);
+    int looked = r == 0 && out->owner_count == 0 ? SLUIS_ENOENT : r;
+    out->subject = out->owners[0].subject; /* who has it now, or had it last */
     /* looking somebody up is on record whether or not there is anybody */
     r = person_event(p, looked == 0 ? out->subject : 0, AUDIT_SUBJECT,
                      looked == 0 ? "found" : "not_found", &event);

@@ -44,7 +44,7 @@ struct mark { /* of a person */
 
 struct purge {
     struct purge_deps deps;
-    char actor[64]; /* of what the asking thread does; "": operator */
+    char actor[64];       /* of what the asking thread does; "": operator */
     pthread_mutex_t lock; /* keys are destroyed, and persons marked, by one operation at a time */
     /* One erasure, hold or release at a time, from beginning to end; before `lock`, which is let go
      * while rows are removed and routes told: other operations need not wait for those. */
@@ -218,6 +218,10 @@ struct person_items {
     size_t n, room;
 };
 int person_find(struct purge *p, struct span identifier, uint64_t *subject);
+/* whose.c: everybody the identifier may mean, who has it now first; none is no error. Under `lock`.
+ */
+int person_owners(struct purge *p, struct span identifier, struct purge_owner out[PURGE_OWNERS_MAX],
+                  unsigned *n);
 int person_links(struct purge *p, uint64_t subject, uint64_t *out, unsigned *n);
 int person_items(struct purge *p, uint64_t subject, struct person_items *out);
 void person_items_free(struct person_items *items);
@@ -241,6 +245,8 @@ int erase_resume(struct purge *p);
 /* lookup.c */
 /* Before anything is looked up: an index of another key than the keyring's is made anew. */
 int lookup_open(struct purge *p);
+/* Former rows (subject.h) of another index key than `newest`, and of nobody. */
+int formers_sweep(struct purge *p, uint32_t newest);
 /* On the service thread: replaces the index key when it is due or asked for. */
 void lookup_round(struct purge *p, int64_t now_ms);
 

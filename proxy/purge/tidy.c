@@ -58,7 +58,7 @@ struct tidy {
     unsigned record_count;
     uint64_t next; /* order to go on from */
     unsigned walked;
-    bool more;
+    bool more, all_found; /* every row of the index was looked at */
     uint8_t from_hash[STORE_HASH_BYTES];
     uint16_t channels;
 };
@@ -302,6 +302,7 @@ static int find_identifiers(struct tidy *t)
         r = store_each_identifier_of(t->read, t->from_hash, take_identifier, t);
         store_read_end(t->read);
     }
+    t->all_found = r == 0 && !t->more && t->identifier_count < IDENTIFIERS_MAX;
     r = r ? r : store_read_begin(t->p->deps.store, &t->read);
     if (r != 0)
         return r;
@@ -313,6 +314,50 @@ static int find_identifiers(struct tidy *t)
     t->identifier_count = n;
     store_read_end(t->read);
     return 0;
+}
+
+/* Whose numbers all went to somebody else: no row of the index leads there, and a record of each
+ * number is left. */
+static int run_records(struct store_txn *txn, struct store_job *job)
+{
+    struct tidy_job *j = (struct tidy_job *)(void *)job;
+    subject_records_delete(txn, j->t->heads[j->at].subject);
+    return store_txn_error(txn);
+}
+
+static bool is_listed(const struct tidy *t, uint64_t subject)
+{
+    for (unsigned i = 0; i < t->identifier_count; i++)
+        if (t->identifiers[i].subject == subject)
+            return true;
+    return false;
+}
+
+static int drop_unlisted(struct tidy *t)
+{
+    int r = 0;
+    for (unsigned i = 0; r == 0 && t->all_found && i < t->head_count; i++) {
+        struct tidy_job j = {.job = {.priority = STORE_PURGE, .run = run_records}, .t = t, .at = i};
+        uint64_t subject = t->heads[i].subject;
+        if ((i && t->heads[i - 1].subject == subject) || is_listed(t, subject))
+            continue;
+        r = store_read_begin(t->p->deps.store, &t->read);
+        if (r != 0)
+            break;
+        bool any = subject_known(t->read, subject) == 0 && !has_head(t, t->read, subject);
+        store_read_end(t->read);
+        if (any && !stays(t, subject))
+            r = store_submit_wait(t->p->deps.store, &j.job);
+    }
+    return r;
+}
+
+/* Rows that lead to nobody any more; not while the index is made anew. */
+static int sweep_formers(struct tidy *t)
+{
+    struct keyring_lookup now;
+    keyring_lookup(t->p->deps.keyring, &now);
+    return now.replacing ? 0 : formers_sweep(t->p, now.number);
 }
 
 static int take_record(void *ctx, struct span key, struct span value)
@@ -439,6 +484,8 @@ int tidy(struct purge *p, int64_t now_ms)
         r = in_slices(t, t->head_count, run_heads);
     if (r == 0)
         r = find_identifiers(t);
+    if (r == 0)
+        r = drop_unlisted(t);
     if (r == 0 && t->identifier_count)
         r = keep_records(t);
     if (r == 0 && t->identifier_count) {
@@ -450,6 +497,8 @@ int tidy(struct purge *p, int64_t now_ms)
     }
     if (r == 0)
         r = drop_persons(t);
+    if (r == 0)
+        r = sweep_formers(t);
     if (r == 0)
         r = sweep_past(t);
     if (r == 0)

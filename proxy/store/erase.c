@@ -60,11 +60,12 @@ int store_each_identifier_of(struct store_read *read, const uint8_t from[STORE_H
     MDB_val key = val_of(from, STORE_HASH_BYTES);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     while (!rc && !result) {
-        if (key.mv_size != STORE_HASH_BYTES || value.mv_size != 8)
-            result = SLUIS_EIO;
-        else
-            result = each(ctx, key.mv_data, be64_get(value.mv_data) & IDENTIFIER_SUBJECT,
-                          *(const uint8_t *)value.mv_data);
+        struct store_identifier row;
+        result = key.mv_size == STORE_HASH_BYTES
+                     ? layout_identifier_parse(span_of(value.mv_data, value.mv_size), &row)
+                     : SLUIS_EIO;
+        if (!result)
+            result = each(ctx, key.mv_data, row.subject, row.key);
         if (!result)
             rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }

@@ -78,6 +78,31 @@ int layout_dedupe_parse(struct span value, struct record_id *out)
     return 0;
 }
 
+size_t layout_identifier_value(const struct store_identifier *row, uint8_t out[IDENTIFIER_LONG])
+{
+    static const uint8_t none[STORE_TAG_BYTES];
+
+    be64_put(out, (uint64_t)row->key << IDENTIFIER_KEY_SHIFT | row->subject);
+    be16_put(out + IDENTIFIER_SHORT, row->heard);
+    memcpy(out + IDENTIFIER_SHORT + 2, row->tag, STORE_TAG_BYTES);
+    return row->heard || memcmp(row->tag, none, sizeof(none)) != 0 ? IDENTIFIER_LONG
+                                                                   : IDENTIFIER_SHORT;
+}
+
+int layout_identifier_parse(struct span value, struct store_identifier *out)
+{
+    const uint8_t *p = (const uint8_t *)value.p;
+
+    if (value.n != IDENTIFIER_SHORT && value.n != IDENTIFIER_LONG)
+        return SLUIS_EIO;
+    *out = (struct store_identifier){.subject = be64_get(p) & IDENTIFIER_SUBJECT, .key = p[0]};
+    if (value.n == IDENTIFIER_LONG) {
+        out->heard = be16_get(p + IDENTIFIER_SHORT);
+        memcpy(out->tag, p + IDENTIFIER_SHORT + 2, STORE_TAG_BYTES);
+    }
+    return 0;
+}
+
 void layout_name_key(unsigned kind, uint16_t id, uint8_t out[NAME_KEY_BYTES])
 {
     out[0] = (uint8_t)kind;

@@ -83,9 +83,15 @@ void layout_dedupe_key(uint32_t day, const uint8_t hash[STORE_HASH_BYTES],
 void layout_dedupe_value(const struct record_id *id, uint8_t out[DEDUPE_VALUE_BYTES]);
 SLUIS_MUST_CHECK int layout_dedupe_parse(struct span value, struct record_id *out);
 
-/* identifier: the first byte of the value says which index key made the hash */
+/* identifier: the first byte of the value says which index key made the hash; the long form has the
+ * day it was last heard of (be16) and a tag behind it */
+#define IDENTIFIER_SHORT 8
+#define IDENTIFIER_LONG (IDENTIFIER_SHORT + 2 + STORE_TAG_BYTES)
 #define IDENTIFIER_KEY_SHIFT 56
 #define IDENTIFIER_SUBJECT (((uint64_t)1 << IDENTIFIER_KEY_SHIFT) - 1)
+/* The bytes written. */
+size_t layout_identifier_value(const struct store_identifier *row, uint8_t out[IDENTIFIER_LONG]);
+SLUIS_MUST_CHECK int layout_identifier_parse(struct span value, struct store_identifier *out);
 
 /* names, head, cursor, pending */
 #define NAME_KEY_BYTES 3

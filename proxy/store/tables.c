@@ -30,24 +30,95 @@ int store_get_dedupe(struct store_read *read, uint32_t day, const uint8_t hash[S
     return rc ? rc : layout_dedupe_parse(span_of(value, sizeof(value)), where);
 }
 
-void store_put_identifier_of(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
-                             uint64_t subject, uint32_t key)
+static bool stands(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                   struct store_identifier *out)
 {
-    MDB_dbi dbi = txn->store->dbi[DB_IDENTIFIER];
-    uint8_t value[8];
     struct span old;
 
-    if (subject > IDENTIFIER_SUBJECT) {
+    if (!txn_get(txn, txn->store->dbi[DB_IDENTIFIER], hash, STORE_HASH_BYTES, &old))
+        return false;
+    if (layout_identifier_parse(old, out) != 0)
+        store_txn_fail(txn, SLUIS_EIO);
+    return !txn->error;
+}
+
+static void put_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                           const struct store_identifier *row)
+{
+    uint8_t value[IDENTIFIER_LONG];
+
+    if (row->subject > IDENTIFIER_SUBJECT) {
         store_txn_fail(txn, SLUIS_ELIMIT);
         return;
     }
-    if (txn_get(txn, dbi, hash, STORE_HASH_BYTES, &old)) {
-        if (old.n != 8 || (be64_get((const uint8_t *)old.p) & IDENTIFIER_SUBJECT) != subject)
-            store_txn_fail(txn, SLUIS_EEXIST);
+    size_t n = layout_identifier_value(row, value);
+    txn_put(txn, txn->store->dbi[DB_IDENTIFIER], hash, STORE_HASH_BYTES, span_of(value, n), 0);
+}
+
+static bool tag_is_zero(const struct store_identifier *row)
+{
+    static const uint8_t none[STORE_TAG_BYTES];
+    return memcmp(row->tag, none, sizeof(none)) == 0;
+}
+
+/* What of an older row of the same subject stays. */
+static void keep(const struct store_identifier *old, struct store_identifier *row)
+{
+    if (row->heard < old->heard)
+        row->heard = old->heard;
+    if (tag_is_zero(row))
+        memcpy(row->tag, old->tag, sizeof(row->tag));
+}
+
+static bool same(const struct store_identifier *a, const struct store_identifier *b)
+{
+    return a->subject == b->subject && a->key == b->key && a->heard == b->heard &&
+           memcmp(a->tag, b->tag, sizeof(a->tag)) == 0;
+}
+
+void store_put_identifier_row(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                              const struct store_identifier *row, uint64_t was)
+{
+    struct store_identifier old, new = *row;
+
+    bool there = stands(txn, hash, &old);
+    if (there && old.subject != row->subject && (!was || old.subject != was)) {
+        store_txn_fail(txn, SLUIS_EEXIST);
         return;
     }
-    be64_put(value, (uint64_t)key << IDENTIFIER_KEY_SHIFT | subject);
-    txn_put(txn, dbi, hash, STORE_HASH_BYTES, span_of(value, sizeof(value)), 0);
+    if (there && old.subject == row->subject) {
+        keep(&old, &new);
+        new.key = old.key;
+    }
+    if (!there || !same(&old, &new))
+        put_identifier(txn, hash, &new);
+}
+
+void store_touch_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                            const struct store_identifier *row)
+{
+    struct store_identifier old;
+
+    if (stands(txn, hash, &old) && old.subject == row->subject)
+        store_put_identifier_row(txn, hash, row, 0);
+}
+
+void store_rehash_identifier(struct store_txn *txn, const uint8_t old_hash[STORE_HASH_BYTES],
+                             const uint8_t hash[STORE_HASH_BYTES], uint64_t subject, uint32_t key)
+{
+    struct store_identifier row = {.subject = subject, .key = (uint8_t)key}, old;
+
+    if (stands(txn, old_hash, &old) && old.subject == subject)
+        keep(&old, &row);
+    store_put_identifier_row(txn, hash, &row, 0);
+}
+
+void store_put_identifier_of(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
+                             uint64_t subject, uint32_t key)
+{
+    const struct store_identifier row = {.subject = subject, .key = (uint8_t)key};
+
+    store_put_identifier_row(txn, hash, &row, 0);
 }
 
 void store_put_identifier(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
@@ -69,12 +140,23 @@ static int get_u64(struct store_read *read, enum db db, const void *key, size_t 
     return 0;
 }
 
+int store_get_identifier_row(struct store_read *read, const uint8_t hash[STORE_HASH_BYTES],
+                             struct store_identifier *out)
+{
+    struct span value;
+
+    int rc = read_get(read, read->store->dbi[DB_IDENTIFIER], hash, STORE_HASH_BYTES, &value);
+    return rc ? rc : layout_identifier_parse(value, out);
+}
+
 int store_get_identifier(struct store_read *read, const uint8_t hash[STORE_HASH_BYTES],
                          uint64_t *subject)
 {
-    int rc = get_u64(read, DB_IDENTIFIER, hash, STORE_HASH_BYTES, subject);
+    struct store_identifier row;
+
+    int rc = store_get_identifier_row(read, hash, &row);
     if (rc == 0)
-        *subject &= IDENTIFIER_SUBJECT;
+        *subject = row.subject;
     return rc;
 }
 

@@ -14,6 +14,10 @@ struct cache_entry {
     uint32_t older, newer; /* order of use; both 0 while pending */
     uint32_t pending;      /* jobs that write it and are not settled */
     bool known;            /* stands in the store */
+    bool links;            /* while pending, with `was` */
+    uint16_t heard;        /* as it stands in the store */
+    uint8_t tag[STORE_TAG_BYTES];
+    uint64_t was; /* while pending: whose it was before */
 };
 
 struct cache {

@@ -125,14 +125,25 @@ int subject_record_open(struct keyring_cache *cache, struct span key, struct spa
     return r;
 }
 
-void subject_put(struct store_txn *txn, const struct subject *subject)
+int subject_record_get(struct store_read *read, struct keyring_cache *cache, uint64_t subject,
+                       struct span identifier, struct subject_identifier *out)
 {
-    for (unsigned i = 0; i < subject->new_hashes; i++) {
-        const struct subject_row *row = &subject->rows[i];
-        store_put_identifier_of(txn, row->hash, subject->serial, row->key);
-        store_put_row(txn, STORE_TABLE_SUBJECT, span_of(row->record_key, SUBJECT_KEY_BYTES),
-                      span_of(row->record, row->record_n));
-    }
+    uint8_t key[SUBJECT_KEY_BYTES];
+    char other[SUBJECT_IDENTIFIER_MAX];
+    struct arena arena;
+    struct span value;
+    *out = (struct subject_identifier){0};
+    subject_record_prefix(subject, key);
+    int r = keyring_hash_subject(cache, subject, "identifier", identifier_text(identifier, other),
+                                 key + SUBJECT_RECORD_PREFIX);
+    if (r != 0)
+        return r;
+    arena_init(&arena, 4096);
+    r = store_get_row(read, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), &arena, &value);
+    if (r == 0)
+        r = subject_record_open(cache, span_of(key, sizeof(key)), value, out);
+    arena_free(&arena);
+    return r;
 }
 
 void subject_records_delete(struct store_txn *txn, uint64_t subject)

@@ -4,7 +4,6 @@
 #include "sluis/base/clock.h"
 #include "sluis/base/encode.h"
 
-#define DAY_MS ((int64_t)24 * 3600 * 1000)
 #define LOOK_BACK_DAYS 9 /* as long as the keys of days live */
 /* A message's time is in whole seconds: one of the same second may be younger. */
 #define SECOND_MS 1000
@@ -20,11 +19,13 @@ static void tombstone_hash(struct keyring *keyring, uint32_t day, struct span id
 }
 
 void subject_tombstone_put(struct store_txn *txn, struct keyring *keyring, struct span identifier,
-                           int64_t erased_ms)
+                           int64_t before_ms, int64_t erased_ms)
 {
-    const struct record_id where = {.serial = (uint64_t)erased_ms, .part = 'E'};
+    const struct record_id where = {.serial = (uint64_t)before_ms, .part = 'E'};
     uint8_t hash[STORE_HASH_BYTES], text[8];
-    uint32_t day = (uint32_t)(erased_ms / DAY_MS);
+    uint32_t day = (uint32_t)(before_ms / DAY_MS);
+    if (before_ms < erased_ms - LOOK_BACK_DAYS * DAY_MS)
+        return; /* nobody looks that far, and the key of the day is gone */
     /* Twice on a day: the first one stands, and the whole of that day is then looked at. */
     tombstone_hash(keyring, day, identifier, hash);
     (void)store_dedupe_take(txn, day, hash, &where);

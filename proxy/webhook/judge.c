@@ -36,12 +36,30 @@ static bool is_contact_book(const struct item *item)
     return strcmp(item->unit.field, "smb_app_state_sync") == 0;
 }
 
+/* Does whoever has the number say something? Not what Meta says of it, nor of what was sent. */
+static bool speaks(const struct mask_unit *u)
+{
+    return u->kind == STORE_KIND_MESSAGE
+               ? !span_is(u->type, "system")
+               : u->kind == STORE_KIND_ACCOUNT && strcmp(u->field, "user_preferences") == 0;
+}
+
+static struct subject_message said_in(const struct mask_unit *u)
+{
+    int64_t now = clock_wall_ms();
+    return (struct subject_message){.at_ms = u->at_ms > 0 && u->at_ms < now ? u->at_ms : now,
+                                    .speaks = speaks(u),
+                                    .identity = u->identity};
+}
+
 static int resolve_subject(struct item *item)
 {
     struct intake_thread *t = item->batch->home;
     const struct mask_unit *u = &item->unit;
-    if (u->contact.n || u->user_id.n)
-        return subject_resolve(t->subjects, u->contact, u->user_id, &item->subject);
+    if (u->contact.n || u->user_id.n) {
+        const struct subject_message said = said_in(u);
+        return subject_resolve_message(t->subjects, u->contact, u->user_id, &said, &item->subject);
+    }
     /* account events: one constant subject per channel */
     char name[CONFIG_NAME_MAX + 16];
     int n = snprintf(name, sizeof(name), "channel:%s", item->channel->name);
@@ -299,7 +317,10 @@ static int note_change(struct item *item, const struct json_doc *doc)
     item->linked = calloc(1, sizeof(*item->linked));
     if (!item->linked)
         return SLUIS_ENOMEM;
-    int r = subject_resolve(t->subjects, to[0], to[1], item->linked);
+    /* whoever had the new number before, and was silent, is not who has it now */
+    struct subject_message said = said_in(&item->unit);
+    said.speaks = true;
+    int r = subject_resolve_message(t->subjects, to[0], to[1], &said, item->linked);
     if (r == 0 && item->linked->serial != item->subject.serial)
         return 0;
     if (r == 0)

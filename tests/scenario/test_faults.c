@@ -76,6 +76,9 @@ WRAP(FAULT_READ, SLUIS_EIO, store_get_head,
      (r, channel, subject, out))
 WRAP(FAULT_READ, SLUIS_EIO, store_get_identifier,
      (struct store_read * r, const uint8_t hash[STORE_HASH_BYTES], uint64_t *out), (r, hash, out))
+WRAP(FAULT_READ, SLUIS_EIO, store_get_identifier_row,
+     (struct store_read * r, const uint8_t hash[STORE_HASH_BYTES], struct store_identifier *out),
+     (r, hash, out))
 WRAP(FAULT_SEAL, SLUIS_ECRYPTO, record_open,
      (struct keyring_cache * c, uint8_t table, const struct record_id *id, struct span sealed,
       struct buffer *out),

@@ -25,6 +25,7 @@ enum sluis_error {
     SLUIS_ETIMEOUT = -14, /* a stated deadline passed */
     SLUIS_ESYS = -15,     /* a system call failed, errno tells */
     SLUIS_EJUDGE = -16,   /* detection or masking could not be done: show nothing */
+    SLUIS_EMANY = -17,    /* several would fit: say which */
 };
 
 /* A short constant word for an error, for logs ("limit", "crypto", ...). Never NULL. */

@@ -243,6 +243,83 @@ static void test_identifiers(void **state)
     store_read_end(read);
 }
 
+struct owned_case {
+    uint8_t hash[STORE_HASH_BYTES], next[STORE_HASH_BYTES];
+    struct store_identifier row;
+    uint64_t was;
+    enum { ROW_PUT, ROW_TOUCH, ROW_REHASH } what;
+};
+
+static int run_owned(struct store_txn *txn, void *ctx)
+{
+    struct owned_case *c = ctx;
+    if (c->what == ROW_PUT)
+        store_put_identifier_row(txn, c->hash, &c->row, c->was);
+    else if (c->what == ROW_TOUCH)
+        store_touch_identifier(txn, c->hash, &c->row);
+    else
+        store_rehash_identifier(txn, c->hash, c->next, c->row.subject, 9);
+    return store_txn_error(txn);
+}
+
+static void owned_is(struct fixture *f, const uint8_t hash[STORE_HASH_BYTES], uint64_t subject,
+                     uint8_t key, uint16_t heard, char tag)
+{
+    struct store_identifier row;
+    struct store_read *read = begin(f);
+    assert_int_equal(store_get_identifier_row(read, hash, &row), 0);
+    store_read_end(read);
+    assert_int_equal(row.subject, subject);
+    assert_int_equal(row.key, key);
+    assert_int_equal(row.heard, heard);
+    assert_int_equal(row.tag[5], tag);
+}
+
+/* When it was heard of, and whose it is: a row of an older store gets it, it changes hands by name.
+ */
+static void test_identifier_rows(void **state)
+{
+    struct fixture *f = *state;
+    struct owned_case c = {.row = {.subject = 7, .key = 3}, .what = ROW_TOUCH};
+    struct identifier_case old = {.subject = 7};
+
+    test_bytes(3, c.hash, sizeof(c.hash));
+    test_bytes(4, c.next, sizeof(c.next));
+    c.row.heard = 20000;
+    assert_int_equal(test_run(f->store, run_owned, &c), 0); /* touches what is not there: nothing */
+    struct store_read *read = begin(f);
+    assert_int_equal(store_get_identifier_row(read, c.hash, &c.row), SLUIS_ENOENT);
+    store_read_end(read);
+    memcpy(old.hash, c.hash, sizeof(c.hash));
+    assert_int_equal(test_run(f->store, run_identifier, &old), 0);
+    owned_is(f, c.hash, 7, 0xfe, 0, 0);
+    c.row = (struct store_identifier){.subject = 8, .heard = 20000};
+    assert_int_equal(test_run(f->store, run_owned, &c), 0); /* nor another's */
+    owned_is(f, c.hash, 7, 0xfe, 0, 0);
+    c.row = (struct store_identifier){.subject = 7, .heard = 20000, .tag = {0, 0, 0, 0, 0, 'x'}};
+    assert_int_equal(test_run(f->store, run_owned, &c), 0);
+    owned_is(f, c.hash, 7, 0xfe, 20000, 'x');
+    c.row = (struct store_identifier){.subject = 7, .heard = 19000};
+    assert_int_equal(test_run(f->store, run_owned, &c), 0);
+    owned_is(f, c.hash, 7, 0xfe, 20000, 'x'); /* not back, and the tag stays */
+    c.what = ROW_PUT;
+    c.row = (struct store_identifier){.subject = 9, .key = 4, .heard = 20180};
+    assert_int_equal(test_run(f->store, run_owned, &c), SLUIS_EEXIST);
+    c.was = 8;
+    assert_int_equal(test_run(f->store, run_owned, &c), SLUIS_EEXIST);
+    c.was = 7;
+    assert_int_equal(test_run(f->store, run_owned, &c), 0);
+    owned_is(f, c.hash, 9, 4, 20180, 0);                    /* nothing of the one before */
+    assert_int_equal(test_run(f->store, run_owned, &c), 0); /* a second message of the same */
+    assert_int_equal(test_run(f->store, run_identifier, &old), SLUIS_EEXIST);
+    c.what = ROW_REHASH;
+    assert_int_equal(test_run(f->store, run_owned, &c), 0);
+    owned_is(f, c.next, 9, 9, 20180, 0);
+    reopen(f);
+    owned_is(f, c.next, 9, 9, 20180, 0);
+    owned_is(f, c.hash, 9, 4, 20180, 0);
+}
+
 /* ---- journal ---- */
 
 struct items_case {
@@ -970,6 +1047,7 @@ int main(void)
         TEST(test_record_replace_delete),
         TEST(test_dedupe),
         TEST(test_identifiers),
+        TEST(test_identifier_rows),
         TEST(test_journal_order),
         TEST(test_journal_extremes),
         TEST(test_leaves),

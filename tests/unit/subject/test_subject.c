@@ -164,6 +164,237 @@ static void linked(void **state)
     commit(f, &c);
 }
 
+/* ---- numbers change hands ---- */
+
+#define DAY ((int64_t)24 * 3600 * 1000)
+#define BEGAN (20000 * DAY)
+
+/* A message of the number's user, committed. */
+static uint64_t says(struct fixture *f, const char *phone, const char *user, int64_t at_ms,
+                     const char *identity, struct subject *out)
+{
+    struct subject own;
+    const struct subject_message m = {
+        .at_ms = at_ms, .speaks = true, .identity = span_str(identity)};
+    out = out ? out : &own;
+    assert_int_equal(subject_resolve_message(f->resolver, span_str(phone), span_str(user), &m, out),
+                     0);
+    commit(f, out);
+    return out->serial;
+}
+
+static int owners(struct fixture *f, const char *phone, struct subject_owner *out)
+{
+    struct store_read *read;
+    struct keyring_cache *keys;
+    assert_int_equal(keyring_cache_new(f->keyring, &keys), 0);
+    assert_int_equal(store_read_begin(f->store, &read), 0);
+    int n = subject_owners(read, f->keyring, keys, span_str(phone), out);
+    store_read_end(read);
+    keyring_cache_free(keys);
+    return n;
+}
+
+static unsigned link_count(struct fixture *f, uint64_t subject)
+{
+    struct store_read *read;
+    uint64_t out[SUBJECT_LINKS_MAX];
+    unsigned n = 0;
+    assert_int_equal(store_read_begin(f->store, &read), 0);
+    assert_int_equal(subject_links(read, subject, out, &n), 0);
+    store_read_end(read);
+    return n;
+}
+
+#define P "31612345678"
+
+static void silent_number(void **state)
+{
+    struct fixture *f = *state;
+    struct subject_owner who[SUBJECT_OWNERS_MAX];
+    struct subject s;
+    int64_t since;
+    uint64_t a = says(f, P, "", BEGAN, "", NULL);
+    int64_t last = BEGAN + 6 * DAY;
+    assert_int_equal(says(f, P, "", last, "", &s), a);
+    assert_false(s.touches); /* not for every message */
+    last = BEGAN + 7 * DAY;
+    assert_int_equal(says(f, P, "", last, "", &s), a);
+    assert_true(s.touches);
+    assert_int_equal(says(f, P, "", last, "", &s), a);
+    assert_false(s.touches);
+    last += 179 * DAY;
+    fresh_resolver(f); /* it stands in the store */
+    assert_int_equal(says(f, P, "", last, "", NULL), a);
+    assert_int_equal(owners(f, P, who), 1);
+    assert_int_equal(subject_since(f->resolver, SPAN(P), &since), 0);
+    assert_int_equal(since, 0);
+    /* what the organisation sends, and what Meta says of it, is not the user's */
+    const struct subject_message status = {.at_ms = last + 180 * DAY};
+    assert_int_equal(subject_resolve_message(f->resolver, SPAN(P), SPAN_EMPTY, &status, &s), 0);
+    assert_int_equal(s.serial, a);
+    subject_settled(f->resolver, &s, 0);
+    resolve(f, P, "", &s);
+    assert_int_equal(s.serial, a);
+    subject_settled(f->resolver, &s, 0);
+    fresh_resolver(f);
+    uint64_t b = says(f, P, "", last + 180 * DAY, "", &s);
+    assert_int_not_equal(b, a);
+    for (int round = 0; round < 2; round++) { /* remembered, and from the store */
+        resolve(f, P, "", &s);
+        assert_int_equal(s.serial, b);
+        assert_int_equal(s.new_hashes, 0);
+        assert_int_equal(says(f, P, "", last + 180 * DAY + 1, "", &s), b);
+        assert_false(s.touches);
+        fresh_resolver(f);
+    }
+    assert_int_equal(owners(f, P, who), 2);
+    assert_int_equal(who[0].subject, b);
+    assert_true(who[0].since_ms == last + 180 * DAY && who[0].until_ms == 0);
+    assert_int_equal(who[1].subject, a);
+    assert_true(who[1].since_ms == BEGAN && who[1].until_ms == last + 180 * DAY);
+    assert_int_equal(subject_since(f->resolver, SPAN(P), &since), 0);
+    assert_true(since == last + 180 * DAY);
+    assert_int_equal(link_count(f, a) + link_count(f, b), 0); /* nothing leads to a stranger */
+}
+
+/* Who never wrote, and who has the same user id or identity hash, is the same person. */
+static void same_after_silence(void **state)
+{
+    struct fixture *f = *state;
+    struct subject s;
+    resolve(f, P, "", &s); /* the organisation wrote first */
+    commit(f, &s);
+    uint64_t a = says(f, P, "", BEGAN, "", NULL);
+    assert_int_equal(a, s.serial);
+    uint64_t b = says(f, "31600000001", "NL.1", BEGAN, "", NULL);
+    assert_int_equal(says(f, "31600000001", "NL.1", BEGAN + 400 * DAY, "", NULL), b);
+    /* heard of then: also when the user id is left out */
+    assert_int_equal(says(f, "31600000001", "", BEGAN + 500 * DAY, "", NULL), b);
+    uint64_t c = says(f, "31600000002", "", BEGAN, "hash", NULL);
+    assert_int_equal(says(f, "31600000002", "", BEGAN + 400 * DAY, "hash", NULL), c);
+    assert_int_not_equal(says(f, "31600000002", "", BEGAN + 800 * DAY, "", NULL), c);
+}
+
+static void another_identity(void **state)
+{
+    struct fixture *f = *state;
+    struct subject_owner who[SUBJECT_OWNERS_MAX];
+    uint64_t a = says(f, P, "", BEGAN, "", NULL);
+    assert_int_equal(says(f, P, "", BEGAN + 1, "first", NULL), a); /* asked for since now */
+    fresh_resolver(f);
+    assert_int_equal(says(f, P, "", BEGAN + 2, "first", NULL), a);
+    assert_int_equal(says(f, P, "", BEGAN + 3, "", NULL), a);
+    uint64_t b = says(f, P, "", BEGAN + 4, "second", NULL);
+    assert_int_not_equal(b, a);
+    assert_int_equal(says(f, P, "", BEGAN + 5, "second", NULL), b);
+    assert_int_equal(owners(f, P, who), 2);
+    assert_int_equal(link_count(f, a), 0);
+}
+
+static void another_user_id(void **state)
+{
+    struct fixture *f = *state;
+    struct subject_owner who[SUBJECT_OWNERS_MAX];
+    struct subject s;
+    uint64_t a = says(f, P, "NL.1", BEGAN, "", NULL);
+    /* a status or a tool's word does not make it so */
+    const struct subject_message status = {.at_ms = BEGAN + DAY};
+    assert_int_equal(subject_resolve_message(f->resolver, SPAN(P), SPAN("NL.2"), &status, &s), 0);
+    assert_int_equal(s.serial, a);
+    assert_int_equal(s.new_hashes, 0);
+    uint64_t b = says(f, P, "NL.2", BEGAN + DAY, "", NULL);
+    assert_int_not_equal(b, a);
+    fresh_resolver(f);
+    assert_int_equal(says(f, P, "NL.2", BEGAN + 2 * DAY, "", NULL), b);
+    assert_int_equal(says(f, P, "", BEGAN + 2 * DAY, "", NULL), b);
+    /* late: its author is who had the number then, and the number stays where it is */
+    assert_int_equal(says(f, P, "NL.1", BEGAN + DAY - 1, "", NULL), a);
+    assert_int_equal(says(f, P, "", BEGAN + 2 * DAY, "", NULL), b);
+    assert_int_equal(owners(f, P, who), 2);
+    assert_int_equal(who[0].subject, b);
+    assert_int_equal(link_count(f, a) + link_count(f, b), 0);
+}
+
+static void apart_then_together(void **state)
+{
+    struct fixture *f = *state;
+    struct subject_owner who[SUBJECT_OWNERS_MAX];
+    uint64_t a = says(f, P, "", BEGAN, "", NULL), b = says(f, "", "NL.1", BEGAN + 1, "", NULL);
+    assert_int_not_equal(a, b);
+    assert_int_equal(says(f, P, "NL.1", BEGAN + 2, "", NULL), b);
+    assert_int_equal(link_count(f, a), 1);
+    assert_int_equal(link_count(f, b), 1);
+    for (int round = 0; round < 2; round++) { /* all to one from then on */
+        assert_int_equal(says(f, P, "", BEGAN + 3, "", NULL), b);
+        assert_int_equal(says(f, "", "NL.1", BEGAN + 3, "", NULL), b);
+        fresh_resolver(f);
+    }
+    assert_int_equal(owners(f, P, who), 2);
+    /* whoever was silent, or has another number or user id, is somebody else */
+    uint64_t c = says(f, "31600000001", "", BEGAN, "", NULL);
+    uint64_t d = says(f, "", "NL.2", BEGAN + 200 * DAY, "", NULL);
+    assert_int_equal(says(f, "31600000001", "NL.2", BEGAN + 200 * DAY, "", NULL), d);
+    uint64_t e = says(f, "31600000002", "", BEGAN, "", NULL);
+    assert_int_equal(says(f, "31600000002", "NL.2", BEGAN + 200 * DAY, "", NULL), d);
+    uint64_t g = says(f, "31600000003", "NL.3", BEGAN, "", NULL);
+    assert_int_equal(says(f, "31600000003", "NL.2", BEGAN + DAY, "", NULL), d);
+    assert_int_equal(link_count(f, c) + link_count(f, d) + link_count(f, e) + link_count(f, g), 0);
+}
+
+/* Two messages at once when the number changes hands: whichever job stands, it has changed. */
+static void changing_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct subject_owner who[SUBJECT_OWNERS_MAX];
+    const struct subject_message m = {.at_ms = BEGAN + 200 * DAY, .speaks = true};
+    for (unsigned fails = 0; fails < 3; fails++) { /* none, the first, both */
+        char phone[16];
+        struct subject s[2], after;
+        snprintf(phone, sizeof(phone), "3161000000%u", fails);
+        uint64_t a = says(f, phone, "", BEGAN, "", NULL);
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(
+                subject_resolve_message(f->resolver, span_str(phone), SPAN_EMPTY, &m, &s[i]), 0);
+        assert_int_not_equal(s[0].serial, a);
+        assert_int_equal(s[0].serial, s[1].serial);
+        for (unsigned i = 0; i < 2; i++) {
+            if (i < fails)
+                subject_settled(f->resolver, &s[i], SLUIS_EIO);
+            else
+                commit(f, &s[i]);
+        }
+        for (int round = 0; round < 2; round++) {
+            resolve(f, phone, "", &after);
+            assert_int_equal(after.serial, fails < 2 ? s[0].serial : a);
+            assert_int_equal(after.new_hashes, 0);
+            fresh_resolver(f);
+        }
+        assert_int_equal(owners(f, phone, who), fails < 2 ? 2 : 1);
+    }
+}
+
+static int erase_records(struct store_txn *txn, void *ctx)
+{
+    subject_records_delete(txn, *(uint64_t *)ctx);
+    return store_txn_error(txn);
+}
+
+/* Erased between the look and the job: nothing of the old one comes back. */
+static void erased_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    struct subject_owner who[SUBJECT_OWNERS_MAX];
+    struct subject s;
+    const struct subject_message m = {.at_ms = BEGAN + 200 * DAY, .speaks = true};
+    uint64_t a = says(f, P, "", BEGAN, "", NULL);
+    assert_int_equal(subject_resolve_message(f->resolver, SPAN(P), SPAN_EMPTY, &m, &s), 0);
+    assert_int_equal(test_run(f->store, erase_records, &a), 0);
+    commit(f, &s);
+    assert_int_equal(owners(f, P, who), 1);
+    assert_int_equal(who[0].subject, s.serial);
+}
+
 /* Should two threads invent one person: the later job fails, trying again finds the first. */
 static void invented_twice(void **state)
 {
@@ -295,6 +526,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(failed_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(erased_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(linked, setup, teardown),
+        cmocka_unit_test_setup_teardown(silent_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(same_after_silence, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_identity, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_user_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(apart_then_together, setup, teardown),
+        cmocka_unit_test_setup_teardown(changing_twice, setup, teardown),
+        cmocka_unit_test_setup_teardown(erased_meanwhile, setup, teardown),
         cmocka_unit_test_setup_teardown(invented_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(number_is_not_stored, setup, teardown),
         cmocka_unit_test(cache_model),
