@@ -105,13 +105,16 @@ wait_for() {
     return 1
 }
 
-# until_true SECONDS COMMAND...: tries until it succeeds
+# until_true SECONDS COMMAND...: tries until it succeeds; the last time, in vain, what it says is to be seen
 until_true() {
     local end
     end=$(limit_of "$1")
     shift
     until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt "$end" ] || return 1
+        if [ $SECONDS -ge "$end" ]; then
+            "$@"
+            return
+        fi
         sleep 0.05
     done
 }

@@ -38,7 +38,7 @@ function(sluis_unit name)
         set(UNIT_LABEL unit)
     endif()
     if(NOT UNIT_TIMEOUT)
-        set(UNIT_TIMEOUT 900) # for what hangs: a machine may be slow, busy, or run it under a sanitizer
+        set(UNIT_TIMEOUT 600) # for what hangs: a machine may be slow, busy, or run it under a sanitizer
     endif()
     add_executable(${name} ${UNIT_SOURCES})
     foreach(room ${UNIT_ROOMS})
