@@ -204,6 +204,50 @@ void audit_log_close(struct audit_log *log);
 
 /* Appends the checkpoint of the log as it stands, pushing it when it is new. */
 SLUIS_MUST_CHECK int audit_log_checkpoint(struct audit_log *log, struct buffer *note);
+/*
+ * Proof, while the log runs, that the store still holds the tree of the last checkpoint that left
+ * the machine: of each row that was read, inclusion from the hash of its text up to the root of
+ * that checkpoint. Lower nodes are made of the stored hashes, upper ones were made when leaves were
+ * committed and are held in memory: a page costs some milliseconds, however long the log is.
+ * What it finds changed is an alarm, the gate closes, and nothing is signed any more.
+ *
+ * Beside that the log's thread goes through all stored hashes, 262,144 leaves each turn:
+ * `looked_*`.
+ */
+enum audit_row_state {
+    AUDIT_ROW_PROVEN,
+    AUDIT_ROW_NOT_YET, /* under no checkpoint that has left */
+    AUDIT_ROW_HASH,    /* the text is in the tree; the hash that the store keeps of it is another */
+    AUDIT_ROW_TEXT,    /* the text is not the one that was hashed */
+    AUDIT_ROW_TREE     /* fits its hash, and that is not in the tree; or a neighbour's is not */
+};
+struct audit_row {
+    uint64_t index;
+    uint8_t hash[MERKLE_HASH];  /* of the text as it was read: audit_hash */
+    enum audit_row_state state; /* out */
+};
+enum audit_damage {
+    AUDIT_WHOLE,
+    AUDIT_DAMAGE_HASHES, /* stored hashes, between leaves `from` and `to` - 1 */
+    AUDIT_DAMAGE_NODES,  /* the inner nodes that the store keeps for a quick start */
+    AUDIT_DAMAGE_FILE    /* the last checkpoint in the file is of another log, or of a longer one */
+};
+struct audit_proof {
+    char origin[AUDIT_ORIGIN_MAX];
+    uint64_t size; /* leaves of the checkpoint; 0: none yet, nothing is proven */
+    uint8_t root[MERKLE_HASH];
+    bool outside; /* it has left; else the newest that was signed: no proof against who is root */
+    bool waits;   /* a start took the log on that checkpoint's word, the thread hashes it yet */
+    enum audit_damage damage;
+    uint64_t from, to;
+    bool changed;         /* by this look or an earlier one */
+    uint64_t looked_size; /* leaves when all stored hashes were last gone through; 0: not yet */
+    int64_t looked_ms;
+};
+SLUIS_MUST_CHECK int audit_log_prove(struct audit_log *log, struct audit_row *rows, size_t n,
+                                     struct audit_proof *out);
+bool audit_log_changed(struct audit_log *log); /* found to be, since it was opened */
+
 /* The key in use, copied out; keys so far; each change's note, appended with an empty line between.
  */
 void audit_log_key(struct audit_log *log, struct note_key *out);

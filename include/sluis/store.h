@@ -304,6 +304,13 @@ int store_each_leaf_or_hash(struct store_read *read, uint64_t from_index,
                             int (*each)(void *ctx, uint64_t index, struct span leaf,
                                         const uint8_t hash[32]),
                             void *ctx);
+/* The same, and a block that was changed (it does not open with its keys, SLUIS_ECRYPTO for the
+ * others) is passed by: its leaves are told of as damaged. For who must show what can be shown. */
+enum store_leaf_state { STORE_LEAF_THERE, STORE_LEAF_GONE, STORE_LEAF_DAMAGED };
+int store_each_leaf_state(struct store_read *read, uint64_t from_index,
+                          int (*each)(void *ctx, uint64_t index, enum store_leaf_state state,
+                                      struct span leaf, const uint8_t hash[32]),
+                          void *ctx);
 /* Removes at most `most` of the oldest blocks of the log that nobody can open any more
  * (SLUIS_EEXPIRED), passing by those that can; their hashes stay. A call looks at some hundred
  * blocks, the next goes on where it ended. One thread at a time, not an event thread. */

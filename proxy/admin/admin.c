@@ -283,7 +283,9 @@ void admin_on_request(struct exchange *ex, void *ctx)
         r.permission = i;
         if (!host_known(&r, row))
             return;
-        if (audit_closed(side->admin->deps.gate) && needs_log(row)) {
+        /* The page of a log that was found changed says where. */
+        if (audit_closed(side->admin->deps.gate) && needs_log(row) &&
+            !(i == PERMISSION_PAGE_LOG && audit_log_changed(r.admin->deps.log))) {
             admin_error(&r, 503, "log",
                         "the access log takes no records: nothing is shown until it does");
             return;

@@ -184,11 +184,20 @@ struct audit_filter log_filter(struct admin_request *r); /* since, until, actor,
 /* False: answered. Brings times into the form in which they compare. */
 bool log_filter_good(struct admin_request *r, struct audit_filter *filter);
 bool log_filter_plain(const struct audit_filter *filter);
-/* words.c: in Dutch, NULL when there is no word */
+/* words.c, words_outcome.c: in Dutch, NULL when there is no word */
+struct log_word {
+    const char *word, *nl;
+};
+const char *log_word_find(const struct log_word *words, size_t n, struct span word);
 const char *log_action_dutch(struct span action);
+const char *log_outcome_dutch(struct span outcome);
 const char *log_type_dutch(struct span type);
 /* As in Europe/Amsterdam: "2026-11-22 06:00:00 (CET)". */
 void log_local_time(struct buffer *out, int64_t at_ms);
+/* "2026-10-25 02:30" as clocks in the Netherlands show it, seconds and "(CET)" or "(CEST)" at will,
+ * as UTC. An hour that comes twice begins with its first and ends with its second; one that a clock
+ * skips is the hour after. */
+bool log_local_read(struct span text, bool end, int64_t *utc_ms);
 /* history.c */
 void admin_history(struct admin_request *r);
 

@@ -37,16 +37,32 @@ static bool is_time(struct span s)
     return true;
 }
 
+/* What a clock in the Netherlands showed becomes UTC. */
+static void from_local(struct admin_request *r, bool end, struct span *time)
+{
+    char utc[CLOCK_RFC3339_SIZE];
+    int64_t ms;
+    char *text;
+    if (!log_local_read(*time, end, &ms))
+        return;
+    clock_rfc3339(ms, utc);
+    text = arena_try_str(r->arena, span_str(utc));
+    *time = text ? span_of(text, 19) : SPAN_EMPTY;
+}
+
 bool log_filter_good(struct admin_request *r, struct audit_filter *filter)
 {
+    from_local(r, false, &filter->from);
+    from_local(r, true, &filter->to);
     if (!log_filter_plain(filter)) {
         admin_error(r, 400, "filter", "filters are plain text");
         return false;
     }
     if (!is_time(filter->from) || !is_time(filter->to)) {
         admin_error(r, 400, "period",
-                    "since, until: a time in UTC as 2026-11-22T10:00:00Z, "
-                    "or its beginning: 2026-11-22, 2026-11-22T10");
+                    "since, until: a time in UTC as 2026-11-22T10:00:00Z, or its beginning "
+                    "(2026-11-22, 2026-11-22T10); or as a clock in the Netherlands shows it: "
+                    "2026-11-22 11:00");
         return false;
     }
     /* "10:00:00Z" is after "10:00:00.500Z" as text: without its end it is before. */

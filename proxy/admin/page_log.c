@@ -1,9 +1,9 @@
 /*
  * The access log as a page without script: filters in the URL, newest first; who, what and why
  * before the rest; times in Europe/Amsterdam and in UTC. Every leaf that is shown is hashed again
- * and compared; the checkpoint says how far the log is signed.
+ * and proven to be in the tree of the last checkpoint that left the machine (audit_log_prove).
  */
-#include "internal.h"
+#include "page_log.h"
 
 #include "sluis/base/encode.h"
 #include "sluis/console.h"
@@ -12,40 +12,10 @@
 
 #include <stdio.h>
 
-#define ROWS_MAX 100u /* on one page */
-#define WINDOW 2048u  /* leaves in one read transaction */
+#define WINDOW 2048u /* leaves in one read transaction */
 #define LOOK_MAX                                                                                   \
     65536u /* leaves looked at for one page: a filter that fits little goes on by link */
 
-enum text {
-    T_TITLE,
-    T_WHO,
-    T_WHAT,
-    T_WHY,
-    T_WHEN,
-    T_ABOUT,
-    T_MORE,
-    T_VERIFIED,
-    T_NOT_VERIFIED,
-    T_FILTER,
-    T_SINCE,
-    T_UNTIL,
-    T_ACTOR,
-    T_ROLE,
-    T_SUBJECT,
-    T_ACTION,
-    T_OUTCOME,
-    T_OLDER,
-    T_NEWEST,
-    T_NONE,
-    T_LOOKED,
-    T_CLAIMED,
-    T_NO_WHY,
-    T_CHANGED,
-    T_OTHER,
-    T_CSV,
-    T_COUNT
-};
 static const char *const texts[2][T_COUNT] = {
     {"Toegangslog",
      "Wie",
@@ -55,10 +25,23 @@ static const char *const texts[2][T_COUNT] = {
      "Over wie",
      "Bijzonderheden",
      "gecontroleerd tot en met controlepunt",
-     "het controlepunt kon niet worden gemaakt: het log is niet gecontroleerd",
+     "De getoonde regels staan in de boom van dat controlepunt, dat deze machine heeft verlaten.",
+     "De getoonde regels staan in de boom van dat controlepunt. Het heeft deze machine nog niet "
+     "verlaten (log_checkpoints): tegen wie deze machine beheert, bewijst dat niets.",
+     "Alle opgeslagen controlegetallen zijn nagerekend op",
+     "Niet alle opgeslagen controlegetallen zijn al nagerekend sinds de start.",
+     "nog geen controlepunt: het log is niet gecontroleerd",
+     "Na de start wordt het log nog nagerekend; de regels zijn nog niet gecontroleerd tegen "
+     "controlepunt",
+     "HET LOG IS GEWIJZIGD. Er wordt niets meer ondertekend, getoond of bezorgd. "
+     "Laatste controlepunt dat de machine verliet:",
+     "De opgeslagen controlegetallen passen niet meer in de boom; het verschil ligt tussen regel",
+     "GEWIJZIGD: de knopen van de boom in de opslag zijn niet die van het log.",
+     "GEWIJZIGD: het bestand met controlepunten is van een ander of een langer log.",
+     "GEWIJZIGD: niet alle regels hieronder passen bij controlepunt",
      "Filteren",
-     "vanaf (UTC)",
-     "tot (UTC)",
+     "vanaf",
+     "tot",
      "wie",
      "rol",
      "betrokkene",
@@ -70,7 +53,12 @@ static const char *const texts[2][T_COUNT] = {
      "bekeken regels",
      "volgens de tool",
      "geen doel opgegeven",
-     "GEWIJZIGD: deze regel past niet bij zijn controlegetal",
+     "GEWIJZIGD: deze tekst past niet bij haar controlegetal",
+     "GEWIJZIGD: het opgeslagen controlegetal van deze regel",
+     "GEWIJZIGD: deze regel of een naburige past niet in de boom",
+     "nog niet onder een controlepunt",
+     "GEWIJZIGD: niet meer te openen",
+     "voorbij de termijn van het log zelf: alleen hun controlegetal is er nog",
      "English",
      "Dit lezen staat zelf ook in het log."},
     {"Access log",
@@ -81,10 +69,23 @@ static const char *const texts[2][T_COUNT] = {
      "About whom",
      "Details",
      "verified up to checkpoint",
-     "no checkpoint could be made: the log is not verified",
+     "The entries shown are in the tree of that checkpoint, which has left this machine.",
+     "The entries shown are in the tree of that checkpoint. It has not left this machine yet "
+     "(log_checkpoints): against who administers this machine that proves nothing.",
+     "All stored hashes were last gone through at",
+     "Not all stored hashes have been gone through since the start.",
+     "no checkpoint yet: the log is not verified",
+     "After the start the log is still being hashed; the entries are not yet verified against "
+     "checkpoint",
+     "THE LOG WAS CHANGED. Nothing is signed, shown or delivered any more. "
+     "Last checkpoint that left the machine:",
+     "The stored hashes do not make the tree any more; the difference is between entry",
+     "CHANGED: the nodes of the tree in the store are not those of the log.",
+     "CHANGED: the file of checkpoints is of another or of a longer log.",
+     "CHANGED: not all entries below fit checkpoint",
      "Filter",
-     "from (UTC)",
-     "to (UTC)",
+     "from",
+     "to",
      "who",
      "role",
      "subject",
@@ -96,215 +97,130 @@ static const char *const texts[2][T_COUNT] = {
      "entries looked at",
      "as claimed by the tool",
      "no purpose given",
-     "CHANGED: this entry does not fit its hash",
+     "CHANGED: this text does not fit its hash",
+     "CHANGED: the stored hash of this entry",
+     "CHANGED: this entry or a neighbour is not in the tree",
+     "under no checkpoint yet",
+     "CHANGED: cannot be opened any more",
+     "past the log's own term: only their hashes are left",
      "Nederlands",
      "Reading this is itself in the log."},
 };
 
-struct row {
-    uint64_t index;
-    uint8_t hash[32];
-    struct span leaf;
-};
-struct view {
-    struct admin_request *r;
-    struct audit_filter filter;
-    const char *const *t;
-    bool english;
-    struct row rows[ROWS_MAX];
-    unsigned n;
-    uint64_t before; /* leaves from here on are not shown */
-    uint64_t looked, low;
-    struct arena arena;
-    int error;
-};
-
 struct window {
-    struct view *v;
+    struct log_view *v;
     uint64_t end;
-    struct row found[WINDOW];
+    struct log_row found[WINDOW];
     unsigned n;
 };
 
-static int take_leaf(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
+/* Leaves without a text, one after another, are one row. */
+static void take_gone(struct window *w, uint64_t index, enum store_leaf_state state)
+{
+    struct log_row *last = w->n ? &w->found[w->n - 1] : NULL;
+    if (state == STORE_LEAF_GONE && !w->v->all)
+        return;
+    if (last && last->state == state && last->last + 1 == index)
+        last->last = index;
+    else
+        w->found[w->n++] = (struct log_row){.index = index, .last = index, .state = state};
+}
+
+static int take_leaf(void *ctx, uint64_t index, enum store_leaf_state state, struct span leaf,
+                     const uint8_t hash[32])
 {
     struct window *w = ctx;
+    (void)hash; /* the proof has it again */
     if (index >= w->end || w->n == WINDOW)
         return 1;
     w->v->looked++;
+    if (state != STORE_LEAF_THERE) {
+        take_gone(w, index, state);
+        return 0;
+    }
     if (!audit_filter_match(&w->v->filter, leaf))
         return 0;
-    struct row *row = &w->found[w->n];
-    row->index = index;
-    memcpy(row->hash, hash, 32);
+    struct log_row *row = &w->found[w->n];
+    *row = (struct log_row){.index = index, .last = index};
     w->v->error = arena_try_copy(&w->v->arena, leaf, &row->leaf);
     w->n += w->v->error == 0;
     return w->v->error != 0;
 }
 
+/* False: the page is full. What goes on from the window before is one row with it. */
+static bool take_row(struct log_view *v, const struct log_row *row)
+{
+    struct log_row *last = v->n ? &v->rows[v->n - 1] : NULL;
+    if (last && row->state != STORE_LEAF_THERE && last->state == row->state &&
+        row->last + 1 == last->index) {
+        last->index = row->index;
+        return true;
+    }
+    if (v->n == LOG_PAGE_ROWS)
+        return false;
+    v->rows[v->n++] = *row;
+    return true;
+}
+
 /* Backwards, a window at a time, newest first, past what holds nothing of the period. */
-static int gather(struct view *v)
+static int gather(struct log_view *v)
 {
     struct store *store = v->r->admin->deps.store;
     struct audit_log *log = v->r->admin->deps.log;
     struct window *w = malloc(sizeof(*w));
     int r = w ? 0 : SLUIS_ENOMEM;
     v->low = audit_log_behind(log, &v->filter, v->before);
-    while (r == 0 && v->low > 0 && v->n < ROWS_MAX && v->looked < LOOK_MAX) {
+    while (r == 0 && v->low > 0 && v->n < LOG_PAGE_ROWS && v->looked < LOOK_MAX) {
         struct store_read *read;
         uint64_t from = (v->low - 1) / WINDOW * WINDOW;
-        *w = (struct window){.v = v, .end = v->low};
+        w->v = v;
+        w->end = v->low;
+        w->n = 0;
         r = store_read_begin(store, &read);
         if (r != 0)
             break;
-        r = store_each_leaf(read, from, take_leaf, w);
+        r = store_each_leaf_state(read, from, take_leaf, w);
         store_read_end(read);
         r = r < 0 ? r : v->error;
         v->low = from;
-        for (unsigned i = w->n; r == 0 && i-- > 0;) {
-            if (v->n == ROWS_MAX) {
-                v->low = w->found[i].index + 1;
+        for (unsigned i = w->n; r == 0 && i-- > 0;)
+            if (!take_row(v, &w->found[i])) {
+                v->low = w->found[i].last + 1;
                 break;
             }
-            v->rows[v->n++] = w->found[i];
-        }
         v->low = audit_log_behind(log, &v->filter, v->low);
     }
     free(w);
     return r;
 }
 
-/* ---- writing ---- */
-
-static struct span value(struct view *v, struct span leaf, const char *name)
+/* Of each text that is shown: that it is in the tree. After a checkpoint, which takes them in. */
+static int prove(struct log_view *v)
 {
-    struct span raw = audit_member(leaf, name), out = raw;
-    if (!raw.n || !memchr(raw.p, '\\', raw.n))
-        return raw;
-    char *text = arena_try(&v->arena, raw.n);
+    struct audit_log *log = v->r->admin->deps.log;
     size_t n = 0;
-    for (size_t i = 0; text && i < raw.n; i++) { /* leaves escape quotes and backslashes only */
-        if (raw.p[i] == '\\' && i + 1 < raw.n)
-            i++;
-        text[n++] = raw.p[i];
+    int r = audit_log_checkpoint(log, NULL); /* failed: it is proven as far as one has left */
+    if (r == SLUIS_ENOMEM)
+        return r;
+    r = 0;
+    for (unsigned i = 0; r == 0 && i < v->n; i++) {
+        if (v->rows[i].state != STORE_LEAF_THERE)
+            continue;
+        v->proofs[n].index = v->rows[i].index;
+        r = audit_hash(v->rows[i].leaf, v->proofs[n].hash);
+        v->rows[i].proof = &v->proofs[n++];
     }
-    if (text)
-        out = span_of(text, n);
-    return out;
-}
-
-/* On a narrow screen a row is a block: each cell bears its column's name. */
-static void open_cell(const struct view *v, struct buffer *out, enum text column)
-{
-    buffer_addf(out, "<td data-label=\"%s\">", v->t[column]);
-}
-
-static void add_when(struct buffer *out, struct span time)
-{
-    int64_t ms;
-    if (!history_time(time, &ms)) {
-        html_escape(out, time);
-        return;
-    }
-    buffer_add(out, SPAN("<span class=\"when\">"));
-    log_local_time(out, ms);
-    buffer_add(out, SPAN("<br><small>"));
-    html_escape(out, time);
-    buffer_add(out, SPAN("</small></span>"));
-}
-
-/* What a tool said of itself, its agent, is a claim; what the gateway, an operator or a person did
- * something to is not. */
-static bool claimed_by_tool(struct span leaf)
-{
-    static const char *const actions[] = {"send_intent", "send",  "history", "search",
-                                          "media",       "setup", "export",  "reveal"};
-    struct span action = audit_member(leaf, "\"action\":");
-    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
-        if (span_is(action, actions[i]))
-            return true;
-    return span_is(action, "refuse") && audit_member(leaf, "\"code\":").n;
-}
-
-static void add_part(struct view *v, struct buffer *out, struct span leaf, const char *name,
-                     const char *before, const char *after)
-{
-    struct span text = value(v, leaf, name);
-    if (!text.n)
-        return;
-    buffer_add_str(out, before);
-    html_escape(out, text);
-    buffer_add_str(out, after);
-}
-
-static void add_action(struct view *v, struct span word, struct buffer *out)
-{
-    const char *dutch = v->english ? NULL : log_action_dutch(word);
-    if (dutch) {
-        buffer_addf(out, "%s <small>(%.*s)</small>", dutch, (int)word.n, word.p);
-        return;
-    }
-    html_escape(out, word);
-}
-
-static void add_row(struct view *v, const struct row *row, struct buffer *out)
-{
-    uint8_t hash[32];
-    bool whole = audit_hash(row->leaf, hash) == 0 && memcmp(hash, row->hash, 32) == 0;
-    const bool claim = claimed_by_tool(row->leaf);
-    buffer_addf(out, "<tr%s>", whole ? "" : " class=\"bad\"");
-    open_cell(v, out, T_WHO);
-    buffer_add(out, SPAN("<b>"));
-    html_escape(out, value(v, row->leaf, "\"actor\":"));
-    buffer_add(out, SPAN("</b>"));
-    if (claim && audit_member(row->leaf, "\"claimed\":").n) {
-        add_part(v, out, row->leaf, "\"claimed\":", "<br><small>", "");
-        buffer_addf(out, " (%s)</small>", v->t[T_CLAIMED]);
-    }
-    add_part(v, out, row->leaf, "\"role\":", "<br><small>", "</small>");
-    buffer_add(out, SPAN("</td>"));
-    open_cell(v, out, T_WHAT);
-    add_action(v, audit_member(row->leaf, "\"action\":"), out);
-    add_part(v, out, row->leaf, "\"outcome\":", ": ", "");
-    if (!claim)
-        add_part(v, out, row->leaf, "\"claimed\":", "<br><small>", "</small>");
-    add_part(v, out, row->leaf, "\"channel\":", "<br><small>", "</small>");
-    add_part(v, out, row->leaf, "\"route\":", " <small>", "</small>");
-    buffer_add(out, SPAN("</td>"));
-    open_cell(v, out, T_WHY);
-    add_part(v, out, row->leaf, "\"purpose\":", "", "");
-    if (!audit_member(row->leaf, "\"purpose\":").n)
-        buffer_addf(out, "<small>%s</small>", v->t[T_NO_WHY]);
-    add_part(v, out, row->leaf, "\"reference\":", "<br><small>", "</small>");
-    add_part(v, out, row->leaf, "\"processing_activity\":", "<br><small>", "</small>");
-    buffer_add(out, SPAN("</td>"));
-    open_cell(v, out, T_WHEN);
-    add_when(out, audit_member(row->leaf, "\"time\":"));
-    buffer_add(out, SPAN("</td>"));
-    open_cell(v, out, T_ABOUT);
-    html_escape(out, audit_member(row->leaf, "\"subject\":"));
-    buffer_add(out, SPAN("</td>"));
-    open_cell(v, out, T_MORE);
-    buffer_add(out, SPAN("<small>"));
-    if (!whole)
-        buffer_addf(out, "<b>%s</b> ", v->t[T_CHANGED]);
-    buffer_addf(out, "#%llu", (unsigned long long)row->index);
-    add_part(v, out, row->leaf, "\"object\":", " &middot; ", "");
-    add_part(v, out, row->leaf, "\"object_last\":", "&ndash;", "");
-    add_part(v, out, row->leaf, "\"count\":", " &times; ", "");
-    add_part(v, out, row->leaf, "\"code\":", " &middot; ", "");
-    add_part(v, out, row->leaf, "\"masked\":", " &middot; ", "");
-    buffer_add(out, SPAN("</small></td></tr>\n"));
+    return r ? r : audit_log_prove(log, v->proofs, n, &v->proof);
 }
 
 static const struct {
     const char *name;
-    enum text label;
+    enum log_text label;
 } fields[] = {{"since", T_SINCE},     {"until", T_UNTIL},   {"actor", T_ACTOR},    {"role", T_ROLE},
               {"subject", T_SUBJECT}, {"action", T_ACTION}, {"outcome", T_OUTCOME}};
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 
-static void add_form(struct view *v, struct buffer *out)
+static void add_form(struct log_view *v, struct buffer *out)
 {
     buffer_addf(
         out, "<form class=\"filter\" method=\"get\" action=\"/log\"><fieldset><legend>%s</legend>",
@@ -313,7 +229,7 @@ static void add_form(struct view *v, struct buffer *out)
         buffer_addf(out, "<label>%s <input name=\"%s\" size=\"%d\" value=\"", v->t[fields[i].label],
                     fields[i].name, i < 2 ? 20 : 12);
         html_escape(out, admin_query(v->r, fields[i].name));
-        buffer_add(out, SPAN("\"></label>\n"));
+        buffer_addf(out, "\"%s></label>\n", i < 2 ? " placeholder=\"2026-11-22 14:30\"" : "");
     }
     buffer_addf(out,
                 "<input type=\"hidden\" name=\"lang\" value=\"%s\"><button>%s</button></fieldset>"
@@ -337,7 +253,7 @@ static void add_encoded(struct buffer *out, struct span text)
 }
 
 /* The same page, in a language, from an index on (0: the newest). */
-static void add_link(struct view *v, struct buffer *out, bool english, uint64_t before,
+static void add_link(struct log_view *v, struct buffer *out, bool english, uint64_t before,
                      const char *label)
 {
     buffer_addf(out, "<a href=\"/log?lang=%s", english ? "en" : "nl");
@@ -353,40 +269,85 @@ static void add_link(struct view *v, struct buffer *out, bool english, uint64_t 
     buffer_addf(out, "\">%s</a> ", label);
 }
 
-/* "verified up to checkpoint n": the tree of the log as it stands, signed. */
-static void add_checkpoint(struct view *v, struct buffer *out)
+static void add_number(struct log_view *v, struct buffer *out, enum log_text text)
 {
-    struct buffer note;
-    struct checkpoint c;
-    struct note_key key;
-    buffer_init(&note, NOTE_MAX);
-    audit_log_key(v->r->admin->deps.log, &key);
-    int r = audit_log_checkpoint(v->r->admin->deps.log, &note);
-    if (r == 0)
-        r = checkpoint_open(buffer_span(&note), &key, &c);
-    if (r == 0) {
-        buffer_addf(out, "<p>%s <b>%llu</b> <small>(", v->t[T_VERIFIED],
-                    (unsigned long long)c.size);
-        html_escape(out, span_str(c.origin));
-        buffer_addf(out, ", ");
-        buffer_add_hex(out, span_of(c.root, 8));
-        buffer_addf(out, "&hellip;)</small>. %s</p>\n", v->t[T_CSV]);
-    } else {
-        buffer_addf(out, "<p class=\"bad\"><b>%s</b></p>\n", v->t[T_NOT_VERIFIED]);
-    }
-    buffer_free(&note);
+    const struct audit_proof *p = &v->proof;
+    buffer_addf(out, "%s <b>%llu</b> <small>(", v->t[text], (unsigned long long)p->size);
+    html_escape(out, span_str(p->origin));
+    buffer_addf(out, ", ");
+    buffer_add_hex(out, span_of(p->root, 8));
+    buffer_add(out, SPAN("&hellip;)</small>"));
 }
 
-static void write_page(struct view *v, struct buffer *out)
+static bool all_fit(const struct log_view *v)
 {
-    add_checkpoint(v, out);
+    bool fit = true;
+    for (unsigned i = 0; i < v->n; i++)
+        fit = fit && v->rows[i].state != STORE_LEAF_DAMAGED &&
+              (!v->rows[i].proof || v->rows[i].proof->state == AUDIT_ROW_PROVEN ||
+               v->rows[i].proof->state == AUDIT_ROW_NOT_YET);
+    return fit;
+}
+
+/* In red what is wrong, the gravest first. False: nothing is. */
+static bool add_damage(struct log_view *v, struct buffer *out)
+{
+    const struct audit_proof *p = &v->proof;
+    bool rows = all_fit(v);
+    if (!p->changed && p->damage == AUDIT_WHOLE && rows)
+        return false;
+    buffer_add(out, SPAN("<p class=\"alert\" role=\"alert\">"));
+    if (p->changed)
+        add_number(v, out, T_BAD_LOG);
+    else if (!rows)
+        add_number(v, out, T_BAD_ROWS);
+    if (p->damage == AUDIT_DAMAGE_HASHES)
+        buffer_addf(out, ". %s <b>%llu</b> &ndash; <b>%llu</b>.", v->t[T_BAD_HASHES],
+                    (unsigned long long)p->from, (unsigned long long)p->to - 1);
+    if (p->damage == AUDIT_DAMAGE_NODES || p->damage == AUDIT_DAMAGE_FILE)
+        buffer_addf(out, " %s", v->t[p->damage == AUDIT_DAMAGE_NODES ? T_BAD_NODES : T_BAD_FILE]);
+    buffer_add(out, SPAN("</p>\n"));
+    return true;
+}
+
+/* "verified up to checkpoint n", and what that says. */
+static void add_claim(struct log_view *v, struct buffer *out)
+{
+    const struct audit_proof *p = &v->proof;
+    if (add_damage(v, out))
+        return;
+    if (p->size == 0 || p->waits) {
+        buffer_add(out, SPAN("<p class=\"bad\">"));
+        if (p->size)
+            add_number(v, out, T_WAITS);
+        else
+            buffer_addf(out, "<b>%s</b>", v->t[T_NOT_VERIFIED]);
+        buffer_addf(out, ". %s</p>\n", v->t[T_RECORDED]);
+        return;
+    }
+    buffer_add(out, SPAN("<p>"));
+    add_number(v, out, T_VERIFIED);
+    buffer_addf(out, ". %s ", v->t[p->outside ? T_IN_TREE : T_INSIDE]);
+    if (p->looked_size) {
+        buffer_addf(out, "%s ", v->t[T_LOOKED_AT]);
+        log_local_time(out, p->looked_ms);
+        buffer_addf(out, " (%llu).", (unsigned long long)p->looked_size);
+    } else {
+        buffer_addf(out, "%s", v->t[T_NOT_LOOKED_AT]);
+    }
+    buffer_addf(out, " %s</p>\n", v->t[T_RECORDED]);
+}
+
+static void write_page(struct log_view *v, struct buffer *out)
+{
+    add_claim(v, out);
     add_form(v, out);
     buffer_add(out, SPAN("<table class=\"log\"><thead><tr>"));
-    for (enum text t = T_WHO; t <= T_MORE; t++)
+    for (enum log_text t = T_WHO; t <= T_MORE; t++)
         buffer_addf(out, "<th scope=\"col\">%s</th>", v->t[t]);
     buffer_add(out, SPAN("</tr></thead><tbody>\n"));
     for (unsigned i = 0; i < v->n; i++)
-        add_row(v, &v->rows[i], out);
+        log_row_write(v, &v->rows[i], out);
     buffer_add(out, SPAN("</tbody></table>\n"));
     if (v->n == 0)
         buffer_addf(out, "<p>%s</p>\n", v->t[T_NONE]);
@@ -408,7 +369,7 @@ static int record(struct admin_request *r)
     return admin_record(r->admin->deps.store, &event);
 }
 
-static void bounds(struct view *v)
+static void bounds(struct log_view *v)
 {
     struct store_status status;
     uint64_t before = 0;
@@ -420,7 +381,7 @@ static void bounds(struct view *v)
 
 void admin_page_log(struct admin_request *r)
 {
-    struct view *v = calloc(1, sizeof(*v));
+    struct log_view *v = calloc(1, sizeof(*v));
     struct html h;
     if (!v) {
         admin_error(r, 503, "memory", "not now");
@@ -430,12 +391,15 @@ void admin_page_log(struct admin_request *r)
     v->english = r->english;
     v->t = texts[v->english];
     v->filter = log_filter(r);
+    v->all = audit_filter_any(&v->filter);
     arena_init(&v->arena, 32u * 1024 * 1024);
     if (log_filter_good(r, &v->filter)) {
         int result = record(r);
         bounds(v);
         if (result == 0)
             result = gather(v);
+        if (result == 0)
+            result = prove(v);
         if (result != 0) {
             admin_error(r, 503, error_word(result), "the log could not be read");
         } else {

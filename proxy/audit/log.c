@@ -24,45 +24,6 @@ bool audit_log_accepted(const struct audit_log *log)
     return log->accepted;
 }
 
-/* ---- the tree ---- */
-
-struct walk {
-    struct merkle_range *range;
-    uint64_t at; /* a size to take the root of */
-    uint8_t root[MERKLE_HASH];
-    bool seen;
-};
-
-static int add_hashes(void *ctx, uint64_t index, const uint8_t (*hashes)[32], size_t n)
-{
-    struct walk *w = ctx;
-    if (index != w->range->size)
-        return SLUIS_EIO;
-    for (size_t i = 0; i < n; i++) {
-        int r = merkle_range_add(w->range, 0, hashes[i]);
-        if (r)
-            return r;
-        if (w->range->size == w->at) {
-            merkle_range_root(w->range, w->root);
-            w->seen = true;
-        }
-    }
-    return 0;
-}
-
-/* Takes in what was committed since. */
-static int follow(struct audit_log *log, struct walk *w)
-{
-    struct store_read *read;
-    w->range = &log->range;
-    int r = store_read_begin(log->store, &read);
-    if (r == 0) {
-        r = store_each_leaf_hash(read, log->range.size, add_hashes, w);
-        store_read_end(read);
-    }
-    return r;
-}
-
 /* ---- opening ---- */
 
 static int denied(struct audit_log *log, const struct audit_log_config *config, struct diag *diag,
@@ -102,7 +63,9 @@ static int compare_last(struct audit_log *log, const struct audit_log_config *co
                         struct diag *diag)
 {
     struct checkpoint last = {.size = 0};
-    struct walk walk = {.at = UINT64_MAX};
+    uint8_t root[MERKLE_HASH];
+    uint64_t at = UINT64_MAX;
+    bool seen;
     int known =
         log->file ? push_last(log->file, &log->chain, &last, &log->change_pushed) : SLUIS_ENOENT;
     if (known == SLUIS_ESYS) {
@@ -111,10 +74,10 @@ static int compare_last(struct audit_log *log, const struct audit_log_config *co
         return SLUIS_ESYS;
     }
     if (known == 0) {
-        walk.at = last.size;
+        at = last.size;
         skip_hashed(log, config, &last);
     }
-    int r = follow(log, &walk);
+    int r = tree_follow(log, at, root, &seen);
     if (r != 0) {
         diag_set(diag, NULL, 0, 0, "the access log cannot be read: %s", error_word(r));
         return r;
@@ -125,9 +88,13 @@ static int compare_last(struct audit_log *log, const struct audit_log_config *co
         return denied(log, config, diag,
                       "the access log is shorter than its last pushed checkpoint");
     if (known == 0 && last.size && !log->unchecked &&
-        (!walk.seen || memcmp(walk.root, last.root, MERKLE_HASH) != 0))
+        (!seen || memcmp(root, last.root, MERKLE_HASH) != 0))
         return denied(log, config, diag,
                       "the access log is not the one of its last pushed checkpoint");
+    if (known == 0) {
+        log->left_size = last.size;
+        memcpy(log->left_root, last.root, MERKLE_HASH);
+    }
     if (log->file && known == SLUIS_ENOENT && log->range.size)
         LOG(LOG_WARN, "audit", "no_earlier_checkpoint", log_u64("leaves", log->range.size));
     return 0;
@@ -203,6 +170,7 @@ static int make_note(struct audit_log *log)
     if (r == 0)
         r = note_sign(&log->key, log->seed, buffer_span(&text), &log->note);
     log->note_size = c.size;
+    memcpy(log->note_root, c.root, MERKLE_HASH);
     log->pushed = false;
     for (unsigned i = 0; i < log->target_count; i++)
         log->targets[i].pushed = false;
@@ -211,6 +179,29 @@ static int make_note(struct audit_log *log)
     if (r != 0)
         buffer_clear(&log->note);
     return r;
+}
+
+/* What stands in the store of the last range is what was put there. */
+static void check_saved(struct audit_log *log)
+{
+    struct merkle_range found;
+    if (log->saved.size == 0 || log->nodes_changed || range_load(log->store, &found) != 0)
+        return;
+    if (found.size == log->saved.size &&
+        memcmp(found.node, log->saved.node, found.count * MERKLE_HASH) == 0)
+        return;
+    LOG(LOG_ALARM, "audit", "log_nodes_changed", log_u64("leaves", log->saved.size));
+    log->nodes_changed = true;
+}
+
+static void save_range(struct audit_log *log)
+{
+    check_saved(log);
+    int r = range_save(log->store, &log->range);
+    if (r == 0)
+        log->saved = log->range;
+    else
+        LOG(LOG_WARN, "audit", "range_not_saved", log_error(r));
 }
 
 static void push(struct audit_log *log)
@@ -227,8 +218,8 @@ static void push(struct audit_log *log)
     else if (r == 0 && log->failing)
         LOG(LOG_WARN, "audit", "checkpoint_pushed_again", log_u64("leaves", log->note_size));
     log->failing = r != 0;
-    if (r == 0 && (r = range_save(log->store, &log->range)) != 0)
-        LOG(LOG_WARN, "audit", "range_not_saved", log_error(r));
+    if (r == 0)
+        save_range(log);
 }
 
 bool audit_refuses(const struct audit_gate *gate)
@@ -249,6 +240,18 @@ static bool has_left(const struct audit_log *log)
     for (unsigned i = 0; i < log->target_count; i++)
         left = left && (log->targets[i].pushed || !log->targets[i].door.holds);
     return left;
+}
+
+/* And by one way at least. */
+static void note_left(struct audit_log *log)
+{
+    bool any = log->file != NULL;
+    for (unsigned i = 0; i < log->target_count; i++)
+        any = any || log->targets[i].pushed;
+    if (!any || !has_left(log))
+        return;
+    log->left_size = log->note_size;
+    memcpy(log->left_root, log->note_root, MERKLE_HASH);
 }
 
 /* The thread is on its way: it will be here again within a turn and the term. */
@@ -275,6 +278,7 @@ void move_gate(struct audit_log *log, bool made)
     int64_t now = clock_mono_ms();
     if (made && has_left(log))
         log->left_ms = now;
+    note_left(log);
     if (!log->gate)
         return;
     expect_turn(log);
@@ -294,9 +298,8 @@ void move_gate(struct audit_log *log, bool made)
 
 int audit_log_checkpoint(struct audit_log *log, struct buffer *note)
 {
-    struct walk walk = {.at = UINT64_MAX};
     pthread_mutex_lock(&log->lock);
-    int r = log->changed ? SLUIS_ECRYPTO : follow(log, &walk);
+    int r = log->changed ? SLUIS_ECRYPTO : tree_follow(log, UINT64_MAX, NULL, NULL);
     if (r == 0 && (log->note.n == 0 || log->note_size != log->range.size))
         r = make_note(log);
     if (r == 0)
@@ -325,17 +328,21 @@ static void check_rest(struct audit_log *log)
 {
     if (!log->unchecked)
         return;
-    int r = range_check(log->store, log->unchecked, log->unchecked_root, stopping, log);
+    struct log_tree tree = {.count = 0};
+    int r = range_check(log->store, log->unchecked, log->unchecked_root, &tree, stopping, log);
+    pthread_mutex_lock(&log->lock);
+    if (r == 0)
+        r = tree_join(&log->tree, &tree);
     if (r == SLUIS_ECRYPTO) {
         LOG(LOG_ALARM, "audit", "log_changed", log_u64("leaves", log->unchecked));
-        pthread_mutex_lock(&log->lock);
         log->changed = true;
-        pthread_mutex_unlock(&log->lock);
     } else if (r != 0 && r != SLUIS_ECLOSED) {
-        LOG(LOG_ERROR, "audit", "log_not_checked", log_error(r));
-        return; /* tried again in the next turn */
+        LOG(LOG_ERROR, "audit", "log_not_checked", log_error(r)); /* again in the next turn */
     }
-    log->unchecked = 0;
+    if (r == 0 || r == SLUIS_ECRYPTO)
+        log->unchecked = 0;
+    pthread_mutex_unlock(&log->lock);
+    free(tree.block);
 }
 
 /* At the end too: what was refused in the last minute. */
@@ -387,6 +394,7 @@ static void *run(void *ctx)
             LOG(LOG_ERROR, "audit", "no_checkpoint", log_error(r));
         push_out(log);
         times_follow(log, stopping);
+        look_on(log);
         bool paid = pay_owed(log);
         if (log->turn)
             log->turn(log->pay_ctx);
@@ -431,6 +439,7 @@ void audit_log_close(struct audit_log *log)
     pthread_mutex_destroy(&log->lock);
     pthread_mutex_destroy(&log->times.lock);
     free(log->times.block);
+    free(log->tree.block);
     buffer_free(&log->note);
     buffer_free(&log->changes);
     sodium_memzero(log->seed, sizeof(log->seed));

@@ -58,6 +58,24 @@ static int find_last(struct span text, const struct key_chain *chain, struct che
     return result;
 }
 
+int push_look(const char *file, const struct key_chain *chain, struct checkpoint *out)
+{
+    char tail[TAIL_MAX];
+    struct stat st;
+    bool newest;
+    size_t end;
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT ? SLUIS_ENOENT : SLUIS_ESYS;
+    int r = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? 0 : SLUIS_ESYS;
+    off_t from = r == 0 && st.st_size > TAIL_MAX ? st.st_size - TAIL_MAX : 0;
+    ssize_t n = r == 0 ? read_tail(fd, from, tail, sizeof(tail)) : 0;
+    close(fd);
+    if (r != 0 || n < 0)
+        return SLUIS_ESYS;
+    return n == 0 ? SLUIS_ENOENT : find_last(span_of(tail, (size_t)n), chain, out, &newest, &end);
+}
+
 int push_last(const char *file, const struct key_chain *chain, struct checkpoint *out,
               bool *newest_key)
 {

@@ -60,6 +60,7 @@ int range_load(struct store *store, struct merkle_range *range)
 
 struct check {
     struct merkle_range range;
+    struct log_tree *tree;
     uint64_t to, stop;
 };
 
@@ -69,7 +70,7 @@ static int check_hashes(void *ctx, uint64_t index, const uint8_t (*hashes)[32], 
     if (index != c->range.size)
         return SLUIS_EIO;
     for (size_t i = 0; i < n && c->range.size < c->to; i++) {
-        int r = merkle_range_add(&c->range, 0, hashes[i]);
+        int r = tree_add(c->tree, &c->range, hashes[i]);
         if (r)
             return r;
     }
@@ -77,9 +78,9 @@ static int check_hashes(void *ctx, uint64_t index, const uint8_t (*hashes)[32], 
 }
 
 int range_check(struct store *store, uint64_t size, const uint8_t root[MERKLE_HASH],
-                bool (*stop)(void *ctx), void *ctx)
+                struct log_tree *tree, bool (*stop)(void *ctx), void *ctx)
 {
-    struct check c = {.to = size};
+    struct check c = {.tree = tree, .to = size};
     uint8_t found[MERKLE_HASH];
     while (c.range.size < size) {
         struct store_read *read;

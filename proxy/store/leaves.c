@@ -110,8 +110,18 @@ struct leaf_walk {
     uint64_t next; /* leaf to be told of next */
     bool gone;     /* tell of those without a text as well */
     int (*each)(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32]);
+    int (*any)(void *ctx, uint64_t index, enum store_leaf_state state, struct span leaf,
+               const uint8_t hash[32]); /* instead: passes by blocks that are damaged */
+    enum store_leaf_state state;        /* of the leaves that the last block held */
     void *ctx;
 };
+
+static int tell(struct leaf_walk *walk, uint64_t index, enum store_leaf_state state,
+                struct span leaf, const uint8_t hash[32])
+{
+    return walk->any ? walk->any(walk->ctx, index, state, leaf, hash)
+                     : walk->each(walk->ctx, index, leaf, hash);
+}
 
 static int leaf_hash(struct store_read *read, uint64_t index, uint8_t hash[LEAF_HASH_BYTES])
 {
@@ -145,7 +155,7 @@ static int walk_block(struct leaf_walk *walk, uint64_t index, struct span plain)
             continue;
         int rc = leaf_hash(walk->read, index, hash);
         if (!rc)
-            rc = walk->each(walk->ctx, index, leaf, hash);
+            rc = tell(walk, index, STORE_LEAF_THERE, leaf, hash);
         if (rc)
             return rc;
     }
@@ -179,7 +189,7 @@ static int walk_gone(struct leaf_walk *walk, uint64_t end)
             continue;
         rc = leaf_hash(walk->read, walk->next, hash);
         if (!rc)
-            rc = walk->each(walk->ctx, walk->next, SPAN_EMPTY, hash);
+            rc = tell(walk, walk->next, walk->state, SPAN_EMPTY, hash);
     }
     return rc;
 }
@@ -200,10 +210,13 @@ static int walk_from(struct leaf_walk *walk, uint64_t first, struct span sealed)
     int result = store->config.open(store->config.seal_ctx, STORE_SEAL_LEAF, first, sealed, &plain);
     if (!result)
         result = plain.error;
+    /* What a block held that does not open is told of when the next shows where it ended. */
+    const bool damaged = result == SLUIS_ECRYPTO || result == SLUIS_EINVAL;
+    walk->state = damaged ? STORE_LEAF_DAMAGED : STORE_LEAF_GONE;
     if (!result)
         result = walk_block(walk, first, buffer_span(&plain));
-    else if (result == SLUIS_EEXPIRED)
-        result = 0; /* what it held is told of when the next block shows where it ended */
+    else if (result == SLUIS_EEXPIRED || (walk->any && damaged))
+        result = 0;
     buffer_free(&plain);
     return result;
 }
@@ -271,6 +284,17 @@ int store_each_leaf_or_hash(struct store_read *read, uint64_t from_index,
 {
     struct leaf_walk walk = {
         .read = read, .from = from_index, .gone = true, .each = each, .ctx = ctx};
+    int rc = leaves_in(read, &walk.size);
+    return rc ? rc : walk_leaves(&walk);
+}
+
+int store_each_leaf_state(struct store_read *read, uint64_t from_index,
+                          int (*each)(void *ctx, uint64_t index, enum store_leaf_state state,
+                                      struct span leaf, const uint8_t hash[32]),
+                          void *ctx)
+{
+    struct leaf_walk walk = {
+        .read = read, .from = from_index, .gone = true, .any = each, .ctx = ctx};
     int rc = leaves_in(read, &walk.size);
     return rc ? rc : walk_leaves(&walk);
 }
