@@ -23,7 +23,11 @@ def verdict(good, text, detail=""):
 
 def https(port, method, path, body, head):
     link = http.client.HTTPSConnection("localhost", int(env[port]), timeout=60, context=trust)
+    pieces = []  # head and body in one write: who refuses the head may have closed before a body that comes later
+    link.connect()
+    link.send = pieces.append
     link.request(method, path, body, head)
+    link.sock.sendall(b"".join(pieces))
     answer = link.getresponse()
     text = answer.read()
     link.close()

@@ -35,6 +35,17 @@ class Answer:
         self.code = ((self.json or {}).get("error") or {}).get("code") if isinstance(self.json, dict) else None
 
 
+def ask(link, method, path, body, head):
+    """Head and body in one write: who refuses the head may have closed before a body that comes later."""
+    if link.sock is None:
+        link.connect()
+    pieces = []
+    link.send = pieces.append
+    link.request(method, path, body, head)
+    del link.send
+    link.sock.sendall(b"".join(p if isinstance(p, bytes) else p.encode() for p in pieces))
+
+
 def call(method, path, body=None, token=TOKEN, head=None, host=None, timeout=90):
     head = dict(head or {})
     if token:
@@ -49,7 +60,7 @@ def call(method, path, body=None, token=TOKEN, head=None, host=None, timeout=90)
     link = http.client.HTTPSConnection(name, int(env["PORT_TOOLS"]), timeout=timeout)
     link.sock = trust.wrap_socket(raw, server_hostname=name)
     try:
-        link.request(method, path, body, head)
+        ask(link, method, path, body, head)
         answer = link.getresponse()
         return Answer(answer.status, answer.headers, answer.read())
     finally:
