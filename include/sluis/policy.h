@@ -348,6 +348,8 @@ struct policy_reason {
         *rule;     /* "profiles.webcare.iban", "originals[2]" (from 1); "" when none was written */
     unsigned line; /* of the policy's file; 0 when none was written: the built-in default */
 };
+/* Where the policy says its name. */
+struct policy_reason policy_why_name(const struct policy *policy);
 struct policy_reason policy_why_profile(const struct profile *profile, unsigned type);
 struct policy_reason policy_why_profile_for(const struct profile *profile,
                                             const struct retention_facts *facts, unsigned type);

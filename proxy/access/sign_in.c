@@ -135,9 +135,8 @@ static int let_in(struct people *people, struct access_sign_in *s, struct person
 
 static void run_one(struct people *people, struct access_sign_in *s)
 {
-    char address[ACCESS_NAME_SIZE];
+    const char *address = s->from;
     struct person_row copy;
-    address_key(s->peer, address);
     int64_t wait = wait_for(people, s, address);
     if (wait) {
         s->wait_s = (unsigned)((wait + 999) / 1000);
@@ -209,13 +208,34 @@ void access_stop(struct access *access)
     sign_in_stop(people_of(access));
 }
 
+/* May one more wait? Known (this name signed in from this address before) and strangers have places
+ * of their own, so that neither an address nor many of them shut out who signs in every day. */
+static bool has_place(const struct people *people, const struct access_sign_in *s)
+{
+    unsigned strangers = 0, here = 0, same = 0;
+    for (unsigned i = 0; i < people->queued; i++) {
+        const struct access_sign_in *other = people->queue[i];
+        bool near = strcmp(other->from, s->from) == 0;
+        strangers += !other->known;
+        here += near && !other->known;
+        same += near && other->known && strcmp(other->name, s->name) == 0;
+    }
+    if (people->queued == ACCESS_SIGN_INS_MAX)
+        return false;
+    if (s->known && same < ACCESS_SIGN_INS_KNOWN)
+        return true;
+    return here < ACCESS_SIGN_INS_ADDRESS && strangers < ACCESS_SIGN_INS_STRANGERS;
+}
+
 int access_sign_in(struct access *access, struct access_sign_in *sign_in)
 {
     struct people *people = people_of(access);
+    address_key(sign_in->peer, sign_in->from);
+    sign_in->known = throttle_has(&people->throttle, 'k', sign_in->name, sign_in->from);
     pthread_mutex_lock(&people->lock);
-    int result = people->stop                            ? SLUIS_ECLOSED
-                 : people->queued == ACCESS_SIGN_INS_MAX ? SLUIS_EAGAIN
-                                                         : sign_in_start(people);
+    int result = people->stop                  ? SLUIS_ECLOSED
+                 : !has_place(people, sign_in) ? SLUIS_EAGAIN
+                                               : sign_in_start(people);
     if (!result) {
         people->queue[people->queued++] = sign_in;
         pthread_cond_signal(&people->work);

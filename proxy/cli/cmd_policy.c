@@ -29,6 +29,24 @@ static void tell_warning(void *ctx, const struct policy_warning *warning)
     t->any = true;
 }
 
+/* The gateway reads policy NAME from NAME.yaml and refuses another name in it; a draft beside it
+ * may be called anything, so here it is a warning. */
+static size_t tell_name(const char *file, const struct policy *policy, struct told *told)
+{
+    const char *base = strrchr(file, '/');
+    char text[2 * POLICY_NAME_MAX + 128];
+    base = base ? base + 1 : file;
+    size_t n = strlen(policy_name(policy));
+    if (strncmp(base, policy_name(policy), n) == 0 && strcmp(base + n, ".yaml") == 0)
+        return 0;
+    snprintf(text, sizeof(text),
+             "the policy is called \"%s\": the gateway takes it from a file %s.yaml only",
+             policy_name(policy), policy_name(policy));
+    const struct policy_warning warning = {.line = policy_why_name(policy).line, .text = text};
+    tell_warning(told, &warning);
+    return 1;
+}
+
 static void check_json(const char *file, const struct policy *policy, const struct diag *diag)
 {
     struct buffer out;
@@ -39,6 +57,7 @@ static void check_json(const char *file, const struct policy *policy, const stru
         struct told told = {.file = file, .json = &out};
         buffer_addf(&out, ",\"valid\":true,\"name\":\"%s\",\"hash\":\"%s\",\"warnings\":[",
                     policy_name(policy), policy_hash(policy));
+        tell_name(file, policy, &told);
         policy_warnings(policy, tell_warning, &told);
         buffer_add(&out, SPAN("]}"));
     } else {
@@ -56,7 +75,8 @@ static void check_said(const struct cli_call *call, const char *file, const stru
 {
     char until[CLOCK_RFC3339_SIZE];
     struct told told = {.file = file};
-    size_t warnings = policy_warnings(policy, tell_warning, &told);
+    size_t warnings = tell_name(file, policy, &told);
+    warnings += policy_warnings(policy, tell_warning, &told);
     printf("%s: valid: policy %s, %.16s\n", file, policy_name(policy), policy_hash(policy));
     if (policy_observe_until_ms(policy)) {
         bool on = policy_observe(policy, clock_wall_ms());

@@ -177,8 +177,10 @@ static int by_group(const void *a, const void *b)
 
 static void print_report(const struct report *r, const char *month, bool dutch)
 {
-    printf(dutch ? "# Maandrapport %s\n\n%llu regels van het toegangslogboek.\n"
-                 : "# Control report %s\n\n%llu leaves of the access log.\n",
+    printf(dutch ? "# Maandrapport %s\n\n%llu regels van het toegangslogboek, in de woorden "
+                   "van het logboek (sluis-log(7)). Een bericht telt bij elke route.\n"
+                 : "# Control report %s\n\n%llu leaves of the access log, in the log's own words "
+                   "(sluis-log(7)). A message counts at every route.\n",
            month, r->leaves);
     for (int g = 0; g < GROUPS; g++) {
         bool any = false;

@@ -44,6 +44,7 @@ static int load_head(const struct loader *l, const struct yaml_node *root)
                           "\"policy\": this version of Sluis reads policy: 1");
     const struct yaml_node *name = yaml_get(root, "name");
     error = policy_take_name(l, name, name->text, &policy->name);
+    policy->name_line = name->line;
     policy->activity = policy->name;
     policy->controller = policy->dpo = policy->purpose = "";
     const struct yaml_node *activity = yaml_get(root, "activity");
@@ -239,6 +240,11 @@ void policy_unref(struct policy *policy)
 const char *policy_name(const struct policy *policy)
 {
     return policy->name;
+}
+
+struct policy_reason policy_why_name(const struct policy *policy)
+{
+    return (struct policy_reason){"name", policy->name_line};
 }
 
 const char *policy_activity(const struct policy *policy)

@@ -61,9 +61,33 @@ static bool looked_for(const struct policy *p, unsigned type)
     return p->settings.from[type] <= 1000;
 }
 
-static void add_share(struct buffer *out, unsigned thousandths)
+/* The same in a word, for lists. */
+void register_type(const struct writer *w, unsigned type)
 {
-    buffer_addf(out, "%u.%02u", thousandths / 1000, thousandths / 10 % 100);
+    static const char *const words[DETECT_OWN][2] = {
+        [DETECT_IBAN] = {"IBAN", "IBAN"},
+        [DETECT_BSN] = {"BSN", "BSN"},
+        [DETECT_PAN] = {"betaalkaartnummer", "payment card number"},
+        [DETECT_EMAIL] = {"mailadres", "mail address"},
+        [DETECT_PHONE] = {"telefoonnummer", "phone number"},
+        [DETECT_ADDRESS] = {"adres", "address"},
+        [DETECT_DOB] = {"geboortedatum", "date of birth"},
+        [DETECT_LICENCE_PLATE] = {"kenteken", "licence plate"},
+        [DETECT_ID_DOCUMENT] = {"documentnummer", "identity document number"},
+        [DETECT_SECRET] = {"wachtwoord of code", "password or code"},
+        [DETECT_LOCATION] = {"locatie", "location"},
+        [DETECT_NAME] = {"naam", "name"},
+        [DETECT_SPECIAL] = {"bijzonder gegeven", "special category"}};
+    if (type < DETECT_OWN)
+        buffer_add_str(w->out, words[type][w->lang]);
+    else
+        cell(w, policy_type_word(w->p, type));
+}
+
+static void add_share(const struct writer *w, unsigned thousandths)
+{
+    buffer_addf(w->out, "%u%c%02u", thousandths / 1000, w->lang == NL ? ',' : '.',
+                thousandths / 10 % 100);
 }
 
 static void categories(const struct writer *w)
@@ -87,7 +111,7 @@ static void categories(const struct writer *w)
         else
             cell(w, type_name(w, t));
         buffer_add(w->out, SPAN(" | "));
-        add_share(w->out, t < DETECT_OWN ? w->p->settings.from[t] : 700);
+        add_share(w, t < DETECT_OWN ? w->p->settings.from[t] : 700);
         buffer_add(w->out, SPAN(" |\n"));
     }
     say(w, "\nNiet gezocht: ", "\nNot looked for: ");
@@ -111,11 +135,65 @@ static void seen_as(const struct writer *w, const struct profile *profile, enum 
         if (!any)
             say(w, nl, en);
         buffer_add(w->out, any ? SPAN(", ") : SPAN(": "));
-        cell(w, policy_type_word(w->p, t));
+        register_type(w, t);
         any = true;
     }
     if (any)
         buffer_add(w->out, SPAN("; "));
+}
+
+/* What becomes of a picture, by what is seen in it. */
+static void pictures(const struct writer *w, const struct policy_route *route)
+{
+    static const char *const seen[POLICY_PICTURES][2] = {
+        [POLICY_PICTURE_UNKNOWN] = {"niet te beoordelen", "cannot be judged"},
+        [POLICY_PICTURE_CLEAN] = {"niets gevonden", "nothing found"},
+        [POLICY_PICTURE_CARD] = {"betaalkaart", "payment card"},
+        [POLICY_PICTURE_ID_DOCUMENT] = {"identiteitsbewijs", "identity document"},
+        [POLICY_PICTURE_MRZ] = {"machineleesbare zone", "machine-readable zone"},
+        [POLICY_PICTURE_BSN] = {"BSN", "BSN"},
+        [POLICY_PICTURE_IBAN] = {"IBAN", "IBAN"},
+        [POLICY_PICTURE_PAYMENT_CODE] = {"betaalcode (QR)", "payment code (QR)"},
+        [POLICY_PICTURE_OTHER] = {"andere bevinding", "another finding"}};
+    static const struct {
+        enum media_action action;
+        const char *nl, *en;
+    } rows[] = {{MEDIA_PASS, "doorgegeven", "passed"},
+                {MEDIA_REDACT, "afgedekt", "covered"},
+                {MEDIA_WITHHOLD, "achtergehouden", "withheld"}};
+    say(w, "beelden: ", "pictures: ");
+    for (size_t i = 0, n = 0; i < 3; i++) {
+        unsigned any = 0, all = 0;
+        for (unsigned c = 0; c < POLICY_PICTURES; c++)
+            all += policy_picture(w->p, route, (enum policy_picture)c) == rows[i].action;
+        if (!all)
+            continue;
+        buffer_add_str(w->out, n++ ? ", " : "");
+        say(w, rows[i].nl, rows[i].en);
+        if (all == POLICY_PICTURES)
+            continue;
+        for (unsigned c = 0; c < POLICY_PICTURES; c++)
+            if (policy_picture(w->p, route, (enum policy_picture)c) == rows[i].action)
+                buffer_addf(w->out, "%s%s", any++ ? ", " : " (", seen[c][w->lang]);
+        buffer_add_char(w->out, ')');
+    }
+}
+
+/* Files that nobody looks into. */
+static void files(const struct writer *w, const struct policy_route *route)
+{
+    static const struct {
+        enum policy_media_kind kind;
+        const char *nl, *en;
+    } rows[] = {{POLICY_MEDIA_DOCUMENT, "; documenten: ", "; documents: "},
+                {POLICY_MEDIA_AUDIO, "; geluid: ", "; sound: "},
+                {POLICY_MEDIA_VIDEO, "; video: ", "; video: "}};
+    for (size_t i = 0; i < 3; i++) {
+        bool passes = policy_route_media(w->p, route, rows[i].kind) == MEDIA_PASS;
+        say(w, rows[i].nl, rows[i].en);
+        say(w, passes ? "doorgegeven, niet van binnen bekeken" : "achtergehouden",
+            passes ? "passed, not looked into" : "withheld");
+    }
 }
 
 static void recipients(const struct writer *w)
@@ -137,11 +215,9 @@ static void recipients(const struct writer *w)
             r->profile->hides_contact ? "nummer van de klant: alias; "
                                       : "nummer van de klant: ja; ",
             r->profile->hides_contact ? "customer's number: alias; " : "customer's number: yes; ");
-        bool files = false;
-        for (int k = 0; k < POLICY_MEDIA_KINDS; k++)
-            files |= policy_route_media(w->p, r, (enum policy_media_kind)k) == MEDIA_PASS;
-        say(w, files ? "bestanden: (deels) ja |\n" : "bestanden: nee |\n",
-            files ? "files: yes (in part) |\n" : "files: no |\n");
+        pictures(w, r);
+        files(w, r);
+        buffer_add(w->out, SPAN(" |\n"));
     }
 }
 
@@ -208,7 +284,7 @@ static void condition(const struct writer *w, const struct rule *rule)
     for (unsigned t = 0; t < DETECT_TYPES_MAX; t++)
         if (rule->when.found >> t & 1) {
             say(w, any ? " of " : "met ", any ? " or " : "with ");
-            cell(w, policy_type_word(w->p, t));
+            register_type(w, t);
             any = true;
         }
     if (rule->when.kind != RULE_ANY) {
@@ -227,7 +303,7 @@ static void condition(const struct writer *w, const struct rule *rule)
         if (rule->when.not_found >> t & 1) {
             buffer_add_str(w->out, any && first ? ", " : "");
             say(w, first ? "zonder " : " of ", first ? "without " : " or ");
-            cell(w, policy_type_word(w->p, t));
+            register_type(w, t);
             any = true;
             first = 0;
         }
@@ -295,12 +371,15 @@ static void outbound(const struct writer *w)
             buffer_addf(w->out, "%s", any ? ", " : "- ");
             if (!any)
                 buffer_addf(w->out, "%s: ", words[order[i]][w->lang]);
-            cell(w, policy_type_word(w->p, t));
+            register_type(w, t);
             any = true;
         }
         if (any)
             buffer_add_char(w->out, '\n');
     }
+    if (w->p->outbound_case_count || w->p->outbound_role_count)
+        say(w, "- onder voorwaarden of voor sommige rollen anders\n",
+            "- otherwise under conditions or for some roles\n");
 }
 
 static void listed(const struct writer *w, const char *nl, const char *en, bool said,
@@ -377,7 +456,7 @@ int policy_register(const struct policy *policy, bool dutch, struct buffer *out)
     cell(w, policy->activity);
     say(w, "\n\nAVG art. 30, gemaakt uit het beleid ", "\n\nGDPR art. 30, made from policy ");
     buffer_addf(out, "%s (%.16s).\n\n", policy->name, policy->hash);
-    say(w, "| | |\n|---|---|\n", "| | |\n|---|---|\n");
+    say(w, "| gegeven | inhoud |\n|---|---|\n", "| item | content |\n|---|---|\n");
     row(w, "verwerkingsactiviteit", "processing activity", policy->activity);
     row(w, "verwerkingsverantwoordelijke", "controller", policy->controller);
     row(w, "functionaris gegevensbescherming", "data protection officer", policy->dpo);

@@ -13,6 +13,7 @@ struct writer {
 
 void register_say(const struct writer *w, const char *nl, const char *en);
 /* A text of the officer's in a table's cell: nothing in it is taken for Markdown or HTML. */
+void register_type(const struct writer *w, unsigned type);
 void register_cell(const struct writer *w, const char *text);
 void register_keep(const struct writer *w, const struct retention_rule *rule);
 /* policy_register_annex.c */

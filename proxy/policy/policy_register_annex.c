@@ -15,11 +15,55 @@ static void types(const struct writer *w, uint64_t set)
     for (unsigned t = 0; t < DETECT_TYPES_MAX; t++)
         if (set >> t & 1) {
             buffer_add_str(w->out, any ? ", " : "");
-            cell(w, policy_type_word(w->p, t));
+            register_type(w, t);
             any = true;
         }
     if (!any)
         say(w, "niets", "nothing");
+}
+
+/* By bit of enum policy_right. */
+static const char *const rights[POLICY_RIGHTS][2] = {
+    {"afgeschermd gesprekken lezen", "read conversations masked"},
+    {"afgeschermde gegevens tonen", "reveal masked data"},
+    {"zoeken in gesprekken", "search conversations"},
+    {"gesprekken uitvoeren", "export conversations"},
+    {"toegangslogboek lezen", "read the access log"},
+    {"beleid voorstellen en aanscherpen", "propose and tighten policy"},
+    {"versoepeling van beleid goedkeuren", "approve loosened policy"},
+    {"personen, tokens en rollen beheren", "manage persons, tokens and roles"},
+    {"verzoeken van betrokkenen uitvoeren", "handle requests of data subjects"},
+    {"gegevens vasthouden (bewaarplicht)", "legal holds"},
+    {"toestemmingen vastleggen", "keep the consent registry"},
+    {"tellingen zonder inhoud zien", "see counts without content"},
+    {"de voorziening beheren", "operate the gateway"},
+};
+
+/* What a notice answers. */
+static void occasion(const struct writer *w, const struct policy_notice *n)
+{
+    switch (n->on) {
+    case POLICY_NOTICE_FIRST:
+        say(w, "eerste bericht, of na lange stilte", "first message, or after long silence");
+        break;
+    case POLICY_NOTICE_CLOSED:
+        say(w, "bericht buiten openingstijden", "message outside opening hours");
+        break;
+    case POLICY_NOTICE_STOP:
+        say(w, "afmelding", "opting out");
+        break;
+    case POLICY_NOTICE_PICTURE:
+        say(w, "beeld: ", "picture: ");
+        if (n->picture == POLICY_PICTURE_CARD)
+            say(w, "betaalkaart", "payment card");
+        else
+            cell(w, n->name);
+        break;
+    case POLICY_NOTICE_FOUND:
+        say(w, "gevonden: ", "found: ");
+        register_type(w, n->type);
+        break;
+    }
 }
 
 void register_people(const struct writer *w)
@@ -34,8 +78,7 @@ void register_people(const struct writer *w)
         buffer_addf(w->out, "| %s | ", role->name);
         for (unsigned r = 0, any = 0; r < POLICY_RIGHTS; r++)
             if (role->may >> r & 1)
-                buffer_addf(w->out, "%s%s", any++ ? ", " : "",
-                            policy_right_word((enum policy_right)(1u << r)));
+                buffer_addf(w->out, "%s%s", any++ ? ", " : "", rights[r][w->lang]);
         buffer_add(w->out, SPAN(" | "));
         if (role->profile)
             cell(w, profile_name(role->profile));
@@ -57,6 +100,11 @@ void register_people(const struct writer *w)
 
 void register_contact(const struct writer *w)
 {
+    /* by bit of enum policy_basis */
+    static const char *const bases[POLICY_BASES][2] = {{"toestemming", "consent"},
+                                                       {"klantrelatie", "customer relationship"},
+                                                       {"overeenkomst", "contract"},
+                                                       {"publieke taak", "public task"}};
     bool any = false;
     for (unsigned c = POLICY_CATEGORY_MARKETING; c < POLICY_CATEGORIES; c++) {
         unsigned needed = policy_consent_needed(w->p, (enum policy_category)c);
@@ -69,8 +117,8 @@ void register_contact(const struct writer *w)
                     policy_category_word((enum policy_category)c));
         for (unsigned i = 0, n = 0; i < POLICY_BASES; i++)
             if (needed >> i & 1)
-                buffer_addf(w->out, "%s%s", n++ ? "/" : "",
-                            policy_basis_word((enum policy_basis)(1u << i)));
+                buffer_addf(w->out, "%s%s", n++ ? (w->lang == NL ? " of " : " or ") : "",
+                            bases[i][w->lang]);
         buffer_add_char(w->out, ')');
         any = true;
     }
@@ -90,7 +138,9 @@ void register_contact(const struct writer *w)
         "\n## What the customer is told\n\n| occasion | text |\n|---|---|\n");
     for (size_t i = 0; i < w->p->notice_count; i++) {
         const struct policy_notice *n = &w->p->notices[i].door;
-        buffer_addf(w->out, "| %s | ", n->name);
+        buffer_add(w->out, SPAN("| "));
+        occasion(w, n);
+        buffer_add(w->out, SPAN(" | "));
         cell(w, w->lang == EN && n->en[0] ? n->en : n->nl);
         if (n->safe[0]) {
             buffer_add_char(w->out, ' ');

@@ -130,6 +130,7 @@ struct policy {
     struct arena arena;
     char hash[POLICY_HASH_HEX];
     const char *name, *activity, *purpose, *controller, *dpo;
+    unsigned name_line;
     struct detect_settings settings;
     struct detect_own own[DETECT_OWN_MAX];
     struct detector *detector;

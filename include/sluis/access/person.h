@@ -36,6 +36,11 @@
 #define ACCESS_IDLE_MS (15 * 60 * INT64_C(1000))      /* a session without a request */
 #define ACCESS_ABSOLUTE_MS (8 * 3600 * INT64_C(1000)) /* a session from its sign-in */
 #define ACCESS_SIGN_INS_MAX 32 /* waiting for argon2 (64 MiB and 0.1 s each, one at a time) */
+/* Of these: from one address (IPv6: a /64), from addresses where that name never signed in since
+ * the start, and of one name from where it did: a flood leaves places to the others. */
+#define ACCESS_SIGN_INS_ADDRESS 8
+#define ACCESS_SIGN_INS_STRANGERS 24
+#define ACCESS_SIGN_INS_KNOWN 2
 
 /* ---- persons ---- */
 struct person {
@@ -121,6 +126,9 @@ struct access_sign_in {
     int64_t at_ms;
     void (*done)(struct access_sign_in *sign_in); /* on the room's thread; hands over and returns */
     void *ctx;
+    /* the room's: the address that counts (IPv6: its /64), and did the name sign in there before */
+    char from[ACCESS_NAME_SIZE];
+    bool known;
     /* the outcome */
     int result; /* 0; SLUIS_EDENIED; SLUIS_EAGAIN: too many failures, wait_s */
     unsigned wait_s;
@@ -128,7 +136,7 @@ struct access_sign_in {
     bool one_time; /* may only choose a password */
     char session[ACCESS_SECRET_TEXT];
 };
-/* SLUIS_EAGAIN: ACCESS_SIGN_INS_MAX wait already, `done` is not called. Else it is, once. The
+/* SLUIS_EAGAIN: as many wait already as may (see there), `done` is not called. Else it is, once. The
  * password is wiped before that. */
 SLUIS_MUST_CHECK int access_sign_in(struct access *access, struct access_sign_in *sign_in);
 

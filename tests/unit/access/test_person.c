@@ -621,6 +621,66 @@ static void officers(void **state)
                      0);
 }
 
+/* Holds the room's thread where it is until the lock is given back, so that what comes waits. */
+static void on_done_held(struct access_sign_in *s)
+{
+    pthread_mutex_t *held = s->ctx;
+    pthread_mutex_lock(held);
+    pthread_mutex_unlock(held);
+}
+
+static int waits(struct fixture *f, struct access_sign_in *s, const char *name, const char *peer,
+                 pthread_mutex_t *held)
+{
+    memset(s, 0, sizeof(*s));
+    snprintf(s->name, sizeof(s->name), "%s", name);
+    snprintf(s->peer, sizeof(s->peer), "%s", peer);
+    s->at_ms = NOW;
+    s->done = on_done_held;
+    s->ctx = held;
+    return access_sign_in(f->access, s);
+}
+
+/* A flood of sign-ins leaves places: to other addresses, and to who signed in there before. */
+static void flooded(void **state)
+{
+    struct fixture *f = *state;
+    struct access_enrolment e = person(f, "jan");
+    struct try t;
+    static struct access_sign_in many[2 * ACCESS_SIGN_INS_ADDRESS + ACCESS_SIGN_INS_MAX + 8];
+    pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+    unsigned n = 0, address, other, strangers, known = 0;
+    char code[9], peer[32];
+    code_of(&e, STEP, code);
+    assert_int_equal(sign_in_from(f, &t, "jan", PASSWORD, code, NOW, "192.0.2.1"), 0);
+    pthread_mutex_lock(&held); /* nothing is asserted until it is given back */
+    /* one address, many names; the first may be at the thread already, no other can be */
+    for (unsigned i = 0; i < 2 * ACCESS_SIGN_INS_ADDRESS; i++) {
+        snprintf(peer, sizeof(peer), "2001:db8:1:2::%x", i + 1);
+        n += waits(f, &many[n], "x", peer, &held) == 0;
+    }
+    address = n;
+    n += waits(f, &many[n], "piet", "198.51.100.1", &held) == 0;
+    other = n - address;
+    for (unsigned i = 0; i < ACCESS_SIGN_INS_MAX; i++) {
+        snprintf(peer, sizeof(peer), "203.0.113.%u", i + 1);
+        n += waits(f, &many[n], "x", peer, &held) == 0;
+    }
+    strangers = n;
+    for (unsigned i = 0; i < ACCESS_SIGN_INS_KNOWN + 1; i++) {
+        bool in = waits(f, &many[n], "jan", "192.0.2.1", &held) == 0;
+        n += in;
+        known += in;
+    }
+    pthread_mutex_unlock(&held);
+    access_stop(f->access); /* they are done before the test's memory goes */
+    assert_in_range(address, ACCESS_SIGN_INS_ADDRESS, ACCESS_SIGN_INS_ADDRESS + 1);
+    assert_int_equal(other, 1);
+    assert_in_range(strangers, ACCESS_SIGN_INS_STRANGERS, ACCESS_SIGN_INS_STRANGERS + 1);
+    assert_int_equal(known, ACCESS_SIGN_INS_KNOWN);
+    pthread_mutex_destroy(&held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -632,6 +692,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_time_password_expires, setup, teardown),
         cmocka_unit_test_setup_teardown(slowed_down, setup, teardown),
         cmocka_unit_test_setup_teardown(not_kept_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(flooded, setup, teardown),
         cmocka_unit_test_setup_teardown(sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(many_sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(granted, setup, teardown),

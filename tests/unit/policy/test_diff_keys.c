@@ -24,7 +24,7 @@
 #define OWN(text) "name: t\nrecognisers: [{" text "}]\n"
 #define NOTICE "name: t\nnotices: {bsn: {nl: t}}\n"
 #define REGISTER "told in the register, decides nothing"
-#define TEXTS "a text to customers: told as another one, not looser"
+#define TOLD(text) "name: t\nnotices: {bsn: {" text "}}\n"
 
 static const struct {
     enum policy_table_index table;
@@ -195,11 +195,12 @@ static const struct {
      OUT("pace: {messages: 2, per: 2h}"), NULL},
     {POLICY_KEYS_PACE, "per", OUT("pace: {messages: 1, per: 2h}"),
      OUT("pace: {messages: 1, per: 1h}"), NULL},
-    {POLICY_KEYS_NOTICE, "nl", NULL, NULL, TEXTS},
-    {POLICY_KEYS_NOTICE, "en", NULL, NULL, TEXTS},
-    {POLICY_KEYS_NOTICE, "safe", NULL, NULL, TEXTS},
-    {POLICY_KEYS_NOTICE, "every", NULL, NULL, TEXTS},
-    {POLICY_KEYS_NOTICE, "after", NULL, NULL, TEXTS},
+    {POLICY_KEYS_NOTICE, "nl", NOTICE, TOLD("nl: u"), NULL},
+    {POLICY_KEYS_NOTICE, "en", NOTICE, TOLD("nl: t, en: u"), NULL},
+    {POLICY_KEYS_NOTICE, "safe", NOTICE, TOLD("nl: t, safe: 'https://a.example'"), NULL},
+    {POLICY_KEYS_NOTICE, "every", TOLD("nl: t, every: 2d"), TOLD("nl: t, every: 1d"), NULL},
+    {POLICY_KEYS_NOTICE, "after", "name: t\nnotices: {first: {nl: t, after: 20d}}\n",
+     "name: t\nnotices: {first: {nl: t, after: 10d}}\n", NULL},
     {POLICY_KEYS_HOURS, "open", ROLE("hours: {open: \"08:00-18:00\"}"),
      ROLE("hours: {open: \"07:59-18:00\"}"), NULL},
     {POLICY_KEYS_HOURS, "days", ROLE("hours: {open: \"08:00-18:00\"}"),

@@ -195,6 +195,21 @@ static const struct {
      "looser history: sent text: never (line 3) -> 1d, at most (line 3)\n"
      "looser history: sent media: never (line 3) -> 1d, at most (line 3)\n",
      false},
+    /* what customers are told is told to the second officer word by word */
+    {"notices: {bsn: {nl: geen BSN, safe: \"https://a.example\"}}\n",
+     "notices: {bsn: {nl: geen BSN, safe: \"https://b.example\"}}\n",
+     "looser notices: bsn: safe, told to customers: https://a.example -> https://b.example\n",
+     true},
+    {"notices: {bsn: {nl: a, every: 2d}}\n", "notices: {bsn: {nl: b, every: 1d}}\n",
+     "looser notices: bsn: nl, told to customers: a -> b\n"
+     "looser notices: bsn: every: 172800s -> 86400s\n",
+     true},
+    {"notices: {bsn: {nl: a, every: 1d}}\n", "notices: {bsn: {nl: a, every: 2d}}\n",
+     "stricter notices: bsn: every: 86400s -> 172800s\n", true},
+    {"", "notices: {bsn: {nl: a}}\n",
+     "looser notices: bsn: not told -> told\n"
+     "looser notices: bsn: nl, told to customers: nothing -> a\n",
+     true},
     /* listed, a template needs less than one that is not known */
     {"outbound: {consent: {marketing: required, utility: none}}\n",
      "outbound: {templates: [{name: a, category: utility}], consent: {marketing: required, "
