@@ -186,7 +186,7 @@ static void turn(struct resolver *r, struct fake *fake, int64_t shift_ms)
 static void refreshed_and_last_good(void **state)
 {
     (void)state;
-    struct fake fake = {.answer = "157.240.1.1"};
+    static struct fake fake = {.answer = "157.240.1.1"}; /* threads may outlive the test */
     struct sockaddr_storage a[RESOLVER_ADDRESSES_MAX];
     struct resolver *r;
     assert_int_equal(resolver_new_with(lookup, &fake, &r), 0);

@@ -416,10 +416,10 @@ static void back_pressure(void **state)
     (void)state;
     int small = 65536; /* what the kernel may keep for us */
     setsockopt(peer_fd(peer), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    int64_t begun = now_ms();
     assert_true(
         peer_send(peer, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 65536000\r\n\r\n"));
     pthread_create(&thread, NULL, send_much, peer);
-    int64_t begun = now_ms();
     sleep_ms(300);
     /* The kernel keeps some (tcp_rmem goes up to 6 MB): the server nothing. */
     assert_true(atomic_load(&sent) < 250);

@@ -431,10 +431,15 @@ static void test_fault_full(void **state)
     assert_int_equal(put_message(f, &before), 0);
     f->fault_code = ENOSPC;
     atomic_store(&f->faults, 2);
+    int64_t begun = clock_mono_ms();
     assert_int_equal(put_message(f, &m), SLUIS_EFULL);
-    assert_int_equal(state_of(f), STORE_FULL);
-    assert_int_equal(put_message(f, &m), SLUIS_EFULL); /* without an attempt */
-    assert_int_equal(f->faults, 1);
+    enum store_state state_then = state_of(f);
+    int again = put_message(f, &m), faults = f->faults;
+    if (clock_mono_ms() - begun < 1000) { /* before it tries by itself */
+        assert_int_equal(state_then, STORE_FULL);
+        assert_int_equal(again, SLUIS_EFULL);
+        assert_int_equal(faults, 1); /* without an attempt */
+    }
     expect_message(f->store, &before, true); /* reading goes on */
     int64_t until = clock_mono_ms() + 60000;
     while (state_of(f) == STORE_FULL && clock_mono_ms() < until)
