@@ -468,11 +468,15 @@ static void test_sync_fails(void **state)
 /* After a failed meta write LMDB answers everything with MDB_PANIC; an open reader is let out
  * first.
  */
+static _Atomic bool holding;
+
 static void *hold_reader(void *arg)
 {
     struct fixture *f = arg;
     struct store_read *read;
-    if (store_read_begin(f->store, &read) != 0)
+    int r = store_read_begin(f->store, &read);
+    atomic_store(&holding, true);
+    if (r != 0)
         return NULL;
     usleep(200000);
     store_read_end(read);
@@ -488,7 +492,8 @@ static void test_panic(void **state)
 
     assert_int_equal(put_message(f, &before), 0);
     pthread_create(&thread, NULL, hold_reader, f);
-    usleep(50000);
+    while (!atomic_load(&holding))
+        usleep(1000);
     atomic_store(&fail_meta, 1);
     assert_int_equal(put_message(f, &lost), SLUIS_EIO);
     assert_int_equal(fail_meta, 0);
