@@ -105,11 +105,15 @@ struct contact_state {
     unsigned notice_count;
     char reference[CONTACT_REFERENCE_MAX + 1]; /* "" none */
 };
-/* Everything that was written down of a contact; all zero when nothing was. SLUIS_ECRYPTO when a
+/* Everything that was written down of a contact; all zero when nothing was. Opting out, or taking that
+ * back, is the youngest word of the contact and of the subjects linked to it (subject.h): who says stop
+ * says it as a person, by whichever number or user id. Consent is each subject's own. SLUIS_ECRYPTO when a
  * row does not open, SLUIS_EEXPIRED when the subject was erased: then nothing may be relied on.
  * Wipe the state with sodium_memzero. */
 SLUIS_MUST_CHECK int contact_read(struct contacts *contacts, struct contact_id id,
                                   struct contact_state *out);
+/* The subject was linked to another: what was remembered of it may be so no longer. */
+void contact_linked(struct contacts *contacts, uint64_t subject);
 /* True when the contact opted out and gave no consent since. */
 bool contact_opted_out(const struct contact_state *state);
 /* A standing entry with one of the bases (bit set of 1 << basis) for the purpose; an entry without

@@ -215,6 +215,10 @@ struct purge_redacted {
 #define PURGE_HIDDEN_TEXT "[verwijderd]"
 SLUIS_MUST_CHECK int purge_redact(struct purge *purge, const struct purge_redaction *redaction,
                                   struct purge_redacted *out);
+/* Those linked to the person, "#" and each of which asks for one of them: what is done to a person is
+ * not done to them. Not on record: for the answer to what is. */
+SLUIS_MUST_CHECK int purge_person_linked(struct purge *purge, struct span identifier,
+                                         uint64_t out[16], unsigned *n);
 /* Takes the person's links to others away. SLUIS_ENOENT: there are none. */
 SLUIS_MUST_CHECK int purge_person_unlink(struct purge *purge, struct span identifier);
 /* Art. 18: no delivery and no reading until it is lifted. */

@@ -91,13 +91,51 @@ void admin_subject_find(struct admin_request *r)
     buffer_free(&out);
 }
 
+/* Who may be the same person: named in the answer, looked up before it is done. */
+struct linked {
+    uint64_t at[16];
+    unsigned n;
+};
+
+static void find_linked(struct admin_request *r, struct linked *out)
+{
+    if (purge_person_linked(r->admin->deps.purge, admin_text(r, "identifier"), out->at, &out->n) !=
+        0)
+        out->n = 0; /* the act itself says why */
+}
+
+static void add_linked(const struct linked *linked, struct buffer *out)
+{
+    buffer_add(out, SPAN("\"linked\":["));
+    for (unsigned i = 0; i < linked->n; i++)
+        buffer_addf(out, "%s\"#%llu\"", i ? "," : "", (unsigned long long)linked->at[i]);
+    buffer_add_char(out, ']');
+}
+
+/* One more member of the object in `out`. */
+static void append_linked(const struct linked *linked, struct buffer *out)
+{
+    if (out->error || out->n < 2 || out->p[out->n - 1] != '}')
+        return;
+    out->n--;
+    buffer_add_char(out, ',');
+    add_linked(linked, out);
+    buffer_add_char(out, '}');
+}
+
 void admin_subject_export(struct admin_request *r)
 {
+    struct linked linked;
     struct buffer out;
+    find_linked(r, &linked);
     buffer_init(&out, SUBJECT_EXPORT_MAX);
     int result = purge_person_export(r->admin->deps.purge, admin_text(r, "identifier"), &out);
     if (result == 0)
         result = subject_add_media(r, &out);
+    if (result == 0) {
+        append_linked(&linked, &out);
+        result = out.error;
+    }
     if (result != 0)
         refuse(r, result);
     else
@@ -107,10 +145,14 @@ void admin_subject_export(struct admin_request *r)
 
 void admin_subject_erase(struct admin_request *r)
 {
+    struct linked linked;
     struct buffer out;
+    find_linked(r, &linked);
     buffer_init(&out, 32768);
     int result = purge_person_erase(r->admin->deps.purge, admin_text(r, "identifier"),
                                     member_true(r, "dry_run"), &out);
+    if (result == 0)
+        append_linked(&linked, &out);
     if (result != 0)
         refuse(r, result);
     else
@@ -133,15 +175,18 @@ void admin_subject_certificate(struct admin_request *r)
     buffer_free(&out);
 }
 
-static void answer(struct admin_request *r, int result, const char *word)
+static void answer(struct admin_request *r, int result, const char *word,
+                   const struct linked *linked)
 {
     struct buffer out;
     if (result != 0) {
         refuse(r, result);
         return;
     }
-    buffer_init(&out, 256);
-    buffer_addf(&out, "{\"done\":\"%s\"}", word);
+    buffer_init(&out, 1024);
+    buffer_addf(&out, "{\"done\":\"%s\",", word);
+    add_linked(linked, &out);
+    buffer_add_char(&out, '}');
     admin_json(r, 200, &out);
     buffer_free(&out);
 }
@@ -182,14 +227,19 @@ void admin_subject_redact(struct admin_request *r)
 
 void admin_subject_unlink(struct admin_request *r)
 {
-    answer(r, purge_person_unlink(r->admin->deps.purge, admin_text(r, "identifier")), "unlinked");
+    struct linked linked; /* who was */
+    find_linked(r, &linked);
+    answer(r, purge_person_unlink(r->admin->deps.purge, admin_text(r, "identifier")), "unlinked",
+           &linked);
 }
 
 void admin_subject_restrict(struct admin_request *r)
 {
     bool lift = member_true(r, "lift");
+    struct linked linked;
+    find_linked(r, &linked);
     answer(r, purge_person_restrict(r->admin->deps.purge, admin_text(r, "identifier"), !lift),
-           lift ? "lifted" : "restricted");
+           lift ? "lifted" : "restricted", &linked);
 }
 
 void admin_subject_hold(struct admin_request *r)
@@ -197,14 +247,19 @@ void admin_subject_hold(struct admin_request *r)
     uint64_t until = 0;
     uint32_t at = r->body.count ? json_get(&r->body, 0, SPAN("until_ms")) : JSON_NONE;
     int result = SLUIS_EINVAL;
+    struct linked linked;
+    find_linked(r, &linked);
     if (at == JSON_NONE || (json_u64(&r->body, at, &until) == 0 && until <= INT64_MAX))
         result =
             purge_person_hold(r->admin->deps.purge, admin_text(r, "identifier"),
                               admin_text(r, "reason"), admin_text(r, "author"), (int64_t)until);
-    answer(r, result, "held");
+    answer(r, result, "held", &linked);
 }
 
 void admin_subject_release(struct admin_request *r)
 {
-    answer(r, purge_person_release(r->admin->deps.purge, admin_text(r, "identifier")), "released");
+    struct linked linked;
+    find_linked(r, &linked);
+    answer(r, purge_person_release(r->admin->deps.purge, admin_text(r, "identifier")), "released",
+           &linked);
 }

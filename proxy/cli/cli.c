@@ -512,7 +512,8 @@ static const struct cli_command commands[] = {
       {"--lang", 'l', "LANG", false, "nl (default) or en, for --report"}}},
     {"subject find",
      "IDENTIFIER",
-     "what is known of a person, by phone number or BSUID (- reads it)",
+     "what is known of a person, by phone number or BSUID (- reads it), and who had the number "
+     "when",
      "sluis subject find +31612345678",
      cmd_subject_find,
      {O_CONFIG, O_SOCKET, O_JSON}},

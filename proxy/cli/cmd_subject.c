@@ -127,6 +127,11 @@ int cmd_subject_erase(const struct cli_call *call)
         char signature[128];
         printf("%s\n", cli_has(call, "--dry-run") ? "would be erased" : "erased");
         print_members(&a, json_get(&a.json, 0, SPAN("certificate")), "  ");
+        uint32_t linked = json_get(&a.json, 0, SPAN("linked"));
+        if (linked != JSON_NONE && json_first(&a.json, linked) != JSON_NONE) {
+            struct span raw = json_raw(&a.json, linked);
+            printf("Not erased, and perhaps the same person: %.*s\n", (int)raw.n, raw.p);
+        }
         print_member(&a, 0, "signature", signature, sizeof(signature));
         if (signature[0])
             printf("  %-28s %s\nKeep the certificate: --json prints it as it was signed.\n",

@@ -25,6 +25,12 @@ bool contact_consents(struct contacts *c, struct contact_id id)
     return yes;
 }
 
+void contact_linked(struct contacts *c, uint64_t subject)
+{
+    atomic_fetch_add(&c->changes, 1);
+    contact_memory_forget_consents(c->memory, subject);
+}
+
 /* ---- what is said ---- */
 
 /* Texts of tools and persons: UTF-8, no control characters. */
@@ -77,6 +83,10 @@ void contact_change_free(struct contact_change *change)
     /* It stands by now, or it does not: what was remembered, or is being read, says neither. */
     atomic_fetch_add(&change->contacts->changes, 1);
     contact_memory_note_consents(change->contacts->memory, change->id, CONSENTS_NOT_KNOWN);
+    for (unsigned i = 0; i < change->linked_count; i++) {
+        const struct contact_id id = {change->id.channel, change->linked[i]};
+        contact_memory_note_consents(change->contacts->memory, id, CONSENTS_NOT_KNOWN);
+    }
     for (unsigned i = 0; i < CHANGE_ROWS; i++)
         buffer_free(&change->rows[i].value);
     buffer_free(&change->leaf);
@@ -210,15 +220,19 @@ int contact_stop(struct contacts *c, struct contact_id id, enum contact_stop sto
                                       [CONTACT_STOP_PERSON] = "told"};
     struct buffer plain;
     struct contact_state state;
+    uint64_t linked[SUBJECT_LINKS_MAX];
+    unsigned n = 0;
     *out = NULL;
     if (stop > CONTACT_STOP_PERSON || !is_past(at_ms, clock_wall_ms()))
         return SLUIS_EINVAL;
-    int r = contact_read(c, id, &state);
+    int r = contact_read_linked(c, id, &state, linked, &n);
     bool older = r == 0 && state.stop_ms > at_ms;
     sodium_memzero(&state, sizeof(state));
     struct contact_change *change = r == 0 && !older ? change_new(c, id) : NULL;
     if (!change)
         return r ? r : older ? SLUIS_EEXIST : SLUIS_ENOMEM;
+    memcpy(change->linked, linked, n * sizeof(*linked));
+    change->linked_count = n;
     buffer_init(&plain, ROW_TEXT_MAX);
     buffer_add_char(&plain, ROW_VERSION);
     buffer_add_char(&plain, (char)stop);

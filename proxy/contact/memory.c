@@ -173,6 +173,15 @@ void contact_memory_forget(struct memory *m, uint64_t subject)
     pthread_mutex_unlock(&m->lock);
 }
 
+void contact_memory_forget_consents(struct memory *m, uint64_t subject)
+{
+    pthread_mutex_lock(&m->lock);
+    for (uint32_t at = 1; at < m->used; at++)
+        if (m->entries[at].id.subject == subject)
+            m->entries[at].consents = CONSENTS_NOT_KNOWN;
+    pthread_mutex_unlock(&m->lock);
+}
+
 int contact_memory_consents(struct memory *m, struct contact_id id)
 {
     pthread_mutex_lock(&m->lock);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "sluis/contact.h"
+#include "sluis/subject.h"
 
 #define ROW_KEY 17        /* 'K', subject, channel, kind, hash */
 #define ROW_SUBJECT_KEY 9 /* 'K', subject */
@@ -46,6 +47,8 @@ struct change_row {
 struct contact_change {
     struct contacts *contacts;
     struct contact_id id;
+    uint64_t linked[SUBJECT_LINKS_MAX]; /* for whom it holds as well */
+    unsigned linked_count;
     struct change_row rows[CHANGE_ROWS];
     unsigned row_count;
     struct buffer leaf; /* empty: none */
@@ -63,6 +66,10 @@ SLUIS_MUST_CHECK int contact_row_seal(struct contacts *c, const uint8_t key[ROW_
 /* Opens a row's value into `state`. */
 SLUIS_MUST_CHECK int contact_row_open(struct contacts *c, const uint8_t key[ROW_KEY],
                                       struct span value, struct contact_state *state);
+/* contact_read, and the subjects linked to the contact's. */
+SLUIS_MUST_CHECK int contact_read_linked(struct contacts *c, struct contact_id id,
+                                         struct contact_state *out,
+                                         uint64_t linked[SUBJECT_LINKS_MAX], unsigned *n);
 void contact_consent_plain(const struct contact_consent *consent, struct buffer *out);
 /* "basis|purpose": what tells consents apart. */
 void contact_consent_what(const struct contact_consent *consent, struct buffer *out);
@@ -85,6 +92,7 @@ void contact_memory_done(struct memory *memory, struct contact_id id);
 
 /* 0 not remembered, 1 no, 2 yes. */
 enum { CONSENTS_NOT_KNOWN, CONSENTS_NO, CONSENTS_YES };
+void contact_memory_forget_consents(struct memory *memory, uint64_t subject);
 int contact_memory_consents(struct memory *memory, struct contact_id id);
 void contact_memory_note_consents(struct memory *memory, struct contact_id id, int consents);
 

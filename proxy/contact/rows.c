@@ -244,20 +244,54 @@ static int take_row(void *ctx, struct span key, struct span value)
     return reading->error ? 1 : 0;
 }
 
-int contact_read(struct contacts *c, struct contact_id id, struct contact_state *out)
+/* The word of a linked subject, when it is younger. One that was erased says nothing any more. */
+static int add_stop(struct contacts *c, struct store_read *read, struct contact_id id,
+                    struct contact_state *out)
+{
+    struct contact_state other = {.stop_ms = 0};
+    struct arena arena;
+    struct span value;
+    uint8_t key[ROW_KEY];
+    contact_row_key(c, id, ROW_STOP, SPAN_EMPTY, key);
+    arena_init(&arena, 4096);
+    int r = store_get_row(read, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), &arena, &value);
+    if (r == 0)
+        r = contact_row_open(c, key, value, &other);
+    arena_free(&arena);
+    if (r == 0 && other.stop_ms > out->stop_ms) {
+        out->stop = other.stop;
+        out->stop_ms = other.stop_ms;
+    }
+    return r == SLUIS_ENOENT || r == SLUIS_EEXPIRED ? 0 : r;
+}
+
+int contact_read_linked(struct contacts *c, struct contact_id id, struct contact_state *out,
+                        uint64_t linked[SUBJECT_LINKS_MAX], unsigned *n)
 {
     struct reading reading = {.c = c, .out = out};
     struct store_read *read;
     memset(out, 0, sizeof(*out));
+    *n = 0;
     contact_key(id, reading.prefix);
     int r = store_read_begin(c->store, &read);
     if (r != 0)
         return r;
     r = store_each_row(read, STORE_TABLE_SUBJECT, span_of(reading.prefix, ROW_CONTACT_KEY),
                        take_row, &reading);
-    store_read_end(read);
     r = reading.error ? reading.error : r > 0 ? 0 : r;
+    if (r == 0)
+        r = subject_links(read, id.subject, linked, n);
+    for (unsigned i = 0; r == 0 && i < *n; i++)
+        r = add_stop(c, read, (struct contact_id){id.channel, linked[i]}, out);
+    store_read_end(read);
     if (r != 0)
         sodium_memzero(out, sizeof(*out));
     return r;
+}
+
+int contact_read(struct contacts *c, struct contact_id id, struct contact_state *out)
+{
+    uint64_t linked[SUBJECT_LINKS_MAX];
+    unsigned n;
+    return contact_read_linked(c, id, out, linked, &n);
 }

@@ -127,6 +127,14 @@ static struct audit_event event_of(const struct call *call)
                                 .policy_hash = policy_hash(call->channel->policy)};
 }
 
+/* Given before the number was this person's: by whoever had it then. */
+static int consent_fits(struct call *call, const struct contact_entry *entry)
+{
+    int64_t since;
+    int r = subject_since(call->thread->subjects, entry->contact, &since);
+    return r ? r : since && entry->consent.given_ms < since ? SLUIS_EEXIST : 0;
+}
+
 void handle_consent(struct call *call)
 {
     struct contact_entry entry;
@@ -151,6 +159,8 @@ void handle_consent(struct call *call)
     c->call = call;
     int r = subject_resolve(call->thread->subjects, entry.contact, entry.user_id, &c->subject);
     bool resolved = r == 0;
+    if (r == 0 && entry.has_consent && !entry.consent.withdrawn_ms && !entry.user_id.n)
+        r = consent_fits(call, &entry);
     if (r == 0)
         r = contact_entry_changes(g->deps.contacts,
                                   (struct contact_id){call->channel->id, c->subject.serial}, &entry,

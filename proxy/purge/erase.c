@@ -587,12 +587,13 @@ int purge_person_erase(struct purge *p, struct span identifier, bool dry_run, st
         r = certificate(e, !dry_run, out);
     if (r == 0 && !dry_run && !e->stay_count)
         r = remove_rows(e);
-    if (!dry_run && r != 0) {
+    if (!dry_run && r != 0 && r != SLUIS_EMANY) {
         pthread_mutex_lock(&p->lock);
         p->resumed = false; /* the service thread tries again */
         pthread_mutex_unlock(&p->lock);
     }
-    if (!dry_run && r != SLUIS_ENOENT && r != SLUIS_EINVAL && r != SLUIS_EDENIED)
+    if (!dry_run && r != SLUIS_ENOENT && r != SLUIS_EINVAL && r != SLUIS_EDENIED &&
+        r != SLUIS_EMANY)
         LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "erasure_waits" : "erased",
             log_u64("messages", e->destroyed), log_error(r));
     erasure_free(e);

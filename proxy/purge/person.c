@@ -231,6 +231,19 @@ int person_links(struct purge *p, uint64_t subject, uint64_t *out, unsigned *n)
     return r;
 }
 
+int purge_person_linked(struct purge *p, struct span identifier, uint64_t out[SUBJECT_LINKS_MAX],
+                        unsigned *n)
+{
+    uint64_t subject;
+    *n = 0;
+    pthread_mutex_lock(&p->lock);
+    int r = person_find(p, identifier, &subject);
+    if (r == 0)
+        r = person_links(p, subject, out, n);
+    pthread_mutex_unlock(&p->lock);
+    return r;
+}
+
 int purge_person_unlink(struct purge *p, struct span identifier)
 {
     struct audit_event event;

@@ -475,7 +475,7 @@ int purge_redact(struct purge *p, const struct purge_redaction *asked, struct pu
     int drained = asked->dry_run ? 0 : revoke_drain(p); /* also what stands already */
     if (out->messages && !asked->dry_run && p->deps.forget)
         p->deps.forget(p->deps.ctx, subject); /* the windows hold it as well */
-    if (!asked->dry_run && r != SLUIS_ENOENT && r != SLUIS_EDENIED)
+    if (!asked->dry_run && r != SLUIS_ENOENT && r != SLUIS_EDENIED && r != SLUIS_EMANY)
         LOG(r || drained ? LOG_ALARM : LOG_INFO, "purge", "redacted",
             log_u64("messages", out->messages), log_error(r ? r : drained));
     person_items_free(&items);

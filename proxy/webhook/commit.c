@@ -250,6 +250,8 @@ static void on_committed(struct mail *mail)
     bool stored = result == 0 && item->outcome == ITEM_STORED;
     unlist(item);
     subject_settled(t->subjects, &item->subject, result == 0 && !stored ? SLUIS_ENOENT : result);
+    if (stored)
+        item_tell_linked(item);
     link_settled(item, result == 0 && !stored ? SLUIS_ENOENT : result);
     if (item->windowed && !stored)
         window_remove(t->windows, item->row.channel, item->row.subject, item->row.serial);

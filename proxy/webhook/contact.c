@@ -114,6 +114,21 @@ int item_look_at_contact(struct item *item, const struct json_doc *doc, const st
     return r ? r : gather(item, doc, judged);
 }
 
+void item_tell_linked(const struct item *item)
+{
+    struct contacts *contacts = item->owner->webhook->deps.contacts;
+    if (!contacts)
+        return;
+    for (unsigned i = 0; item->subject.links && i < item->subject.new_hashes; i++) {
+        contact_linked(contacts, item->subject.rows[i].was);
+        contact_linked(contacts, item->subject.serial);
+    }
+    if (item->linked) {
+        contact_linked(contacts, item->linked->serial);
+        contact_linked(contacts, item->subject.serial);
+    }
+}
+
 void item_tell_contact(struct item *item)
 {
     const struct webhook_deps *deps = &item->owner->webhook->deps;

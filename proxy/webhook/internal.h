@@ -250,6 +250,9 @@ SLUIS_MUST_CHECK int item_look_at_contact(struct item *item, const struct json_d
 /* It was stored. */
 void item_tell_contact(struct item *item);
 
+/* Likewise, before link_settled: what one of two linked subjects opted out of, the other did. */
+void item_tell_linked(const struct item *item);
+
 /* The subject of another number is settled as well, once. */
 void link_settled(struct item *item, int result);
 

@@ -6,6 +6,7 @@
 #include "../store/support.h"
 #include "sluis/base/clock.h"
 #include "sluis/contact.h"
+#include "sluis/subject.h"
 
 #define DAY ((int64_t)24 * 3600 * 1000)
 
@@ -180,6 +181,61 @@ static void opting_out(void **state)
     assert_int_equal(stop(f, anna, CONTACT_STOP_NONE, now), 0);
     look(f, anna, &s);
     assert_false(contact_opted_out(&s));
+}
+
+static int run_link(struct store_txn *txn, void *ctx)
+{
+    if (*(bool *)ctx)
+        subject_link(txn, anna.subject, bas.subject, 1000);
+    else
+        subject_unlink(txn, anna.subject, bas.subject);
+    return store_txn_error(txn);
+}
+
+/* One person in two subjects, linked: the youngest word of either holds for both; consent does not
+ * pass over. Unlinked, each has its own again. */
+static void linked(void **state)
+{
+    struct fixture *f = *state;
+    struct contact_state s;
+    int64_t now = clock_wall_ms();
+    bool link = true;
+    assert_int_equal(consent(f, anna, CONTACT_CONSENT, "", now - 10 * DAY, 0), 0);
+    assert_true(contact_consents(f->contacts, anna)); /* remembered from here on */
+    assert_int_equal(stop(f, bas, CONTACT_STOP_WORD, now - 5 * DAY), 0);
+    assert_true(contact_consents(f->contacts, anna));
+    assert_int_equal(test_run(f->store, run_link, &link), 0);
+    contact_linked(f->contacts, anna.subject);
+    assert_false(contact_consents(f->contacts, anna));
+    look(f, anna, &s);
+    assert_true(contact_opted_out(&s));
+    assert_int_equal(s.stop, CONTACT_STOP_WORD);
+    look(f, anna_elsewhere, &s); /* on that channel alone */
+    assert_false(contact_opted_out(&s));
+    look(f, bas, &s);
+    assert_int_equal(s.consent_count, 0);
+    /* an older list brings nothing back, younger consent does, and only its own */
+    assert_int_equal(consent(f, anna, CONTACT_CONSENT, "", now - 6 * DAY, 0), SLUIS_EEXIST);
+    assert_int_equal(consent(f, anna, CONTACT_CONSENT, "", now - 4 * DAY, 0), 0);
+    assert_true(contact_consents(f->contacts, anna));
+    assert_false(contact_consents(f->contacts, bas));
+    /* stop by the other one: what was remembered of this one goes */
+    assert_int_equal(stop(f, bas, CONTACT_STOP_META, now - 3 * DAY), 0);
+    assert_false(contact_consents(f->contacts, anna));
+    assert_int_equal(stop(f, anna, CONTACT_STOP_NONE, now - 2 * DAY), 0); /* resumed: by either */
+    look(f, bas, &s);
+    assert_false(contact_opted_out(&s));
+    assert_int_equal(stop(f, bas, CONTACT_STOP_WORD, now - 2 * DAY - 1), SLUIS_EEXIST);
+    assert_int_equal(stop(f, bas, CONTACT_STOP_WORD, now - DAY), 0);
+    look(f, anna, &s);
+    assert_true(contact_opted_out(&s));
+    link = false;
+    assert_int_equal(test_run(f->store, run_link, &link), 0);
+    contact_linked(f->contacts, anna.subject);
+    look(f, anna, &s);
+    assert_false(contact_opted_out(&s));
+    look(f, bas, &s);
+    assert_true(contact_opted_out(&s));
 }
 
 static void references(void **state)
@@ -516,6 +572,7 @@ int main(void)
         CASE(consents),
         CASE(refusals),
         CASE(opting_out),
+        CASE(linked),
         CASE(references),
         CASE(reindexed),
         CASE(notices),

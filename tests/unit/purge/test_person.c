@@ -497,6 +497,12 @@ static void test_hold_of_redacted(void **state)
     assert_null(strstr(t->p, "geschoond message"));
 }
 
+static int run_put_subject(struct store_txn *txn, void *ctx)
+{
+    subject_put(txn, ctx);
+    return store_txn_error(txn);
+}
+
 static int run_link(struct store_txn *txn, void *ctx)
 {
     (void)ctx;
@@ -533,6 +539,130 @@ static void test_linked(void **state)
     assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
     assert_int_equal(person.linked_count, 0);
     assert_int_equal(purge_person_find(w->purge, SPAN("#11"), &person), SLUIS_ENOENT);
+}
+
+/* ---- a number that changed hands ---- */
+
+/* Anna's number is 11's from `at_ms` on, as a message of its new user makes it. */
+static void change_hands(struct world *w, int64_t at_ms, struct message *out)
+{
+    struct subject_resolver *resolver;
+    struct subject s;
+    const struct subject_message said = {.at_ms = at_ms, .speaks = true, .identity = SPAN("new")};
+    const struct subject_message before = {
+        .at_ms = at_ms - 1, .speaks = true, .identity = SPAN("old")};
+    assert_int_equal(subject_resolver_new(w->store, w->keyring, &resolver), 0);
+    assert_int_equal(subject_resolve_message(resolver, SPAN(ANNA), SPAN_EMPTY, &before, &s), 0);
+    assert_int_equal(s.serial, 10);
+    assert_int_equal(test_run(w->store, run_put_subject, &s), 0);
+    subject_settled(resolver, &s, 0);
+    assert_int_equal(subject_resolve_message(resolver, SPAN(ANNA), SPAN_EMPTY, &said, &s), 0);
+    assert_int_not_equal(s.serial, 10);
+    assert_int_equal(test_run(w->store, run_put_subject, &s), 0);
+    subject_settled(resolver, &s, 0);
+    subject_resolver_free(resolver);
+    message_put(w, s.serial, NULL, at_ms, out);
+}
+
+static void day_text(const char *identifier, int64_t ms, char out[64])
+{
+    char text[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(ms, text);
+    snprintf(out, 64, "%s@%.10s", identifier, text);
+}
+
+/* The old one's and the new one's are told apart by the number; nothing is done to a stranger. */
+static void test_changed_hands(void **state)
+{
+    struct world *w = *state;
+    struct message a, b;
+    struct purge_person person;
+    struct purge_redacted redacted;
+    char then[64], now_text[64], serial[2][32];
+    int64_t now = clock_wall_ms(), changed = now - 1000;
+    message_put(w, 10, ANNA, now - 5000, &a);
+    change_hands(w, changed, &b);
+    uint64_t other = b.item.subject;
+    snprintf(serial[0], sizeof(serial[0]), "#%u", 10u);
+    snprintf(serial[1], sizeof(serial[1]), "#%llu", (unsigned long long)other);
+    for (unsigned round = 0; round < 2; round++) { /* and with the index made anew */
+        assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
+        assert_int_equal(person.subject, other);
+        assert_int_equal(person.messages, 1);
+        assert_int_equal(person.linked_count, 0);
+        assert_int_equal(person.owner_count, 2);
+        assert_true(person.owners[0].subject == other && person.owners[0].until_ms == 0 &&
+                    person.owners[0].since_ms == changed);
+        assert_true(person.owners[1].subject == 10 && person.owners[1].until_ms == changed &&
+                    person.owners[1].since_ms == now - 5000);
+        assert_int_equal(purge_lookup_replace(w->purge), 0);
+    }
+    assert_int_equal(export(w, ANNA)->result, SLUIS_EMANY);
+    assert_int_equal(erase(w, ANNA, false)->result, SLUIS_EMANY);
+    assert_int_equal(erase(w, ANNA, true)->result, SLUIS_EMANY);
+    assert_int_equal(purge_person_restrict(w->purge, SPAN(ANNA), true), SLUIS_EMANY);
+    assert_int_equal(purge_person_hold(w->purge, SPAN(ANNA), SPAN("zaak"), SPAN("fg"), 0),
+                     SLUIS_EMANY);
+    assert_int_equal(purge_person_release(w->purge, SPAN(ANNA)), SLUIS_EMANY);
+    assert_int_equal(purge_person_unlink(w->purge, SPAN(ANNA)), SLUIS_EMANY);
+    const struct purge_redaction asked = {.identifier = SPAN(ANNA), .text = SPAN("text")};
+    assert_int_equal(purge_redact(w->purge, &asked, &redacted), SLUIS_EMANY);
+    assert_non_null(strstr(export(w, serial[0])->p, a.text));
+    assert_null(strstr(export(w, serial[0])->p, b.text));
+    assert_non_null(strstr(export(w, serial[1])->p, b.text));
+    assert_null(strstr(export(w, serial[1])->p, a.text));
+    /* by the day: before either, nobody; on the day that it changed, both; after it, the new one */
+    day_text(ANNA, now - 40 * 24 * HOUR_MS, then);
+    assert_int_equal(purge_person_find(w->purge, span_str(then), &person), SLUIS_ENOENT);
+    day_text(ANNA, changed + 24 * HOUR_MS, now_text);
+    assert_int_equal(export(w, now_text)->result, 0);
+    assert_null(strstr(export(w, now_text)->p, a.text));
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA "@2026"), &person), SLUIS_EINVAL);
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA "@2026-13-01"), &person), SLUIS_EINVAL);
+    /* held: the old one's alone */
+    assert_int_equal(purge_person_hold(w->purge, SPAN("#10"), SPAN("zaak"), SPAN("fg"), 0), 0);
+    assert_true(purge_held(w->purge, 10));
+    assert_false(purge_held(w->purge, other));
+    assert_int_equal(purge_person_release(w->purge, SPAN("#10")), 0);
+    /* erased: the old one's alone, and then the number is one person's again */
+    assert_int_equal(erase(w, "#10", false)->result, 0);
+    assert_int_equal(message_open(w, &a.o), SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &b.o), 0);
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
+    assert_int_equal(person.owner_count, 1);
+    assert_int_equal(person.subject, other);
+    /* late ones: of before the change they were the old one's; since then they are not */
+    struct subject_resolver *resolver;
+    assert_int_equal(subject_resolver_new(w->store, w->keyring, &resolver), 0);
+    subject_resolver_forget(resolver, 10);
+    assert_int_equal(subject_erased(resolver, SPAN(ANNA), SPAN_EMPTY, changed - 2000),
+                     SLUIS_EEXPIRED);
+    assert_int_equal(subject_erased(resolver, SPAN(ANNA), SPAN_EMPTY, changed), 0);
+    subject_resolver_free(resolver);
+    assert_int_equal(erase(w, ANNA, false)->result, 0);
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), SLUIS_ENOENT);
+}
+
+/* The old one's messages expire: the record and the row that led to it go, the new one's stay. */
+static void test_changed_hands_then_past(void **state)
+{
+    struct world *w = *state;
+    struct message a, b;
+    struct purge_person person;
+    char out[4096];
+    int64_t now = clock_wall_ms();
+    message_put(w, 10, ANNA, now - 5000, &a);
+    change_hands(w, now - 1000, &b);
+    uint64_t other = b.item.subject;
+    world_shift(w, 23 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), 0);
+    message_put(w, other, NULL, clock_wall_ms(), &b);
+    world_shift(w, 2 * HOUR_MS);
+    assert_int_equal(purge_round(w->purge), 0);
+    assert_int_equal(purge_person_find(w->purge, SPAN("#10"), &person), SLUIS_ENOENT);
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
+    assert_int_equal(person.owner_count, 1);
+    assert_int_equal(person.subject, other);
 }
 
 struct eraser {
@@ -607,6 +737,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_redact, setup_free, teardown),
         cmocka_unit_test_setup_teardown(test_hold_of_redacted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_linked, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_changed_hands, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_changed_hands_then_past, setup_free, teardown),
         cmocka_unit_test_setup_teardown(test_two_at_once, setup_free, teardown),
         cmocka_unit_test_setup_teardown(test_swapped, setup_free, teardown),
     };
