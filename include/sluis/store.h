@@ -295,6 +295,12 @@ SLUIS_MUST_CHECK int store_get_head(struct store_read *read, uint16_t channel, u
 /* Walks: `each` returns 0 to go on, 1 to stop. */
 int store_each_item(struct store_read *read, uint64_t from_order,
                     int (*each)(void *ctx, const struct store_item *item), void *ctx);
+/* Goes past blocks that a flipped bit spoilt (SLUIS_ECRYPTO above, so that whoever must see every
+ * item does not miss one), for those who serve the others. *damaged: where the last of these began,
+ * 0 none; may be NULL. `sluis doctor --store` names them all. */
+int store_each_readable(struct store_read *read, uint64_t from_order,
+                        int (*each)(void *ctx, const struct store_item *item), void *ctx,
+                        uint64_t *damaged);
 int store_each_leaf(struct store_read *read, uint64_t from_index,
                     int (*each)(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32]),
                     void *ctx);

@@ -28,6 +28,8 @@ static int walk(struct contacts *c, struct contact_id id, unsigned most,
         serial = item.previous;
     }
     store_read_end(read);
+    if (r == SLUIS_ECRYPTO || r == SLUIS_EINVAL)
+        return 0; /* a block of the journal is damaged: what it says is not known any more */
     return r == SLUIS_ENOENT ? 0 : r; /* what was before it is gone */
 }
 
@@ -80,7 +82,7 @@ static bool listens(struct contacts *c, uint16_t channel, int64_t now_ms)
         return true;
     if (store_read_begin(c->store, &read) != 0)
         return false;
-    (void)store_each_item(read, 1, take_listening, &l);
+    (void)store_each_readable(read, 1, take_listening, &l, NULL);
     store_read_end(read);
     if (l.found && channel < LISTEN_CHANNELS)
         atomic_store(&c->listens[channel], true);

@@ -165,6 +165,7 @@ struct route {
     _Atomic bool missed; /* an offer was lost to memory: the journal has to be read */
     uint64_t newest;     /* highest commit order offered */
     uint64_t loaded;     /* highest commit order that has an entry or was passed */
+    uint64_t damaged_to; /* damage of the journal was told of up to this order */
     uint64_t pended_to;  /* pending rows of the last run reach to this order, past the cursor */
     uint64_t cursor;     /* as last computed */
     uint64_t cursor_written;

@@ -7,8 +7,9 @@ struct walk {
     struct route *route;
     struct store_read *read;
     unsigned taken, walked;
-    bool more; /* the journal has more than was taken */
-    bool lost; /* a waiting row without an item */
+    bool more;        /* the journal has more than was taken */
+    bool lost;        /* a waiting row without an item */
+    uint64_t damaged; /* where the journal does not open: an order, or a waiting row's serial */
     int error;
 };
 
@@ -59,6 +60,10 @@ static int take_pending(void *ctx, const struct store_pending *p)
     int result = store_get_item(w->read, p->serial, &item);
     if (result == SLUIS_ENOENT) { /* its journal block was purged: nothing is left to deliver */
         w->lost |= p->state == STORE_PENDING_WAITING;
+        return 0;
+    }
+    if (result == SLUIS_ECRYPTO || result == SLUIS_EINVAL) { /* it waits on; the others go */
+        w->damaged = p->serial;
         return 0;
     }
     if (result == 0 && item.order > r->cursor) {
@@ -149,6 +154,9 @@ int refill_start(struct route *r)
     if (result == 0 && w.lost)
         result = store_each_pending(w.read, r->id, 0, take_lost, &w);
     store_read_end(w.read);
+    if (w.damaged)
+        LOG(LOG_ALARM, "deliver", "journal_damaged", log_u64("route", r->id),
+            log_u64("serial", w.damaged));
     r->behind = r->more = true;
     if (result != 0)
         route_drop_entries(r); /* a later try starts afresh */
@@ -160,7 +168,7 @@ void refill_more(struct route *r)
     struct walk w = {.route = r};
     int result = store_read_begin(r->deliver->deps.store, &w.read);
     if (result == 0) {
-        result = store_each_item(w.read, r->loaded + 1, take_item, &w);
+        result = store_each_readable(w.read, r->loaded + 1, take_item, &w, &w.damaged);
         store_read_end(w.read);
     }
     if (result < 0 || w.error) {
@@ -168,6 +176,11 @@ void refill_more(struct route *r)
             log_error(w.error ? w.error : result));
         route_wake(r);
         return;
+    }
+    if (w.damaged > r->damaged_to) { /* what stands there cannot be delivered: nobody knows whose */
+        r->damaged_to = w.damaged;
+        LOG(LOG_ALARM, "deliver", "journal_damaged", log_u64("route", r->id),
+            log_u64("order", w.damaged));
     }
     r->more = w.more;
     /* All that was offered is loaded: from now on offers are taken as they come. */

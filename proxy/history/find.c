@@ -86,7 +86,7 @@ static int take_first(void *ctx, const struct store_item *item)
 static int probe(struct store_read *read, uint64_t from, struct probe *out)
 {
     *out = (struct probe){.found = false};
-    int r = store_each_item(read, from, take_first, out);
+    int r = store_each_readable(read, from, take_first, out, NULL);
     return r < 0 ? r : 0;
 }
 

@@ -27,7 +27,8 @@ static int walk(struct work *w, struct store_read *read, uint64_t subject, uint6
         struct store_item item;
         uint64_t masked;
         r = store_get_item(read, serial, &item);
-        if (r == SLUIS_ENOENT) { /* what came before has gone from the journal */
+        if (r == SLUIS_ENOENT || r == SLUIS_ECRYPTO ||
+            r == SLUIS_EINVAL) { /* what came before has gone from the journal, or is damaged */
             serial = 0;
             r = 0;
             break;
@@ -182,7 +183,7 @@ static int by_time(struct work *w, struct place *place)
         r = store_read_begin(w->h->deps.store, &read);
         if (r != 0)
             break;
-        r = store_each_item(read, from, take_item, c);
+        r = store_each_readable(read, from, take_item, c, NULL);
         store_read_end(read);
         if (r < 0)
             break;

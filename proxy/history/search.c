@@ -125,7 +125,7 @@ static int scan(struct work *w, struct slice *s, uint64_t *next, uint64_t *scann
     s->n = s->looked = 0;
     s->past = false;
     s->next = 0;
-    r = store_each_item(read, *next, take_item, s);
+    r = store_each_readable(read, *next, take_item, s, NULL);
     r = r < 0 ? r : 0;
     *next = s->past ? 0 : s->next;
     for (unsigned i = 0; r == 0 && i < s->n; i++) {

@@ -51,6 +51,11 @@ int clock_load(struct purge *p)
     else if (r == 0)
         r = SLUIS_ECRYPTO;
     buffer_free(&plain);
+    if (r == SLUIS_ECRYPTO || r == SLUIS_EINVAL) { /* damaged: then no minute is trusted unseen */
+        LOG(LOG_ALARM, "purge", "last_minute_damaged", log_error(r));
+        p->clock_last_ms = 1;
+        return 0;
+    }
     /* A store that was never purged: nothing says that the clock is wrong. */
     return r == SLUIS_ENOENT ? 0 : r;
 }

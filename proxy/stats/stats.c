@@ -67,7 +67,7 @@ static int follow(struct stats *s, bool *more)
     int r = store_read_begin(s->deps.store, &read);
     if (r != 0)
         return r;
-    r = store_each_item(read, s->order ? s->order : 1, take_item, &items);
+    r = store_each_readable(read, s->order ? s->order : 1, take_item, &items, NULL);
     s->quiet = false;
     if (r >= 0)
         r = store_each_leaf(read, s->leaf, take_leaf, &leaves);
@@ -212,7 +212,7 @@ static int learn_from(struct stats *s, uint64_t *order)
     while (r == 0 && low < high) {
         struct back b = {.found = false};
         uint64_t middle = low + (high - low) / 2;
-        r = store_each_item(read, middle, first_since, &b);
+        r = store_each_readable(read, middle, first_since, &b, NULL);
         r = r < 0 ? r : 0;
         if (b.found && b.order < high && b.since_ms < since)
             low = b.order + 1;

@@ -253,8 +253,10 @@ static int seek_order(MDB_cursor *cursor, uint64_t from_order, MDB_val *k, MDB_v
     return rc == MDB_NOTFOUND ? mdb_cursor_get(cursor, k, value, MDB_FIRST) : rc;
 }
 
-int store_each_item(struct store_read *read, uint64_t from_order,
-                    int (*each)(void *ctx, const struct store_item *item), void *ctx)
+/* With `damaged`: blocks that do not open are passed over. */
+static int walk_items(struct store_read *read, uint64_t from_order,
+                      int (*each)(void *ctx, const struct store_item *item), void *ctx,
+                      uint64_t *damaged)
 {
     struct buffer plain; /* its own: `each` may look things up with the same reader */
     MDB_cursor *cursor;
@@ -272,6 +274,10 @@ int store_each_item(struct store_read *read, uint64_t from_order,
         result = block ? open_block(read->store, block, span_of_val(value), &plain) : SLUIS_EIO;
         if (!result)
             result = walk_block(buffer_span(&plain), block, from_order, each, ctx);
+        else if (damaged && (result == SLUIS_ECRYPTO || result == SLUIS_EINVAL)) {
+            *damaged = block; /* its tag, or the version before it */
+            result = 0;
+        }
         if (!result)
             rc = mdb_cursor_get(cursor, &k, &value, MDB_NEXT);
     }
@@ -281,4 +287,21 @@ int store_each_item(struct store_read *read, uint64_t from_order,
     if (result)
         return result > 0 ? 0 : result;
     return rc == MDB_NOTFOUND ? 0 : env_error(rc);
+}
+
+int store_each_item(struct store_read *read, uint64_t from_order,
+                    int (*each)(void *ctx, const struct store_item *item), void *ctx)
+{
+    return walk_items(read, from_order, each, ctx, NULL);
+}
+
+int store_each_readable(struct store_read *read, uint64_t from_order,
+                        int (*each)(void *ctx, const struct store_item *item), void *ctx,
+                        uint64_t *damaged)
+{
+    uint64_t last = 0;
+    int result = walk_items(read, from_order, each, ctx, &last);
+    if (damaged)
+        *damaged = last;
+    return result;
 }

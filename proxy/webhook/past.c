@@ -26,6 +26,17 @@ static struct item probe_of(const struct item *item, uint8_t kind)
     return probe;
 }
 
+/* SLUIS_ENOENT also when its block of the journal is damaged: nobody will ever read that, and what
+ * comes in now must not wait for it. */
+static int past_item(struct store_read *read, uint64_t serial, struct store_item *out)
+{
+    int r = store_get_item(read, serial, out);
+    if (r != SLUIS_ECRYPTO && r != SLUIS_EINVAL)
+        return r;
+    LOG(LOG_ALARM, "webhook", "journal_damaged", log_u64("serial", serial), log_error(r));
+    return SLUIS_ENOENT;
+}
+
 /* The same hash as intake made of it, day by day backwards. */
 static int find_target(struct item *item, struct store_read *read, uint8_t kind,
                        struct store_item *target)
@@ -42,7 +53,7 @@ static int find_target(struct item *item, struct store_read *read, uint8_t kind,
         if (r == 0)
             r = store_get_dedupe(read, today - back, probe.dedupe, &where);
         if (r == 0)
-            r = store_get_item(read, where.serial, target);
+            r = past_item(read, where.serial, target);
     }
     return r;
 }
@@ -174,7 +185,7 @@ int past_load_window(struct item *item, struct window *window)
     r = store_get_head(read, item->channel->id, item->subject.serial, &serial);
     for (unsigned i = 0; r == 0 && serial != 0 && i < WINDOW_ITEMS_MAX; i++) {
         struct store_item row;
-        r = store_get_item(read, serial, &row);
+        r = past_item(read, serial, &row);
         if (r != 0 || messages == DETECT_WINDOW_MESSAGES ||
             item->row.at_ms - row.at_ms > (int64_t)DETECT_WINDOW_MINUTES * 60000)
             break;

@@ -182,6 +182,35 @@ static void test_clock(void **state)
     assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
 }
 
+static int run_clock_row(struct store_txn *txn, void *ctx)
+{
+    struct span *value = ctx;
+    store_put_row(txn, STORE_TABLE_SETTING, SPAN("purge.clock"), *value);
+    return store_txn_error(txn);
+}
+
+/* The row of the last minute does not open: nothing is destroyed unseen, and nothing else stops. */
+static void test_clock_damaged(void **state)
+{
+    struct world *w = *state;
+    struct message one;
+    struct span damaged =
+        SPAN("\001C and nothing that was ever sealed, for sixty bytes or more than that");
+    char out[4096];
+    message_put(w, 10, NULL, clock_wall_ms(), &one);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(test_run(w->store, run_clock_row, &damaged), 0);
+    world_restart(w);
+    world_shift(w, 3 * HOUR_MS);
+    assert_int_equal(run_purge(w, false, out), SLUIS_EDENIED);
+    assert_int_equal(message_open(w, &one.o), 0);
+    assert_int_equal(purge_clock_accept(w->purge), 0);
+    assert_int_equal(run_purge(w, false, out), 0);
+    assert_int_equal(message_open(w, &one.o), SLUIS_EEXPIRED);
+    world_restart(w);
+    assert_int_equal(run_purge(w, false, out), 0); /* it was written anew */
+}
+
 /* Linked in place of the real one (--wrap): a purge looks messages up while it counts. */
 int __real_store_get_item(struct store_read *read, uint64_t serial, struct store_item *out);
 int __wrap_store_get_item(struct store_read *read, uint64_t serial, struct store_item *out);
@@ -687,6 +716,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clock_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counting_locks_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keyring_stays_small, setup, teardown),
         cmocka_unit_test(test_full),

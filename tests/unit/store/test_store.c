@@ -428,6 +428,55 @@ static void test_journal_order(void **state)
     store_read_end(read);
 }
 
+static uint64_t spoilt; /* order of the block whose tag does not hold */
+
+static int open_spoilt(void *ctx, uint8_t table, uint64_t row, struct span sealed,
+                       struct buffer *plain)
+{
+    return table == STORE_SEAL_JOURNAL && row == spoilt ? SLUIS_ECRYPTO
+                                                        : test_open(ctx, table, row, sealed, plain);
+}
+
+/* Of three commits the middle one is damaged: who must see all is told, who serves the others goes
+ * on. */
+static void test_journal_damaged(void **state)
+{
+    struct fixture *f = *state;
+    static const uint64_t serials[3][2] = {{1, 2}, {3, 4}, {5, 6}};
+    struct collected all = {.most = 4096};
+    struct store_config config;
+    struct diag diag = {0};
+    uint64_t damaged = 99;
+    for (unsigned i = 0; i < 3; i++) {
+        struct items_case c = {.serials = serials[i], .n = 2, .subject = 5};
+        assert_int_equal(test_run(f->store, run_items, &c), 0);
+    }
+    struct store_read *read = begin(f);
+    assert_int_equal(store_each_readable(read, 0, collect, &all, &damaged), 0);
+    assert_int_equal(all.n, 6);
+    assert_int_equal(damaged, 0);
+    store_read_end(read);
+    spoilt = all.orders[2];
+    store_close(f->store);
+    test_config(&config, f->path);
+    config.open = open_spoilt;
+    assert_int_equal(store_open(&config, &f->store, &diag), 0);
+    read = begin(f);
+    all.n = 0;
+    assert_int_equal(store_each_item(read, 0, collect, &all), SLUIS_ECRYPTO);
+    assert_int_equal(all.n, 2);
+    all.n = 0;
+    assert_int_equal(store_each_readable(read, 0, collect, &all, &damaged), 0);
+    assert_int_equal(all.n, 4);
+    assert_int_equal(all.serials[1], 2);
+    assert_int_equal(all.serials[2], 5);
+    assert_int_equal(damaged, spoilt);
+    all.n = 0;
+    assert_int_equal(store_each_readable(read, spoilt + 1, collect, &all, NULL), 0);
+    assert_int_equal(all.n, 2); /* from the middle of it */
+    store_read_end(read);
+}
+
 static int run_extreme(struct store_txn *txn, void *ctx)
 {
     store_put_item(txn, ctx);
@@ -1049,6 +1098,7 @@ int main(void)
         TEST(test_identifiers),
         TEST(test_identifier_rows),
         TEST(test_journal_order),
+        TEST(test_journal_damaged),
         TEST(test_journal_extremes),
         TEST(test_leaves),
         TEST(test_leaf_limit),
