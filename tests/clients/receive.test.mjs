@@ -84,6 +84,7 @@ test('every type of message arrives in a form that the adapter takes', async () 
     assert.ok(await until(() => texts.some((t) => /derde van een bundel/.test(t))));
     assert.deepEqual(actions.slice().sort(), ['Afspraak maken', 'do-10', 'ja']);
     assert.equal(reactions[0], '👍');
+    assert.ok(await until(() => posts.length - before >= 20), `${posts.length - before} of 20 arrived`);
     const late = posts.slice(before);
     assert.ok(late.length >= 20);
     for (const post of late) {
