@@ -30,14 +30,15 @@ int gateway_run(const struct gateway_options *options);
 
 /* What the files that a configuration names hold, beyond being there: each listener's certificate
  * and key belong together, authorities are certificates, folders are reachable. 0, or what
- * tls_server_new and tls_client_new give, with a diagnosis. What does not stop a start is told to
- * `warn` (may be NULL), one line each: certificates that end soon, have ended or are not yet
- * valid. Threads: any. */
+ * tls_server_new and tls_client_new give, with a diagnosis. What is not a fault of the
+ * configuration is told to `warn` (may be NULL), one line each: certificates that end soon, have
+ * ended or are not yet valid; no folder for the control socket, which systemd makes at a start.
+ * Threads: any. */
 struct gateway_warning {
-    const char *listener; /* "meta" */
-    const char *file;
-    int64_t until_s;  /* the certificate's last second */
-    const char *word; /* expired, not_yet_valid, expires_soon */
+    const char *listener; /* "meta"; "control" */
+    const char *file;     /* the certificate; the folder */
+    int64_t until_s;      /* the certificate's last second */
+    const char *word;     /* expired, not_yet_valid, expires_soon; no_folder */
     const char *text; /* for a person: what, and what to do */
 };
 SLUIS_MUST_CHECK int gateway_check(const struct config *config,

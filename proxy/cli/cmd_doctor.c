@@ -26,33 +26,54 @@ static int ask_route(const struct cli_call *call, const char *route)
     return status[0] == '2' ? CLI_DONE : CLI_FAILED;
 }
 
+/* One channel's callback and apps, in words; false when something is wrong. */
+static bool judge_meta(const struct control_answer *a, uint32_t c, bool say)
+{
+    char name[80], found[16], apps[16], want[2048];
+    print_member(a, c, "channel", name, sizeof(name));
+    print_member(a, c, "callback", found, sizeof(found));
+    print_member(a, c, "apps", apps, sizeof(apps));
+    print_member(a, c, "expected", want, sizeof(want));
+    bool ours = strcmp(found, "ours") == 0, one_app = strcmp(apps, "1") == 0;
+    if (!say)
+        return ours && one_app;
+    if (ours)
+        printf("channel %s: Meta's callback is this gateway\n", name);
+    else if (strcmp(found, "foreign") == 0)
+        printf("channel %s: Meta's callback points ELSEWHERE: messages go round the gateway; set "
+               "it to %s, at Meta (of the number, the account and the app the first that is set "
+               "counts)\n",
+               name, want);
+    else if (strcmp(want, "null") == 0)
+        printf("channel %s: whose Meta's callback is cannot be told: listeners.meta.url, the "
+               "address at which Meta reaches this gateway, is not in the configuration\n",
+               name);
+    else
+        printf("channel %s: Meta did not say where its callback points: may the channel's token "
+               "read it, and can Meta be reached from here?\n",
+               name);
+    if (strcmp(apps, "null") == 0)
+        printf("channel %s: Meta did not say which apps are subscribed to the account\n", name);
+    else if (strcmp(apps, "0") == 0)
+        printf("channel %s: no app is subscribed to the account: no message comes\n", name);
+    else if (!one_app)
+        printf("channel %s: %s apps are subscribed to the account: each gets every message, also "
+               "those that are not this gateway's\n",
+               name, apps);
+    return ours && one_app;
+}
+
 static int ask_meta(const struct cli_call *call)
 {
-    static const char *const meanings[][2] = {
-        {"ours", "points at this gateway"},
-        {"foreign", "points ELSEWHERE: messages go round the gateway"},
-        {"unknown",
-         "could not be read (token, network, or no listeners.meta.url in the configuration)"}};
     struct control_answer a;
     int worst = CLI_DONE;
     if (control_call(call, HTTP_POST, "/sluis/v1/doctor/meta", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     bool json = print_json(call, &a);
     uint32_t list = json_get(&a.json, 0, SPAN("channels"));
-    for (uint32_t c = json_first(&a.json, list); c != JSON_NONE; c = json_next(&a.json, c)) {
-        char name[80], found[16], apps[16];
-        print_member(&a, c, "channel", name, sizeof(name));
-        print_member(&a, c, "callback", found, sizeof(found));
-        print_member(&a, c, "apps", apps, sizeof(apps));
-        for (size_t i = 0; i < 3; i++)
-            if (strcmp(found, meanings[i][0]) == 0 && !json)
-                printf("channel %s: the callback %s\n", name, meanings[i][1]);
-        bool one_app = strcmp(apps, "1") == 0;
-        if (!json && !one_app && strcmp(apps, "null") != 0)
-            printf("channel %s: %s apps are subscribed: each gets every message\n", name, apps);
-        if (strcmp(found, "ours") != 0 || !one_app)
+    for (uint32_t c = json_first(&a.json, list); c != JSON_NONE; c = json_next(&a.json, c))
+        if (!judge_meta(&a, c, !json))
             worst = CLI_FAILED;
-    }
     control_free(&a);
     return worst;
 }

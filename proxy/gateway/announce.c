@@ -67,10 +67,14 @@ static void tell_policy(const struct config *config, size_t at)
         log_word("log", log[0] ? log : "unlimited"));
 }
 
-static void tell_certificate(void *ctx, const struct gateway_warning *w)
+static void tell_warning(void *ctx, const struct gateway_warning *w)
 {
     char until[CLOCK_RFC3339_SIZE];
     (void)ctx;
+    if (strcmp(w->word, "no_folder") == 0) {
+        LOG(LOG_ALARM, "gateway", "control_unreachable", log_word("folder", w->file));
+        return;
+    }
     clock_rfc3339(w->until_s * 1000, until);
     bool soon = strcmp(w->word, "expires_soon") == 0;
     LOG(soon ? LOG_WARN : LOG_ALARM, "gateway", "certificate", log_word("listener", w->listener),
@@ -91,7 +95,7 @@ void announce_config(const struct config *config)
     }
     for (size_t i = 0; i < config->channel_count; i++)
         tell_policy(config, i);
-    if (gateway_check(config, tell_certificate, NULL, &diag) != 0)
+    if (gateway_check(config, tell_warning, NULL, &diag) != 0)
         LOG(LOG_ALARM, "gateway", "files_changed", log_word("file", diag.file),
             log_word("reason", diag.text));
 }

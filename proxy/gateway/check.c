@@ -4,7 +4,10 @@
 
 #include "sluis/base/clock.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define SOON_S                                                                                     \
     (21 * 86400) /* Let's Encrypt renews 30 days before the end: by now that went wrong */
@@ -43,6 +46,31 @@ static void tell(const struct config_listener *l, const char *name, int64_t from
     warn(ctx, &w);
 }
 
+/* Without it `serve` does not start. */
+static void look_control(const char *path, void (*warn)(void *ctx, const struct gateway_warning *w),
+                         void *ctx)
+{
+    char folder[PATH_MAX], text[PATH_MAX + 256];
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    int n = snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) : 1,
+                     slash ? path : ".");
+    if (n < 0 || (size_t)n >= sizeof(folder) || slash == path)
+        return;
+    if (stat(folder, &st) != 0)
+        snprintf(text, sizeof(text),
+                 "control socket: %s: %s; without it the gateway does not start: make it (systemd "
+                 "does, with RuntimeDirectory=)",
+                 folder, strerror(errno));
+    else if (!S_ISDIR(st.st_mode))
+        snprintf(text, sizeof(text), "control socket: %s is not a folder", folder);
+    else
+        return;
+    const struct gateway_warning w = {
+        .listener = "control", .file = folder, .word = "no_folder", .text = text};
+    warn(ctx, &w);
+}
+
 static int authorities(const char *file, struct diag *diag)
 {
     const struct tls_client_config client = {.ca_file = file};
@@ -78,6 +106,8 @@ int gateway_check(const struct config *config,
             (r = tls_certificate_dates(l->certificate, &from_s, &until_s, diag)) == 0 && warn)
             tell(l, listen_name(i), from_s, until_s, warn, ctx);
     }
+    if (r == 0 && warn)
+        look_control(config->control_path, warn, ctx);
     if (r == 0)
         r = authorities(config->log_push.https_ca, diag);
     for (size_t i = 0; r == 0 && i < config->channel_count; i++)

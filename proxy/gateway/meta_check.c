@@ -15,6 +15,7 @@
 #define CHECK_EVERY_MS (3600 * 1000)
 #define CHECK_FIRST_MS (60 * 1000)
 #define CHECK_ANSWER_MAX (256u * 1024)
+#define CALLBACK_MAX 2048 /* of an address of ours */
 
 enum callback { CHECK_UNKNOWN, CHECK_OURS, CHECK_FOREIGN };
 static const char *const finding_words[] = {"unknown", "ours", "foreign"};
@@ -37,17 +38,22 @@ struct check {
 };
 
 /* The callback of a channel is ours when it is /webhook/{app} at the meta listener's `url`. Without
- * that in the configuration nothing can be said. */
+ * that in the configuration nothing can be said: false. */
+static bool expected(const struct config *config, const struct config_channel *channel,
+                     char out[CALLBACK_MAX])
+{
+    const char *url = config->listeners[CONFIG_META].url;
+    int n = url ? snprintf(out, CALLBACK_MAX, "%s/webhook/%s", url, channel->app->name) : 0;
+    return n > 0 && n < CALLBACK_MAX;
+}
+
 static enum callback whose(const struct config *config, const struct config_channel *channel,
                            struct span callback)
 {
-    char want[2048];
-    if (!config->listeners[CONFIG_META].url)
+    char want[CALLBACK_MAX];
+    if (!expected(config, channel, want))
         return CHECK_UNKNOWN;
-    int n = snprintf(want, sizeof(want), "%s/webhook/%s", config->listeners[CONFIG_META].url,
-                     channel->app->name);
-    return n > 0 && (size_t)n < sizeof(want) && span_is(callback, want) ? CHECK_OURS
-                                                                        : CHECK_FOREIGN;
+    return span_is(callback, want) ? CHECK_OURS : CHECK_FOREIGN;
 }
 
 static void read_number(struct check *c, const struct config_channel *channel,
@@ -134,9 +140,16 @@ static void write_findings(const struct check *c, struct buffer *out)
         buffer_addf(out, "%s{\"channel\":\"%s\",\"callback\":\"%s\",\"apps\":", i ? "," : "",
                     c->config->channels[i].name, finding_words[f->callback]);
         if (f->apps_known)
-            buffer_addf(out, "%u}", f->apps);
+            buffer_addf(out, "%u", f->apps);
         else
-            buffer_add(out, SPAN("null}"));
+            buffer_add(out, SPAN("null"));
+        char want[CALLBACK_MAX];
+        buffer_add(out, SPAN(",\"expected\":"));
+        if (expected(c->config, &c->config->channels[i], want))
+            json_quote(out, span_str(want));
+        else
+            buffer_add(out, SPAN("null"));
+        buffer_add_char(out, '}');
     }
     buffer_add_char(out, ']');
 }

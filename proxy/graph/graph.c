@@ -260,6 +260,10 @@ static struct call *not_opened(struct call *call, enum graph_error error, const 
     return NULL;
 }
 
+/* What is neither is taken for an attachment; who mistyped a number has to hear that. */
+#define NO_CHANNELS_ID                                                                             \
+    "the id in the path is no phone number id or WABA id of this token's channels"
+
 /* The endpoint, its parameters, its channel. The call, or NULL when it was refused. */
 static struct call *find_endpoint(struct call *call, const struct http_head *head,
                                   const struct request *r)
@@ -289,7 +293,8 @@ static struct call *find_endpoint(struct call *call, const struct http_head *hea
     call_take_parameters(call, head);
     call->route = own_route(call);
     if (call->endpoint->sends_media && !call->channel->media_pass)
-        return not_opened(call, E_MEDIA, NULL);
+        return not_opened(call, E_MEDIA,
+                          call->endpoint->object == OBJECT_MEDIA ? NO_CHANNELS_ID : NULL);
     return call;
 }
 

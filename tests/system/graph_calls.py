@@ -432,7 +432,9 @@ refused("an object as text, deeper", call("POST", SEND, message(type="interactiv
 refused("by an id that nobody uploaded", call("POST", SEND, message(type="image", image={"id": "1479537139650973"})), 900002)
 refused("a channel that withholds: by id", call("POST", f"/v24.0/{ZORG}/messages",
         message(type="image", image={"id": "1479537139650973"}), token=TOKEN_ZORG), 900007, 403)
-refused("a channel that withholds: metadata", call("GET", "/v24.0/1479537139650973", token=TOKEN_ZORG), 900007, 403)
+unknown = call("GET", "/v24.0/1479537139650973", token=TOKEN_ZORG)
+refused("a channel that withholds: metadata", unknown, 900007, 403)
+verdict(b"no phone number id or WABA id of this token" in unknown.body, "which says that the id is no channel's", unknown.body)
 nothing_left("none of it left", before)
 
 
