@@ -361,6 +361,7 @@ static void stop(struct gateway *gw)
     int64_t ms = config->stop_s * 1000, begin = clock_mono_ms();
     config_unref(config);
     LOG(LOG_INFO, "gateway", "stopping", log_i64("within_ms", ms));
+    notify_systemd("STOPPING=1\nSTATUS=stopping");
     reloads_stop(gw->reloads); /* who waits for one hears of it while the loops run */
     purge_stop(gw->purge);
     listen_drain(gw);
@@ -410,6 +411,7 @@ int gateway_run(const struct gateway_options *options)
     if (r == 0) {
         struct config *config = config_acquire(gw->cell);
         announce_start(gw, config);
+        notify_systemd("READY=1\nSTATUS=ready");
         config_unref(config);
         wait_for_signals(gw, &signals);
         stop(gw);

@@ -139,6 +139,8 @@ int ledger_log_open(struct gateway *gw, const struct config *config, struct diag
 
 /* announce.c */
 void announce_start(const struct gateway *gw, const struct config *config);
+/* One datagram as sd_notify(3) has it, when systemd wants to know. Any thread. */
+void notify_systemd(const char *state);
 void announce_config(const struct config *config); /* after a reload */
 
 /* listen.c */

@@ -214,8 +214,10 @@ int sealed_wait(struct gateway *gw, const struct config *config, struct diag *di
         r = listen_sealed(s, config, diag);
         if (r == 0)
             r = loop_start(s->loop);
-        if (r == 0)
+        if (r == 0) {
             LOG(LOG_WARN, "gateway", "sealed", log_word("until", "sluis keys unseal"));
+            notify_systemd("READY=1\nSTATUS=sealed: waits for sluis keys unseal");
+        }
         for (int tried = r ? r : SLUIS_EAGAIN; tried == SLUIS_EAGAIN;) {
             r = look_for_signal(gw->signals);
             tried = r ? r : try_once(s, gw, config);
