@@ -352,11 +352,16 @@ static int folder_check(struct keyring_files *files, const char *path, bool any_
         diag_set(diag, path, 0, 0, "cannot look at the keyring folder");
         return SLUIS_ESYS;
     }
-    if (st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+    if (st.st_uid != geteuid()) {
         diag_set(diag, path, 0, 0,
-                 "keyring folder: owner must be this user (it is uid %u, this is %u) and the mode "
-                 "0700 (it is %04o)",
-                 (unsigned)st.st_uid, (unsigned)geteuid(), (unsigned)st.st_mode & 07777);
+                 "keyring folder: belongs to uid %u and this is uid %u: run the command as its "
+                 "owner (where systemd runs the gateway: /usr/lib/sluis/run COMMAND)",
+                 (unsigned)st.st_uid, (unsigned)geteuid());
+        return SLUIS_EDENIED;
+    }
+    if ((st.st_mode & 077) != 0) {
+        diag_set(diag, path, 0, 0, "keyring folder: the mode must be 0700 (it is %04o)",
+                 (unsigned)st.st_mode & 07777);
         return SLUIS_EDENIED;
     }
     /* overwriting in place must reach the old bytes: not so where writes are copied elsewhere */
