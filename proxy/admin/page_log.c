@@ -24,13 +24,13 @@ static const char *const texts[2][T_COUNT] = {
      "Wanneer (Nederland \xc2\xb7 UTC)",
      "Over wie",
      "Bijzonderheden",
-     "gecontroleerd tot en met controlepunt",
+     "Gecontroleerd tot en met controlepunt",
      "De getoonde regels staan in de boom van dat controlepunt, dat deze machine heeft verlaten.",
      "De getoonde regels staan in de boom van dat controlepunt. Het heeft deze machine nog niet "
      "verlaten (log_checkpoints): tegen wie deze machine beheert, bewijst dat niets.",
      "Alle opgeslagen controlegetallen zijn nagerekend op",
      "Niet alle opgeslagen controlegetallen zijn al nagerekend sinds de start.",
-     "nog geen controlepunt: het log is niet gecontroleerd",
+     "Nog geen controlepunt: het log is niet gecontroleerd",
      "Na de start wordt het log nog nagerekend; de regels zijn nog niet gecontroleerd tegen "
      "controlepunt",
      "HET LOG IS GEWIJZIGD. Er wordt niets meer ondertekend, getoond of bezorgd. "
@@ -68,13 +68,13 @@ static const char *const texts[2][T_COUNT] = {
      "When (Netherlands \xc2\xb7 UTC)",
      "About whom",
      "Details",
-     "verified up to checkpoint",
+     "Verified up to checkpoint",
      "The entries shown are in the tree of that checkpoint, which has left this machine.",
      "The entries shown are in the tree of that checkpoint. It has not left this machine yet "
      "(log_checkpoints): against who administers this machine that proves nothing.",
      "All stored hashes were last gone through at",
      "Not all stored hashes have been gone through since the start.",
-     "no checkpoint yet: the log is not verified",
+     "No checkpoint yet: the log is not verified",
      "After the start the log is still being hashed; the entries are not yet verified against "
      "checkpoint",
      "THE LOG WAS CHANGED. Nothing is signed, shown or delivered any more. "
@@ -331,7 +331,8 @@ static void add_claim(struct log_view *v, struct buffer *out)
     if (p->looked_size) {
         buffer_addf(out, "%s ", v->t[T_LOOKED_AT]);
         log_local_time(out, p->looked_ms);
-        buffer_addf(out, " (%llu).", (unsigned long long)p->looked_size);
+        buffer_addf(out, " (%llu %s).", (unsigned long long)p->looked_size,
+                    v->english ? "entries" : "regels");
     } else {
         buffer_addf(out, "%s", v->t[T_NOT_LOOKED_AT]);
     }

@@ -77,7 +77,7 @@ static void add_what(struct log_view *v, struct span leaf, struct buffer *out)
         buffer_add_str(out, did);
     else
         html_escape(out, action);
-    if (outcome.n) {
+    if (outcome.n && !(did && came && strcmp(did, came) == 0)) { /* "bezorgd: bezorgd" */
         buffer_add(out, SPAN(": "));
         if (came)
             buffer_add_str(out, came);

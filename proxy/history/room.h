@@ -170,7 +170,7 @@ const char *form_direction(const struct store_item *item);
 int form_message(struct work *w, struct store_read *read, const struct store_item *item,
                  struct buffer *out, uint64_t *masked);
 
-/* ---- note.c ---- */
+/* ---- note.c, note_list.c, note_row.c, note_follow.c ---- */
 /* Appends "\"tags\":[..],\"notes\":[..]" of a message (serial) or a conversation (0). */
 int note_write_all(struct work *w, struct store_read *read, uint64_t subject, uint64_t serial,
                    struct buffer *out);

@@ -109,10 +109,14 @@ static void add_count(struct buffer *out, const char *name, const struct told *t
         buffer_addf(out, ",\"%s\":%llu", name, (unsigned long long)t->n[i]);
 }
 
-static void add_waits(struct buffer *out, const char *name, const uint64_t *buckets,
-                      const struct told *t, unsigned i)
+static void add_waits(struct buffer *out, const char *name, const struct told *t, unsigned which)
 {
-    if (t->n[i] < STATS_SUPPRESS_BELOW) /* a median of few is somebody's own */
+    const uint64_t *buckets = t->waits[which];
+    const unsigned i = S_FIRST + which;
+    bool any = false;
+    for (unsigned k = 0; k < WAIT_BUCKETS; k++) /* then they are five */
+        any = any || buckets[k];
+    if (t->n[i] < STATS_SUPPRESS_BELOW || !any) /* a median of few is somebody's own */
         buffer_addf(out, ",\"%s\":null", name);
     else
         buffer_addf(out, ",\"%s\":{\"count\":%llu,\"median_s\":%llu,\"p90_s\":%llu}", name,
@@ -120,7 +124,8 @@ static void add_waits(struct buffer *out, const char *name, const uint64_t *buck
                     (unsigned long long)wait_quantile(buckets, 0.9));
 }
 
-/* Whether anything of it is told: an hour of which nothing is shows that there was something. */
+/* Whether anything of it is told: an hour, a route or a channel of which nothing is would show that
+ * there was something. */
 static bool tells(const struct told *t)
 {
     for (unsigned i = 0; i < SERIES; i++)
@@ -167,8 +172,8 @@ static void add_cell(struct sums *u, const struct config *config, const struct c
         buffer_add_char(out, '}');
     }
     if (c->key.route == 0) {
-        add_waits(out, "first_response", c->first, t, S_FIRST);
-        add_waits(out, "follow_up", c->follow_up, t, S_FOLLOW_UP);
+        add_waits(out, "first_response", t, 0);
+        add_waits(out, "follow_up", t, 1);
     }
     buffer_addf(out, ",\"suppressed\":%s}", suppressed ? "true" : "false");
 }
@@ -203,7 +208,7 @@ int stats_write(struct stats *s, int64_t from_ms, int64_t to_ms, uint16_t channe
                     from, to, STATS_SUPPRESS_BELOW);
         bool first = true;
         for (unsigned i = 0; i < u.n; i++) {
-            if (!tells(&u.told[i]) && (u.step || u.at[i].key.route)) /* nor of a route or a tag */
+            if (!tells(&u.told[i]))
                 continue;
             buffer_add_str(out, first ? "" : ",");
             add_cell(&u, config, &u.at[i], &u.told[i], out);

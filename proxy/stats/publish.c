@@ -4,6 +4,10 @@
  * of whatever period, is a sum of these, so that one answer less another tells no more than they
  * do. Counts of routes and tags are told in fives always, since what is left of the channel's would
  * be the others'; and so are the parts of a whole when one of them, or what is left, is small.
+ *
+ * Waiting times go the same way: quantiles are made of five waits and more at a time, those of
+ * small hours wait in the carry until they are five. So the medians of two periods that overlap
+ * differ by five persons' waits, never by one's.
  */
 #include "room.h"
 
@@ -72,8 +76,10 @@ static struct carry *carry_of(struct publish *p, const struct cell_key *key)
         if (c->key.channel != key->channel || c->key.route != key->route ||
             memcmp(c->key.tag, key->tag, sizeof(key->tag)) != 0)
             continue;
-        if (c->key.hour != block)
+        if (c->key.hour != block) {
             memset(c->sum, 0, sizeof(c->sum));
+            memset(c->waits, 0, sizeof(c->waits));
+        }
         c->key.hour = block;
         return c;
     }
@@ -91,6 +97,21 @@ static struct carry *carry_of(struct publish *p, const struct cell_key *key)
     return c;
 }
 
+static void add_buckets(uint64_t *into, const uint64_t *from)
+{
+    for (unsigned i = 0; i < WAIT_BUCKETS; i++)
+        into[i] += from[i];
+}
+
+static void release(uint64_t *held, const uint64_t *hour, uint64_t *out)
+{
+    add_buckets(held, hour);
+    if (sum(held, WAIT_BUCKETS) < STATS_SUPPRESS_BELOW)
+        return;
+    add_buckets(out, held);
+    memset(held, 0, WAIT_BUCKETS * sizeof(*held));
+}
+
 int publish_hour(struct publish *p, const struct cell *row, struct told *out)
 {
     uint64_t v[SERIES];
@@ -100,6 +121,9 @@ int publish_hour(struct publish *p, const struct cell *row, struct told *out)
         return SLUIS_ENOMEM;
     series_of(row, v);
     choose(row, v, hide);
+    memset(out->waits, 0, sizeof(out->waits));
+    release(c->waits[0], row->first, out->waits[0]);
+    release(c->waits[1], row->follow_up, out->waits[1]);
     for (unsigned i = 0; i < SERIES; i++) {
         out->n[i] = v[i];
         out->about[i] = hide[i] && v[i];
@@ -118,4 +142,6 @@ void publish_add(struct told *into, const struct told *hour)
         into->n[i] += hour->n[i];
         into->about[i] = into->about[i] || hour->about[i];
     }
+    for (unsigned i = 0; i < WAIT_SERIES; i++)
+        add_buckets(into->waits[i], hour->waits[i]);
 }

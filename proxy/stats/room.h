@@ -109,13 +109,17 @@ uint64_t wait_quantile(const uint64_t *buckets, double share);
 #define S_TYPES N_COUNTS
 #define S_FIRST (N_COUNTS + TYPES) /* how many waits there were */
 #define S_FOLLOW_UP (S_FIRST + 1)
+#define WAIT_SERIES 2 /* series of waiting times: first answers, follow-ups */
 struct told {
     uint64_t n[SERIES];
     bool about[SERIES]; /* there is something in it that is told in fives only */
+    uint64_t waits[WAIT_SERIES]
+                  [WAIT_BUCKETS]; /* that quantiles may be made of: five and more at a time */
 };
 struct carry {
     struct cell_key key;
     uint64_t sum[SERIES];
+    uint64_t waits[WAIT_SERIES][WAIT_BUCKETS]; /* of hours with fewer than five, until they are five */
 };
 struct publish { /* zeroed; `carry` is freed by whoever has it */
     struct carry *carry;

@@ -599,7 +599,7 @@ static void statistics(void **state)
                                  clock_wall_ms() - 29 * 24 * HOUR_MS, 0, STATS_BY_ALL, &small),
                      0);
     snprintf(b, sizeof(b), "%.*s", (int)small.n, small.p);
-    assert_non_null(strstr(b, "\"in\":null"));
+    assert_non_null(strstr(b, "\"counts\":[]")); /* nor that there was anything */
     assert_null(strstr(b, "\"in\":1"));
     assert_null(strstr(b, "\"tag\"")); /* nor that there was one */
     assert_int_equal(stats_write(s, 5, 5, 0, STATS_BY_ALL, &small), SLUIS_EINVAL);

@@ -84,6 +84,15 @@ static uint64_t truth_of(const struct cell *row, unsigned i)
     return i < N_COUNTS ? row->n[i] : i < S_FIRST ? row->types[i - S_TYPES] : 0;
 }
 
+/* How many waits a median is made of. */
+static uint64_t waits_in(const struct told *t)
+{
+    uint64_t all = 0;
+    for (unsigned i = 0; i < WAIT_BUCKETS; i++)
+        all += t->waits[0][i];
+    return all;
+}
+
 static void test_differences(void **unused)
 {
     (void)unused;
@@ -112,11 +121,16 @@ static void test_differences(void **unused)
         }
         /* Any two periods: what is between them is what their hours tell, and near the truth. */
         for (unsigned from = 0; from < HOURS; from += 7) {
-            struct told all = {{0}, {false}};
-            uint64_t truth[SERIES] = {0};
+            struct told all = {.n = {0}};
+            uint64_t truth[SERIES] = {0}, answered = 0;
             for (unsigned to = from; to < HOURS; to++) {
                 struct told before = all;
                 publish_add(&all, &told[to][0]);
+                uint64_t more = waits_in(&all) - waits_in(&before);
+                answered += rows[to][0].first[10];
+                assert_true(more == 0 || more >= STATS_SUPPRESS_BELOW); /* nobody's own */
+                assert_true(waits_in(&all) < answered + STATS_SUPPRESS_BELOW &&
+                            answered < waits_in(&all) + STATS_SUPPRESS_BELOW);
                 for (unsigned i = 0; i < S_FIRST; i++) {
                     uint64_t step = all.n[i] - before.n[i];
                     truth[i] += truth_of(&rows[to][0], i);
