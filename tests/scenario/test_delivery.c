@@ -83,6 +83,12 @@ static int half_fails(struct tool *t, const struct got *got, void *ctx)
     }
 }
 
+/* The tool has it before its answer is settled. */
+static bool none_waits(void *ctx)
+{
+    return world_status(ctx, 0).waiting == 0;
+}
+
 static void test_order(void **state)
 {
     (void)state;
@@ -93,7 +99,7 @@ static void test_order(void **state)
     send_many(&w, 5, 20, 1);
     assert_true(tool_has(&w.tools[0], 100, 30000));
     check_order(&w.tools[0], 5, false);
-    assert_int_equal(world_status(&w, 0).waiting, 0);
+    assert_true(world_until(none_waits, &w, 5000));
     close_world(&w);
 }
 
@@ -404,7 +410,7 @@ static void test_restart(void **state)
             assert_int_equal(tool_accepted(&w.tools[0]), 120);
             check_order(&w.tools[0], 20, false);
         }
-        assert_int_equal(world_status(&w, 0).waiting, 0);
+        assert_true(world_until(none_waits, &w, 5000));
         close_world(&w);
     }
 }
@@ -477,6 +483,11 @@ static int count_expired(void *ctx, const struct store_pending *p)
     return 0;
 }
 
+static bool one_expired(void *ctx)
+{
+    return world_status(ctx, 0).expired == 1;
+}
+
 /* Its journal block was purged while it waited: it ends as expired, once, in sight. */
 static void test_lost(void **state)
 {
@@ -497,8 +508,7 @@ static void test_lost(void **state)
             store_read_end(read);
         }
         assert_int_equal(rows, 1);
-        world_sleep(100);
-        assert_int_equal(world_status(&w, 0).expired, 1);
+        assert_true(world_until(one_expired, &w, 5000));
     }
     close_world(&w);
 }
