@@ -571,6 +571,25 @@ static void day_text(const char *identifier, int64_t ms, char out[64])
     snprintf(out, 64, "%s@%.10s", identifier, text);
 }
 
+static int count_former(void *ctx, struct span key, struct span value)
+{
+    (void)value;
+    if (key.p[0] != 'O')
+        return 1;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+static unsigned former_rows(struct world *w)
+{
+    struct store_read *read;
+    unsigned n = 0;
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(store_each_row(read, STORE_TABLE_SUBJECT, SPAN("O"), count_former, &n), 0);
+    store_read_end(read);
+    return n;
+}
+
 /* The old one's and the new one's are told apart by the number; nothing is done to a stranger. */
 static void test_changed_hands(void **state)
 {
@@ -596,6 +615,7 @@ static void test_changed_hands(void **state)
         assert_true(person.owners[1].subject == 10 && person.owners[1].until_ms == changed &&
                     person.owners[1].since_ms == now - 5000);
         assert_int_equal(purge_lookup_replace(w->purge), 0);
+        assert_int_equal(former_rows(w), 1); /* under the new key; none under the old */
     }
     assert_int_equal(export(w, ANNA)->result, SLUIS_EMANY);
     assert_int_equal(erase(w, ANNA, false)->result, SLUIS_EMANY);
@@ -626,6 +646,7 @@ static void test_changed_hands(void **state)
     assert_int_equal(purge_person_release(w->purge, SPAN("#10")), 0);
     /* erased: the old one's alone, and then the number is one person's again */
     assert_int_equal(erase(w, "#10", false)->result, 0);
+    assert_int_equal(former_rows(w), 0);
     assert_int_equal(message_open(w, &a.o), SLUIS_ENOENT);
     assert_int_equal(message_open(w, &b.o), 0);
     assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
@@ -659,6 +680,7 @@ static void test_changed_hands_then_past(void **state)
     message_put(w, other, NULL, clock_wall_ms(), &b);
     world_shift(w, 2 * HOUR_MS);
     assert_int_equal(purge_round(w->purge), 0);
+    assert_int_equal(former_rows(w), 0);
     assert_int_equal(purge_person_find(w->purge, SPAN("#10"), &person), SLUIS_ENOENT);
     assert_int_equal(purge_person_find(w->purge, SPAN(ANNA), &person), 0);
     assert_int_equal(person.owner_count, 1);
