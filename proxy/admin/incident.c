@@ -370,11 +370,12 @@ static void write_measures(const struct incident_work *w, struct buffer *out)
     for (uint64_t i = first; i < w->measure_count; i++) {
         const struct measure *m = measure_at(w, i);
         const char *word = log_action_dutch(span_str(m->action));
+        const char *came = log_outcome_dutch(span_str(m->outcome));
         int64_t at_ms;
         buffer_add(out, SPAN("- "));
         if (history_time(span_str(m->time), &at_ms))
             log_local_time(out, at_ms);
-        buffer_addf(out, ": %s, %s (log %llu)\n", word ? word : m->action, m->outcome,
+        buffer_addf(out, ": %s, %s (log %llu)\n", word ? word : m->action, came ? came : m->outcome,
                     (unsigned long long)m->index);
     }
     buffer_add_str(out, w->measure_count ? "" : "- geen\n");
@@ -406,9 +407,9 @@ static void on_made(struct mail *mail)
         write_json(w, &out);
     if (ex && (w->result || out.error))
         admin_answer(ex, 503, SPAN("application/problem+json"),
-                        SPAN("{\"type\":\"urn:sluis:problem:log\",\"title\":\"log\",\"status\":503,"
-                             "\"detail\":\"the log could not be read\",\"error\":{\"code\":\"log\","
-                             "\"message\":\"the log could not be read\"}}\n"));
+                     SPAN("{\"type\":\"urn:sluis:problem:log\",\"title\":\"log\",\"status\":503,"
+                          "\"detail\":\"the log could not be read\",\"error\":{\"code\":\"log\","
+                          "\"message\":\"the log could not be read\"}}\n"));
     else if (ex)
         exchange_answer(
             ex, 200, w->markdown ? SPAN("text/markdown; charset=utf-8") : SPAN("application/json"),

@@ -1,7 +1,8 @@
 /* Reading the access log: recorded before the first leaf is read. */
 #include "internal.h"
 
-#define FILTERED_LOOK_MAX 50000u /* leaves looked at in one filtered page */
+#define INDEX_MAX (UINT64_C(1) << 53) /* what a leaf can say that was read from */
+#define FILTERED_LOOK_MAX 50000u      /* leaves looked at in one filtered page */
 
 struct page {
     struct buffer out;
@@ -59,7 +60,7 @@ void admin_log_list(struct admin_request *r)
 {
     uint64_t from = 0;
     struct span text = admin_query(r, "from");
-    if (text.n && span_u64(text, &from) != 0) {
+    if (text.n && (span_u64(text, &from) != 0 || from >= INDEX_MAX)) {
         admin_error(r, 400, "from", "from: the index of a leaf was expected");
         return;
     }

@@ -370,14 +370,24 @@ static int record(struct admin_request *r)
     return admin_record(r->admin->deps.store, &event);
 }
 
+/* False: answered. */
+static bool read_before(struct log_view *v)
+{
+    struct span text = admin_query(v->r, "before");
+    if (text.n && (span_u64(text, &v->before) != 0 || v->before == 0)) {
+        admin_error(v->r, 400, "before", "before: the index of a leaf was expected");
+        return false;
+    }
+    return true;
+}
+
+/* With the leaf of this reading, unless an older page was asked for. */
 static void bounds(struct log_view *v)
 {
     struct store_status status;
-    uint64_t before = 0;
     store_status(v->r->admin->deps.store, &status);
-    v->before = status.log_size;
-    if (span_u64(admin_query(v->r, "before"), &before) == 0 && before && before < v->before)
-        v->before = before;
+    if (v->before == 0 || v->before > status.log_size)
+        v->before = status.log_size;
 }
 
 void admin_page_log(struct admin_request *r)
@@ -394,7 +404,7 @@ void admin_page_log(struct admin_request *r)
     v->filter = log_filter(r);
     v->all = audit_filter_any(&v->filter);
     arena_init(&v->arena, 32u * 1024 * 1024);
-    if (log_filter_good(r, &v->filter)) {
+    if (log_filter_good(r, &v->filter) && read_before(v)) {
         int result = record(r);
         bounds(v);
         if (result == 0)
