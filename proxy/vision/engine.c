@@ -12,6 +12,7 @@
 #define DIGITS_MANY 8    /* a line with more may be a number that was misread */
 #define DOUBT_GLYPHS                                                                               \
     60 /* a longer line that is sure is text: each look at it costs as much as ten short ones */
+#define DIGITS_FEW 4      /* on a page of many lines one with fewer is not looked at again */
 #define PAD_HEIGHTS 0.35f /* of the line's height, left and right of a covered part */
 
 void lines_free(struct lines *lines)
@@ -121,11 +122,13 @@ bool touched_at(const struct touched *t, const struct quad *quad)
     return false;
 }
 
-static bool doubtful(const struct line *line)
+static bool doubtful(const struct line *line, bool many)
 {
     unsigned digits = 0;
     for (size_t i = 0; i < line->n; i++)
         digits += line->text[i] >= '0' && line->text[i] <= '9';
+    if (many && digits < DIGITS_FEW && !memchr(line->text, '<', line->n))
+        return false;
     return line->score < SURE || (digits >= DIGITS_MANY && line->glyphs <= DOUBT_GLYPHS);
 }
 
@@ -139,7 +142,7 @@ const struct line *again_known(const struct again *again, const struct quad *q)
             fabsf(k->w - q->w) > 2 * SAME_PLACE * q->h ||
             fabsf(k->along.x * q->along.x + k->along.y * q->along.y) < SAME_TURN)
             continue;
-        if (again->doubt && doubtful(line))
+        if (again->doubt && doubtful(line, again->many))
             continue;
         if (!touched_at(again->touched, q) && !touched_at(again->touched, k))
             return line;

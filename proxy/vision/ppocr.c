@@ -18,11 +18,12 @@
 #define LINE_HEIGHT 48      /* of a line handed to the recogniser and the classifier */
 #define TURN_WIDTH 192      /* of a line handed to the classifier */
 #define TURN_MAYBE 0.4f     /* above: the line is read both ways, the surer reading stays */
-#define LINE_WIDTH_MIN 320  /* shorter lines are padded to this */
+#define LINE_WIDTH_MIN 160  /* shorter lines are padded to this; with 320 a quarter slower */
 #define LINE_WIDTH_MAX 2400 /* longer ones are squeezed */
 #define TALL 1.5f           /* a box this much higher than wide holds turned text */
 #define NEAR_ROOM 48        /* pixels around what is looked at again */
-#define NEAR_ALL 0.8f       /* of the picture: then all of it is looked at */
+#define NEAR_LINE 100 /* of a line; what is higher is a card or a document, with room around it */
+#define NEAR_ALL 0.8f /* of the picture: then all of it is looked at */
 #define CHAR_SCORE_MIN 0.0f
 #define SPACE_WORDS 0.006f  /* probability of a space between two characters, in all */
 #define SPACE_DIGIT 0.03f   /* the same beside a digit */
@@ -383,7 +384,7 @@ static struct quad near_box(const struct pixels *p, const struct again *near)
     int32_t all[4] = {(int32_t)p->w, (int32_t)p->h, 0, 0}, b[4]; /* left, top, right, bottom */
     for (size_t i = 0; i < near->n; i++) {
         struct quad q = near->near[i];
-        float room = 2 * (NEAR_ROOM + 2 * fminf(q.w, q.h));
+        float room = 2 * (NEAR_ROOM + 2 * fminf(fminf(q.w, q.h), NEAR_LINE));
         q.w += room;
         q.h += room;
         quad_box(&q, p->w, p->h, b);

@@ -46,6 +46,7 @@ struct again {
     struct lines *known; /* every line recognised so far, noise too; grows */
     const struct touched *touched;
     bool doubt; /* lines that are unsure or hold many digits are recognised again */
+    bool many;  /* of these only the ones with digits or of a machine-readable zone */
 };
 /* The known line for a rectangle, or NULL: it has to be recognised. */
 const struct line *again_known(const struct again *again, const struct quad *quad);
@@ -96,6 +97,8 @@ struct codes {
     size_t n;
 };
 SLUIS_MUST_CHECK int codes_read(const struct pixels *p, struct codes *out);
+/* finder.c: 1 when a code may be in a grey picture, 0 when zbar would find none, or an error. */
+SLUIS_MUST_CHECK int codes_likely(const uint8_t *grey, uint32_t w, uint32_t h);
 void codes_free(struct codes *codes);
 void codes_warm(void); /* before the sandbox, once */
 

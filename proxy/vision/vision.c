@@ -13,11 +13,14 @@
 #define SMALL_SIDE 640u /* a smaller picture is read at twice its size too */
 #define COVER_ROUNDS 4  /* covering, reading, covering again; then it is withheld */
 #define COVER_PAD 0.12f /* of a box's height, above and below */
+#define LINES_FEW 40    /* a page with more is not looked at again for words that are unsure */
 #define NEAR_CARD 0.25f /* of the covered area's longer side: digits this near are the card's */
 
 /* A picture that can be seen through shows something else on each ground, and something else again
  * to whoever takes the transparency away: all that can be seen is read, and read after covering. */
-enum view { ON_LIGHT, ON_DARK, BARE };
+enum view { ON_LIGHT, ON_DARK, ON_GREY, BARE }; /* grey: text half in white, half in black */
+static const uint8_t ground[BARE] = {255, 0, 128};
+#define NEARLY_OPAQUE 240 /* from this alpha on two grounds differ by 15 levels at most */
 
 /* Sides for finding text, in order. The first serves nearly all; the second finds 7 cards more of
  * 123. */
@@ -128,6 +131,7 @@ struct look {
     struct lines known;     /* recognised so far in `read` */
     struct touched touched; /* and where it changed since */
     unsigned views;         /* enum view: so many of them */
+    bool many;              /* lines in the first pass */
 };
 
 /* Where the picture is not opaque, another ground shows other pixels. */
@@ -138,7 +142,7 @@ static void touch_clear(struct look *l)
         float marked = -1; /* up to here this row is done */
         for (uint32_t x = 0; x < l->full.w; x++) {
             float rx = (float)x * scale;
-            if (rx < marked || l->full.p[((size_t)y * l->full.w + x) * 4 + 3] == 255)
+            if (rx < marked || l->full.p[((size_t)y * l->full.w + x) * 4 + 3] >= NEARLY_OPAQUE)
                 continue;
             struct quad q = {{rx, (float)y * scale}, {1, 0}, TOUCHED_CELL, TOUCHED_CELL};
             touched_mark(&l->touched, &q);
@@ -162,10 +166,12 @@ static int copy_to_read(struct look *l, enum view view)
         if (!error)
             memcpy(l->read.p, l->full.p, (size_t)l->full.w * l->full.h * 4);
     }
-    if (!error && view == BARE)
+    if (!l->full.alpha)
+        l->read.alpha = false;
+    else if (!error && view == BARE)
         pixels_bare(&l->read);
     else if (!error)
-        pixels_flatten(&l->read, view == ON_LIGHT ? 255 : 0);
+        pixels_flatten(&l->read, ground[view]);
     return error;
 }
 
@@ -177,20 +183,24 @@ static int read_once(struct look *l, uint32_t side, struct again *again, struct 
         return SLUIS_ENOMEM;
     again->known = &l->known;
     again->touched = &l->touched;
+    again->many = l->many;
     memset(lines, 0, sizeof *lines);
     *page = NULL;
     l->passes++;
     int error = engine_read(l->vision->engine, &l->read, side, again, lines);
+    if (l->passes == 1)
+        l->many = lines->n > LINES_FEW;
     if (!error)
         error = page_new(lines, page);
     return error;
 }
 
-static int judge_once(struct look *l, uint32_t side)
+/* `doubt`: lines that are unsure are recognised again. */
+static int judge_once(struct look *l, uint32_t side, bool doubt)
 {
     struct lines lines;
     struct page *page;
-    struct again again = {.doubt = true};
+    struct again again = {.doubt = doubt};
     int error = read_once(l, side, &again, &lines, &page);
     if (!error) {
         l->j->hint = false;
@@ -221,14 +231,14 @@ static int look_at(struct look *l, enum view view)
         return error;
     error = judge_codes(&l->judge, &codes, l->j);
     codes_free(&codes);
-    return error ? error : judge_once(l, sides[0]);
+    return error ? error : judge_once(l, sides[0], false); /* another ground: where it shows */
 }
 
 static int look(struct look *l)
 {
     int error = look_at(l, ON_LIGHT);
     for (unsigned i = 1; i < l->vision->passes && !error && l->j->hint && !decided(l->j); i++)
-        error = judge_once(l, sides[i]);
+        error = judge_once(l, sides[i], true);
     for (enum view v = ON_DARK; v < l->views && !error; v++)
         error = look_at(l, v);
     return error;
@@ -477,7 +487,7 @@ static void inspect(struct look *l, struct span bytes, struct picture_verdict *v
     l->full = d.pixels;
     pixels_scrub_alpha(&l->full); /* before it is read: what is gone is not judged either */
     bool partly = pixels_see_through(&l->full);
-    l->views = partly ? BARE + 1 : l->full.alpha ? ON_DARK + 1 : ON_LIGHT + 1;
+    l->views = partly ? BARE + 1 : l->full.alpha ? ON_GREY + 1 : ON_LIGHT + 1;
     v->in = d.kind;
     v->width = d.pixels.w;
     v->height = d.pixels.h;

@@ -108,6 +108,14 @@ def through(colour, ground, alpha):
     return picture
 
 
+def half(ground):
+    """An account number half in white, half in black: on light and on dark one half of it is seen."""
+    picture = through((255, 255, 255), ground, 255)
+    black = through((0, 0, 0), ground, 255)
+    picture.paste(black.crop((230, 0, 700, 320)), (230, 0))
+    return picture
+
+
 def main(folder):
     files = {
         'plain.png': lines(['Er ging iets mis', 'Foutcode 5012, probeer het later opnieuw', 'Versie 3.14']),
@@ -124,6 +132,7 @@ def main(folder):
         'light-on-nothing.png': through((250, 250, 250), (255, 255, 255, 0), 255),
         'dark-on-nothing.png': through((5, 5, 5), (0, 0, 0, 0), 255),
         'under-glass.png': through((255, 255, 255), (0, 0, 0, 3), 3),
+        'half-and-half.png': half((255, 255, 255, 0)),
         'code-link.png': code('https://voorbeeld.example/spaar'),
     }
     for name, picture in files.items():
