@@ -326,8 +326,8 @@ SLUIS_MUST_CHECK int media_sweep(struct media *media, unsigned most, struct medi
  * its own, sealed anew. `serial` 0: a copy of all that this subject has, under to->cls and
  * to->bucket (a legal hold), beside what is there; done again, it adds what came since. Tools see
  * no more of it than before; media_read finds it. Else the media of the message of this serial
- * (its own, wherever it is by now) move under `to`: what was sealed anew keeps its picture. What has no verdict yet stays where it
- * is. Not on event threads.
+ * (its own, wherever it is by now) move under `to`: what was sealed anew keeps its picture, also one that
+ * has no verdict yet, which is then sealed under `to`. Not on event threads.
  */
 SLUIS_MUST_CHECK int media_keep(struct media *media, uint64_t subject, uint64_t serial,
                                 const struct record_id *to);

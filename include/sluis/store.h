@@ -248,6 +248,9 @@ void store_put_row(struct store_txn *txn, enum store_table table, struct span ke
  * have taken its place. True: it was there and goes. */
 bool store_delete_row_as(struct store_txn *txn, enum store_table table, struct span key,
                          struct span begins);
+/* The same with another value instead: true when it was there and is replaced. */
+bool store_put_row_as(struct store_txn *txn, enum store_table table, struct span key,
+                      struct span begins, struct span value);
 /* Every row whose key begins with `prefix` (not empty), at most STORE_DELETE_ROWS: more fail the job
  * with SLUIS_ELIMIT. */
 #define STORE_DELETE_ROWS 1024

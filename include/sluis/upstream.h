@@ -60,11 +60,20 @@ SLUIS_MUST_CHECK int upstream_media(struct upstream *upstream, const struct conf
                                     void (*done)(const struct upstream_answer *, void *), void *ctx);
 /* The same with the bytes handed over as they come (struct client_request's `data`): `done` tells
  * of their end with an empty body. Not repeated once a byte was handed over. */
-SLUIS_MUST_CHECK int upstream_media_stream(
-    struct upstream *upstream, const struct config_channel *channel, struct span url,
-    uint64_t answer_max, int64_t due_ms,
-    int (*data)(void *ctx, const struct http_head *head, struct span bytes),
-    void (*done)(const struct upstream_answer *, void *), void *ctx);
+struct upstream_media_request {
+    const struct config_channel *channel;
+    struct span url;
+    uint64_t answer_max;
+    int64_t due_ms;
+    int (*data)(void *ctx, const struct http_head *head, struct span bytes);
+    struct upstream_ticket *ticket; /* for upstream_hold, or NULL; the caller's until `done` */
+    void (*done)(const struct upstream_answer *answer, void *ctx);
+    void *ctx;
+};
+SLUIS_MUST_CHECK int upstream_media_stream(struct upstream *upstream,
+                                           const struct upstream_media_request *request);
+/* Nothing more of the answer is read until it is let go on; before `done`. */
+void upstream_hold(const struct upstream_ticket *ticket, bool on);
 
 /* True when the text is an address whose host is Meta's (Graph or media). */
 bool upstream_is_meta_url(struct span text);

@@ -29,6 +29,7 @@ bool media_call_free(struct call *call)
     }
     attach_free(call);
     upload_free(call);
+    relay_free(call);
     free(m->stream);
     media_spool_free(m->spool);
     buffer_free(&m->op.bytes);
@@ -332,12 +333,12 @@ static void on_file(struct media_ask *a)
     struct exchange *ex = call_exchange(call);
     enum graph_error error = a->result ? error_of(a->result) : judge_item(call, &a->item);
     if (error != E_COUNT) {
-        call_record(call, AUDIT_MEDIA, "not_passed", graph_code_of(error), a->item.keys.serial, 0,
+        call_record(call, AUDIT_MEDIA, "not_passed", graph_code_of(error), a->item.message, 0,
                     0);
         call_refuse(call, error, NULL);
         return;
     }
-    call_record(call, AUDIT_MEDIA, ex ? "passed" : "not_passed", 0, a->item.keys.serial, 0, 0);
+    call_record(call, AUDIT_MEDIA, ex ? "passed" : "not_passed", 0, a->item.message, 0, 0);
     if (ex)
         answer_part(ex, &a->item, buffer_span(&a->bytes));
     call_free(call);
@@ -403,7 +404,7 @@ static void begin_answer(struct call *call)
     struct stream *s = call->media->stream;
     struct exchange *ex = call_exchange(call);
     const struct exchange_source source = {.more = on_more, .over = on_over, .ctx = call};
-    call_record(call, AUDIT_MEDIA, ex ? "passed" : "not_passed", 0, call->media->item.keys.serial,
+    call_record(call, AUDIT_MEDIA, ex ? "passed" : "not_passed", 0, call->media->item.message,
                 0, 0);
     if (ex)
         answer_head(ex, &call->media->item, &s->part);
@@ -454,7 +455,7 @@ static void on_piece(struct media_ask *a)
         return;
     }
     call_record(call, AUDIT_MEDIA, "not_passed", graph_code_of(error),
-                call->media->item.keys.serial, 0, 0);
+                call->media->item.message, 0, 0);
     call_refuse(call, error, NULL);
 }
 

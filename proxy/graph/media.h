@@ -8,6 +8,7 @@
 #include "sluis/upstream.h"
 
 struct attach;
+struct relay;
 struct upload;
 struct media_call {
     struct media_item item;
@@ -38,6 +39,7 @@ struct media_call {
     /* The spool failed while bytes were coming: ends the source and the call. */
     void (*refused)(struct call *call, enum graph_error error, const char *detail);
 
+    struct relay *relay; /* relay.c: what was uploaded, on its way back */
     struct upload *upload;
     struct attach *attach;
 };
@@ -63,5 +65,8 @@ enum graph_error file_add(struct call *call, struct span bytes, bool *full);
  * was given. */
 void file_end(struct call *call, struct span said, void (*then)(struct call *call));
 void upload_free(struct call *call);
+
+/* ---- relay.c ---- */
+void relay_free(struct call *call);
 
 #endif

@@ -88,8 +88,10 @@ struct job {
     struct media_item item;
     uint8_t announced[32]; /* by the webhook */
     bool has_announced;
-    bool counted; /* in the table behind media_waits */
-    bool paced;   /* counted for its contact already */
+    bool counted;     /* in the table behind media_waits, */
+    uint64_t message; /* for this message */
+    bool raced;       /* its row was another one when the verdict came */
+    bool paced;       /* counted for its contact already */
     unsigned tries, hash_tries, looks;
     int64_t next_ms;       /* JOB_LATER, mono */
     struct config *config; /* while a request or an inspection is under way */
@@ -107,7 +109,7 @@ struct job {
     /* the row's job */
     struct store_job row_job;
     struct mail mail;
-    struct buffer row, leaf;
+    struct buffer row, head, leaf; /* `head`: the row that it replaces */
     uint8_t leaf_hash[32];
 };
 
@@ -191,6 +193,8 @@ bool media_file_named(struct media *m, struct keyring_cache *keys, struct store_
 
 /* ---- row.c ---- */
 #define ROW_CLEAR 49 /* bytes of a row that are not sealed, the file's id at their end */
+/* What stands in clear of the item's row: two rows that begin alike are the same one. */
+void media_row_head(const struct media_item *item, struct buffer *out);
 bool media_row_waits(struct span value);
 uint64_t media_row_subject(struct span value); /* 0: of an older version, or an upload */
 uint64_t media_row_serial(struct span value);  /* of its message leaf; 0 likewise */
@@ -240,6 +244,9 @@ void job_step(struct job *job);             /* on from JOB_QUEUED */
 void job_drop(struct job *job, int result); /* its asks hear `result` */
 /* Again after a while: `in_ms`, or 0 for the next back-off. */
 void job_later(struct job *job, int64_t in_ms);
+/* Its keys are gone, or its row is another one. True: it waits under other keys now, the message
+ * was sealed anew meanwhile (media_keep), and is fetched again for them. */
+SLUIS_MUST_CHECK bool job_moved(struct job *job);
 /* Does what is due; true when there is something to come back for. */
 bool jobs_tick(struct media *m);
 void jobs_end(struct media *m);

@@ -43,32 +43,42 @@ static bool is_zero(const uint8_t *bytes, size_t n)
     return sodium_is_zero(bytes, n) == 1;
 }
 
+/* What its row says now, when no verdict stands there. */
+static int read_waiting(struct media *m, struct store_read *read,
+                        const uint8_t key[MEDIA_KEY_BYTES], struct media_item *out)
+{
+    struct arena arena;
+    arena_init(&arena, ARENA_MAX);
+    int r = media_row_get(read, m->keys, key, false, &arena, out);
+    arena_free(&arena);
+    return r == 0 && out->state != MEDIA_WAITING ? SLUIS_EEXIST : r;
+}
+
+static void set_item(struct job *j, const struct media_item *item)
+{
+    j->item = *item;
+    memcpy(j->announced, item->sha256, sizeof(j->announced));
+    j->has_announced = !is_zero(j->announced, sizeof(j->announced));
+}
+
 struct job *job_from_row(struct media *m, struct store_read *read,
                          const uint8_t key[MEDIA_KEY_BYTES])
 {
-    struct arena arena;
-    struct span value;
-    struct job *j = NULL;
+    struct media_item item;
     if (m->jobs >= JOBS_MAX) {
         atomic_store(&m->missed, true);
         return NULL;
     }
-    arena_init(&arena, ARENA_MAX);
-    int r = store_get_row(read, STORE_TABLE_MEDIA, span_of((const char *)key, MEDIA_KEY_BYTES),
-                          &arena, &value);
-    if (r == 0 && (j = calloc(1, sizeof(*j))))
-        r = media_row_read(m->keys, value, &j->item);
-    arena_free(&arena);
-    if (!j || r != 0 || j->item.state != MEDIA_WAITING) {
-        free(j);
+    struct job *j = read_waiting(m, read, key, &item) == 0 ? calloc(1, sizeof(*j)) : NULL;
+    if (!j)
         return NULL;
-    }
+    set_item(j, &item);
     j->media = m;
+    j->message = item.message;
     memcpy(j->key, key, MEDIA_KEY_BYTES);
-    memcpy(j->announced, j->item.sha256, sizeof(j->announced));
-    j->has_announced = !is_zero(j->announced, sizeof(j->announced));
     buffer_init(&j->bytes, MEDIA_BYTES_MAX);
     buffer_init(&j->row, MEDIA_ROW_MAX);
+    buffer_init(&j->head, ROW_CLEAR);
     buffer_init(&j->leaf, AUDIT_LEAF_MAX);
     struct job **bucket = &m->buckets[bucket_of(key)];
     j->bucket_next = *bucket;
@@ -78,6 +88,23 @@ struct job *job_from_row(struct media *m, struct store_read *read,
     m->jobs++;
     counter_set(&m->counters[M_WAITING], m->jobs);
     return j;
+}
+
+bool job_moved(struct job *j)
+{
+    struct media *m = j->media;
+    struct store_read *read;
+    struct media_item item;
+    if (m->stopped || store_read_begin(m->deps.store, &read) != 0)
+        return false;
+    int r = read_waiting(m, read, j->key, &item);
+    store_read_end(read);
+    if (r != 0 || memcmp(item.file, j->item.file, sizeof(item.file)) == 0)
+        return false;
+    media_file_remove(m->folder, j->key, j->item.file);
+    set_item(j, &item);
+    job_later(j, 1);
+    return true;
 }
 
 static void let_go(struct job *j)
@@ -114,7 +141,7 @@ void job_drop(struct job *j, int result)
     m->jobs--;
     counter_set(&m->counters[M_WAITING], m->jobs);
     if (j->counted)
-        waits_done(m, j->item.keys.serial);
+        waits_done(m, j->message);
     while (j->asks) {
         struct media_ask *ask = j->asks;
         j->asks = ask->next;
@@ -125,6 +152,7 @@ void job_drop(struct job *j, int result)
             ask_finish(m, ask, result);
     }
     buffer_free(&j->row);
+    buffer_free(&j->head);
     buffer_free(&j->leaf);
     free(j);
     media_wake(m);
@@ -207,7 +235,7 @@ static void on_bytes(const struct upstream_answer *answer, void *ctx)
         return;
     }
     if (j->data_error)
-        LOG(LOG_ERROR, "media", "not_written", log_u64("serial", j->item.keys.serial),
+        LOG(LOG_ERROR, "media", "not_written", log_u64("serial", j->item.message),
             log_error(j->data_error));
     if (j->data_error || answer->outcome != UPSTREAM_ANSWERED || answer->status != 200) {
         /* An address lives for five minutes: another one is asked for. */
@@ -216,7 +244,7 @@ static void on_bytes(const struct upstream_answer *answer, void *ctx)
     }
     crypto_hash_sha256_final(&j->hash, hash);
     if (j->has_announced && memcmp(hash, j->announced, sizeof(hash)) != 0) {
-        LOG(LOG_WARN, "media", "wrong_hash", log_u64("serial", j->item.keys.serial));
+        LOG(LOG_WARN, "media", "wrong_hash", log_u64("serial", j->item.message));
         if (++j->hash_tries < HASH_TRIES)
             job_later(j, 0);
         else
@@ -272,9 +300,14 @@ static void fetch(struct job *j, struct span url, uint64_t size)
     j->data_error = 0;
     j->bytes.max = size < MEDIA_PICTURE_MAX ? (size ? size : 1) : MEDIA_PICTURE_MAX;
     crypto_hash_sha256_init(&j->hash);
-    int r = upstream_media_stream(m->upstream, j->channel, url, size, clock_mono_ms() + BYTES_MS,
-                                  on_data, on_bytes, j);
-    if (r != 0)
+    const struct upstream_media_request request = {.channel = j->channel,
+                                                   .url = url,
+                                                   .answer_max = size,
+                                                   .due_ms = clock_mono_ms() + BYTES_MS,
+                                                   .data = on_data,
+                                                   .done = on_bytes,
+                                                   .ctx = j};
+    if (upstream_media_stream(m->upstream, &request) != 0)
         job_later(j, 0);
 }
 

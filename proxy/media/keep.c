@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define KEEP_SLICE 256u /* rows of the person in one look */
+#define KEEP_TRIES 4u   /* its verdict may come in between, once; and an id be sent again */
 
 struct keep {
     struct media *m;
@@ -22,10 +23,12 @@ struct keep {
     /* the row's job */
     struct store_job job;
     uint8_t key[MEDIA_KEY_BYTES];
-    struct buffer row;
+    struct buffer row, head; /* `head`: the row that it replaces, of what moves */
+    bool raced;              /* that one is not there any more */
 };
 
-/* Whose it is stands in clear; what has no verdict yet has nothing to keep. */
+/* Whose it is stands in clear. What has no verdict yet has nothing to copy, but moves: the verdict
+ * comes under the keys that its row then names (verdict.c). */
 static int look(void *ctx, struct span key, struct span value)
 {
     struct keep *k = ctx;
@@ -34,7 +37,7 @@ static int look(void *ctx, struct span key, struct span value)
         return 0;
     memcpy(k->from, key.p, MEDIA_KEY_BYTES);
     bool own = !((uint8_t)key.p[0] & MEDIA_HELD_BIT);
-    if (own && media_row_subject(value) == k->subject && !media_row_waits(value) &&
+    if (own && media_row_subject(value) == k->subject && !(k->copies && media_row_waits(value)) &&
         media_row_read(k->keys, value, &item) == 0 && item.state != MEDIA_SENT &&
         (k->copies || (item.message == k->serial && item.keys.serial != k->to.serial)))
         memcpy(k->found[k->n++], key.p, MEDIA_KEY_BYTES);
@@ -44,8 +47,12 @@ static int look(void *ctx, struct span key, struct span value)
 static int run(struct store_txn *txn, struct store_job *job)
 {
     struct keep *k = (struct keep *)((char *)job - offsetof(struct keep, job));
-    store_put_row(txn, STORE_TABLE_MEDIA, span_of((const char *)k->key, sizeof(k->key)),
-                  buffer_span(&k->row));
+    const struct span key = span_of((const char *)k->key, sizeof(k->key));
+    if (k->copies)
+        store_put_row(txn, STORE_TABLE_MEDIA, key, buffer_span(&k->row));
+    else
+        k->raced = !store_put_row_as(txn, STORE_TABLE_MEDIA, key, buffer_span(&k->head),
+                                     buffer_span(&k->row));
     return store_txn_error(txn);
 }
 
@@ -100,10 +107,30 @@ static int get(struct keep *k, const uint8_t *key, struct media_item *item, bool
     return r;
 }
 
-static int keep_one(struct keep *k, const uint8_t *key)
+/* The row in one commit; k->raced: another one stands there by now. */
+static int put(struct keep *k, const uint8_t *key, const struct media_item *item,
+               const struct media_item *to)
+{
+    buffer_init(&k->row, MEDIA_ROW_MAX);
+    buffer_init(&k->head, ROW_CLEAR);
+    int r = media_row_write(k->keys, to, &k->row);
+    media_row_head(item, &k->head);
+    memcpy(k->key, key, sizeof(k->key));
+    if (k->copies)
+        k->key[0] |= MEDIA_HELD_BIT;
+    k->job = (struct store_job){.priority = STORE_PURGE, .run = run};
+    if (r == 0)
+        r = k->head.error ? k->head.error : store_submit_wait(k->m->deps.store, &k->job);
+    buffer_free(&k->row);
+    buffer_free(&k->head);
+    return r;
+}
+
+static int try_one(struct keep *k, const uint8_t *key)
 {
     struct media_item item, to;
     bool copied;
+    k->raced = false;
     int r = get(k, key, &item, &copied);
     if (r != 0 || copied)
         return r == SLUIS_ENOENT || r == SLUIS_EEXPIRED ? 0 : r;
@@ -121,19 +148,21 @@ static int keep_one(struct keep *k, const uint8_t *key)
         LOG(LOG_ALARM, "media", "not_kept", log_u64("serial", item.keys.serial), log_error(r));
         return 0;
     }
-    buffer_init(&k->row, MEDIA_ROW_MAX);
     if (r == 0)
-        r = media_row_write(k->keys, &to, &k->row);
-    memcpy(k->key, key, sizeof(k->key));
-    if (k->copies)
-        k->key[0] |= MEDIA_HELD_BIT;
-    k->job = (struct store_job){.priority = STORE_PURGE, .run = run};
-    if (r == 0)
-        r = store_submit_wait(k->m->deps.store, &k->job);
-    buffer_free(&k->row);
-    if (item.state == MEDIA_READY && (r != 0 || !k->copies))
-        media_file_remove(k->m->folder, key, r ? to.file : item.file);
+        r = put(k, key, &item, &to);
+    bool stands = r == 0 && !k->raced;
+    if (item.state == MEDIA_READY && (!stands || !k->copies))
+        media_file_remove(k->m->folder, key, stands ? item.file : to.file);
     return r == SLUIS_EEXPIRED ? 0 : r;
+}
+
+static int keep_one(struct keep *k, const uint8_t *key)
+{
+    int r = 0;
+    k->raced = true;
+    for (unsigned i = 0; r == 0 && k->raced && i < KEEP_TRIES; i++)
+        r = try_one(k, key);
+    return r == 0 && k->raced ? SLUIS_EAGAIN : r;
 }
 
 static int slice(struct keep *k, bool *more)

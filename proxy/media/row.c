@@ -92,7 +92,7 @@ static int seal_facts(struct keyring_cache *cache, const struct media_item *item
     return r;
 }
 
-int media_row_write(struct keyring_cache *cache, const struct media_item *item, struct buffer *out)
+void media_row_head(const struct media_item *item, struct buffer *out)
 {
     buffer_add_char(out, ROW_VERSION);
     buffer_add_char(out, (char)item->state);
@@ -103,6 +103,11 @@ int media_row_write(struct keyring_cache *cache, const struct media_item *item, 
     buffer_add_be64(out, item->keys.subject);
     buffer_add_be64(out, item->keys.serial);
     buffer_add(out, span_of((const char *)item->file, sizeof(item->file)));
+}
+
+int media_row_write(struct keyring_cache *cache, const struct media_item *item, struct buffer *out)
+{
+    media_row_head(item, out);
     if (item->state != MEDIA_SENT) {
         int r = seal_facts(cache, item, out);
         if (r != 0)

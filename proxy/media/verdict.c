@@ -83,7 +83,7 @@ static int write_leaf(struct job *j)
                                 .channel = channel ? channel->name : NULL,
                                 .activity = channel ? policy_activity(channel->policy) : NULL,
                                 .policy_hash = channel ? policy_hash(channel->policy) : NULL,
-                                .object = j->item.keys.serial,
+                                .object = j->item.message,
                                 .outcome = verdict_word(&j->item)};
     buffer_clear(&j->leaf);
     int r = keyring_pseudonym(m->keys, j->item.keys.subject, &event.subject);
@@ -97,9 +97,11 @@ static int run_row(struct store_txn *txn, struct store_job *job)
 {
     struct job *j = (struct job *)((char *)job - offsetof(struct job, row_job));
     uint64_t index;
-    store_put_row(txn, STORE_TABLE_MEDIA, span_of((const char *)j->key, sizeof(j->key)),
-                  buffer_span(&j->row));
-    store_put_leaf(txn, buffer_span(&j->leaf), j->leaf_hash, &index);
+    j->raced =
+        !store_put_row_as(txn, STORE_TABLE_MEDIA, span_of((const char *)j->key, sizeof(j->key)),
+                          buffer_span(&j->head), buffer_span(&j->row));
+    if (!j->raced)
+        store_put_leaf(txn, buffer_span(&j->leaf), j->leaf_hash, &index);
     return store_txn_error(txn);
 }
 
@@ -108,16 +110,21 @@ static void on_row(struct mail *mail)
     struct job *j = (struct job *)((char *)mail - offsetof(struct job, mail));
     struct media *m = j->media;
     if (j->row_job.result != 0 && !m->stopped) {
-        LOG(LOG_ERROR, "media", "verdict_not_written", log_u64("serial", j->item.keys.serial),
+        LOG(LOG_ERROR, "media", "verdict_not_written", log_u64("serial", j->item.message),
             log_error(j->row_job.result));
         job_later(j, 0);
+        return;
+    }
+    if (j->row_job.result == 0 && j->raced) {
+        media_file_remove(m->folder, j->key, j->item.file);
+        job_expired(j);
         return;
     }
     if (j->row_job.result == 0) {
         count_verdict(m, &j->item);
         if (m->deps.on_found && j->item.classes & ~(1u << POLICY_PICTURE_CLEAN)) {
             const struct media_found found = {be16_get(j->key), j->item.keys.subject,
-                                              j->item.keys.serial, j->item.classes};
+                                              j->item.message, j->item.classes};
             m->deps.on_found(m->deps.on_found_ctx, &found);
         }
     }
@@ -130,12 +137,13 @@ static void row_done(struct store_job *job)
     loop_post(j->media->deps.loop, &j->mail, on_row);
 }
 
-/* The keys of the message are destroyed (erased, expired, or sealed anew elsewhere while this
- * waited: what has no verdict is not moved): nobody may have it, whoever waits is told so, and its
- * row will be swept. A hold keeps the leaf, and with it the picture. */
+/* The keys of the message are destroyed (erased, expired): nobody may have it, whoever waits is
+ * told so, and its row will be swept. A hold keeps the leaf, and with it the picture. */
 void job_expired(struct job *j)
 {
-    LOG(LOG_INFO, "media", "expired_before_verdict", log_u64("serial", j->item.keys.serial));
+    if (job_moved(j))
+        return;
+    LOG(LOG_INFO, "media", "expired_before_verdict", log_u64("serial", j->item.message));
     media_count(j->media, M_EXPIRED);
     job_drop(j, SLUIS_EEXPIRED);
 }
@@ -147,6 +155,10 @@ void job_write(struct job *j)
     int r = media_row_write(m->keys, &j->item, &j->row);
     if (r == 0)
         r = write_leaf(j);
+    struct media_item waiting = j->item;
+    waiting.state = MEDIA_WAITING;
+    buffer_clear(&j->head);
+    media_row_head(&waiting, &j->head);
     if (r == SLUIS_EEXPIRED) {
         media_file_remove(m->folder, j->key, j->item.file);
         job_expired(j);
@@ -165,7 +177,7 @@ void job_hold(struct job *j, enum media_reason reason)
 {
     j->item.state = MEDIA_HELD;
     j->item.reason = reason;
-    LOG(LOG_INFO, "media", "withheld", log_u64("serial", j->item.keys.serial),
+    LOG(LOG_INFO, "media", "withheld", log_u64("serial", j->item.message),
         log_word("reason", media_reason_word(reason)));
     job_later(j, 1); /* lets memory and its place go; the row is written in the next turn */
 }
@@ -177,8 +189,7 @@ static void sealed(struct job *j, const struct media_item *ready, int r)
     if (r == SLUIS_EEXPIRED) {
         job_expired(j);
     } else if (r != 0) {
-        LOG(LOG_ERROR, "media", "not_written", log_u64("serial", j->item.keys.serial),
-            log_error(r));
+        LOG(LOG_ERROR, "media", "not_written", log_u64("serial", j->item.message), log_error(r));
         job_later(j, 0);
     } else {
         j->item = *ready;

@@ -131,6 +131,7 @@ struct batch {
     struct store_read *read;
     struct revoked at[BATCH];
     unsigned n;
+    int kept_back; /* why some leaves stay for now: what hangs under them could not be moved */
     int64_t now_ms;
     uint8_t destruction_key[DESTRUCTION_KEY_BYTES];
     struct buffer destruction;
@@ -186,14 +187,20 @@ static int take_leaf(void *ctx, struct span key, struct span value)
     return found == SLUIS_ENOENT ? 0 : found;
 }
 
-/* What was said of a message that goes on elsewhere (masked anew, put right) goes with it. */
-static int keep_notes(struct batch *b, const struct revoked *v)
+/* What hangs under the leaf of a message that goes on elsewhere (masked anew, put right) goes with
+ * it: what was said of it, and its pictures. */
+static int keep_rest(struct batch *b, const struct revoked *v)
 {
     const struct purge_deps *deps = &b->p->deps;
     const struct record_id *to = v->m.cls ? &v->m : &v->o;
-    if (!v->leaf || !v->moved || !to->cls || !deps->keep_notes)
+    int r = 0;
+    if (!v->leaf || !v->moved || !to->cls)
         return 0;
-    return deps->keep_notes(deps->ctx, v->item.channel, v->item.subject, v->serial, to);
+    if (deps->keep_media && v->item.flags & STORE_ITEM_HAS_MEDIA)
+        r = deps->keep_media(deps->ctx, v->item.subject, v->serial, to);
+    if (r == 0 && deps->keep_notes)
+        r = deps->keep_notes(deps->ctx, v->item.channel, v->item.subject, v->serial, to);
+    return r;
 }
 
 static int collect(struct batch *b)
@@ -350,16 +357,35 @@ static int write_record(struct batch *b)
     return destruction_seal(b->p, &d, b->destruction_key, &b->destruction);
 }
 
+/* No room on the disk for a picture, say: that leaf waits, and nobody else's with it. */
+static void keep_back(struct batch *b)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < b->n; i++) {
+        int r = keep_rest(b, &b->at[i]);
+        if (r == 0) {
+            b->at[n++] = b->at[i];
+            continue;
+        }
+        b->kept_back = r;
+        LOG(LOG_ALARM, "purge", "not_moved", log_u64("serial", b->at[i].serial), log_error(r));
+        buffer_free(&b->at[i].sealed);
+    }
+    b->n = n;
+}
+
 static int one_batch(struct batch *b)
 {
     struct store *store = b->p->deps.store;
     int r = 0;
     for (unsigned i = 0; r == 0 && i < b->n; i++) {
         r = reseal(b, &b->at[i]);
-        if (r == 0)
-            r = keep_notes(b, &b->at[i]);
         arena_reset(&b->arena);
     }
+    if (r == 0)
+        keep_back(b);
+    if (b->n == 0)
+        return r ? r : b->kept_back;
     b->job = (struct store_job){.priority = STORE_PURGE, .run = run_moved};
     if (r == 0)
         r = store_submit_wait(store, &b->job);
@@ -381,6 +407,7 @@ static int drain_some(struct purge *p, unsigned *n)
     arena_init(&b->arena, ARENA_MAX);
     buffer_init(&b->destruction, STORE_VALUE_MAX);
     int r = collect(b);
+    const unsigned found = b->n;
     if (r == 0 && b->n)
         r = one_batch(b);
     *n = b->n;
@@ -389,7 +416,7 @@ static int drain_some(struct purge *p, unsigned *n)
         if (r == 0 && p->deps.drop)
             p->deps.drop(p->deps.ctx, b->at[i].serial);
     }
-    if (*n)
+    if (found)
         LOG(r ? LOG_ALARM : LOG_INFO, "purge", r ? "revoke_waits" : "revoked",
             log_u64("messages", *n), log_error(r));
     buffer_free(&b->destruction);

@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const kinds[] = {"none", "status", "reset", "close", "hang"};
+static const char *const kinds[] = {"none", "status", "reset", "close", "hang",
+                                    "cut",  "extra",  "flip",  "chunks"};
 
 /* Meta's errors that a fault can name: code, HTTP status, text (whatsapp.md section 5). */
 static const struct known_error {
@@ -115,6 +116,18 @@ json_t *graph_error(int code, const char *message)
     return json_pack("{s{ss ss si s{ss ss} ss}}", "error", "message", text, "type",
                      "OAuthException", "code", code, "error_data", "messaging_product", "whatsapp",
                      "details", message, "fbtrace_id", "AsimSimSimSimSimSimSimSi");
+}
+
+bool faults_lie(enum fault_kind kind, struct request *request)
+{
+    static const enum request_lie lies[] = {[FAULT_CUT] = REQUEST_CUT,
+                                            [FAULT_EXTRA] = REQUEST_EXTRA,
+                                            [FAULT_FLIP] = REQUEST_FLIP,
+                                            [FAULT_CHUNKS] = REQUEST_CHUNKS};
+    if (kind < FAULT_CUT)
+        return false;
+    request_lie(request, lies[kind]);
+    return true;
 }
 
 int faults_answer(struct faults *f, enum fault_kind kind, struct request *request)

@@ -4,6 +4,7 @@
  *
  *     {"delay_ms": 200, "jitter_ms": 50,        every answer
  *      "kind": "status|reset|close|hang|none",  what goes wrong
+ *              "cut|extra|flip|chunks"          or with the body (server.h)
  *      "status": 429, "code": 130429,           for kind status; code: Meta's error shape
  *      "share": 0.3, "count": 10,               which part of the requests; at most so many
  *      "path": "/messages"}                     only targets that contain this
@@ -17,7 +18,7 @@
 
 #include "server.h"
 
-enum fault_kind { FAULT_NONE, FAULT_STATUS, FAULT_RESET, FAULT_CLOSE, FAULT_HANG };
+enum fault_kind { FAULT_NONE, FAULT_STATUS, FAULT_RESET, FAULT_CLOSE, FAULT_HANG, FAULT_CUT, FAULT_EXTRA, FAULT_FLIP, FAULT_CHUNKS };
 struct faults {
     unsigned delay_ms, jitter_ms;
     enum fault_kind kind;
@@ -39,6 +40,8 @@ json_t *faults_json(const struct faults *faults);
 enum fault_kind faults_pick(struct faults *faults, struct span target);
 unsigned faults_delay(struct faults *faults);
 
+/* True: the answer is to be given as always, and will be another one on its way. */
+bool faults_lie(enum fault_kind kind, struct request *request);
 /* Answers as the fault says; `kind` is not FAULT_NONE. Returns the status given, 0 for none. */
 int faults_answer(struct faults *faults, enum fault_kind kind, struct request *request);
 

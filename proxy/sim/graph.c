@@ -290,7 +290,7 @@ void graph_serve(struct request *request, const struct http_message *m, void *ct
          (!span_is(m->method, "GET") || !span_is(http_segment(m->target, 1), "subscribed_apps"))) ||
         (!edge && span_is(m->method, "POST"));
     enum fault_kind fault = faults_pick(&g->faults, m->target);
-    if (fault != FAULT_NONE) {
+    if (fault != FAULT_NONE && !faults_lie(fault, request)) {
         record(g, m, setup, fault == FAULT_STATUS ? g->faults.status : 0);
         faults_answer(&g->faults, fault, request);
         return;

@@ -121,7 +121,7 @@ void inbox_serve(struct request *request, const struct http_message *m, void *ct
         status = 401;
     }
     /* Recorded before it is answered: what has a 200 is in the file. */
-    if (fault != FAULT_NONE) {
+    if (fault != FAULT_NONE && !faults_lie(fault, request)) {
         inbox->failed++;
         record(inbox, m, signature, fault == FAULT_STATUS ? inbox->faults.status : 0);
         faults_answer(&inbox->faults, fault, request);

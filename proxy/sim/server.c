@@ -23,6 +23,7 @@ struct request {
     size_t need;
     bool busy; /* a request is being answered */
     bool keep_alive;
+    enum request_lie lie;
     bool closing; /* gone when its output is written */
     bool failing; /* gone in the next turn, without an answer */
 };
@@ -118,6 +119,37 @@ static void on_turn(evutil_socket_t fd, short what, void *ctx)
         serve(r);
 }
 
+static void add_body(struct request *r, struct span body)
+{
+    size_t half = body.n / 2;
+    char other = (char)(body.n ? body.p[half] ^ 1 : 0);
+    switch (body.n ? r->lie : REQUEST_TRUE) {
+    case REQUEST_CUT:
+        evbuffer_add(r->late, body.p, half);
+        break;
+    case REQUEST_FLIP:
+        evbuffer_add(r->late, body.p, half);
+        evbuffer_add(r->late, &other, 1);
+        evbuffer_add(r->late, body.p + half + 1, body.n - half - 1);
+        break;
+    case REQUEST_CHUNKS:
+        for (size_t i = 0; i < body.n; i++)
+            evbuffer_add_printf(r->late, "1\r\n%c\r\n", body.p[i]);
+        evbuffer_add_printf(r->late, "0\r\n\r\n");
+        break;
+    default:
+        evbuffer_add(r->late, body.p, body.n);
+        if (r->lie == REQUEST_EXTRA)
+            evbuffer_add_printf(r->late, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL");
+        break;
+    }
+}
+
+void request_lie(struct request *r, enum request_lie how)
+{
+    r->lie = how;
+}
+
 /* The answer is written from a timer, at once or later: never inside the callback, whose message
  * still points into the connection's input. */
 void request_reply(struct request *r, int status, const char *headers, struct span body,
@@ -128,10 +160,15 @@ void request_reply(struct request *r, int status, const char *headers, struct sp
     time_t at = time(NULL) + (time_t)r->server->ahead_s;
     if (r->server->dated && gmtime_r(&at, &tm))
         strftime(date, sizeof date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
-    evbuffer_add_printf(r->late, "HTTP/1.1 %d %s\r\n%s%s%sContent-Length: %zu\r\n\r\n", status,
-                        http_reason(status), headers, date,
-                        r->keep_alive ? "" : "Connection: close\r\n", body.n);
-    evbuffer_add(r->late, body.p, body.n);
+    r->keep_alive = r->keep_alive && r->lie != REQUEST_CUT;
+    evbuffer_add_printf(r->late, "HTTP/1.1 %d %s\r\n%s%s%s", status, http_reason(status), headers,
+                        date, r->keep_alive ? "" : "Connection: close\r\n");
+    if (r->lie == REQUEST_CHUNKS)
+        evbuffer_add_printf(r->late, "Transfer-Encoding: chunked\r\n\r\n");
+    else
+        evbuffer_add_printf(r->late, "Content-Length: %zu\r\n\r\n", body.n);
+    add_body(r, body);
+    r->lie = REQUEST_TRUE;
     struct timeval tv = {delay_ms / 1000, (long)(delay_ms % 1000) * 1000};
     if (delay_ms == 0)
         event_active(r->timer, EV_TIMEOUT, 0);

@@ -1,6 +1,7 @@
 /*
  * A small HTTP(S) server on one event_base, one request at a time per connection. It can misbehave
- * on command: answer late, reset, close without an answer, or never answer.
+ * on command: answer late, reset, close without an answer, never answer, or give another body than
+ * it announced.
  *
  * Owner: the caller of server_new frees with server_free. A request lives until it is answered or
  * its connection is gone; spans of it are valid during the callback only.
@@ -33,5 +34,9 @@ void request_reply(struct request *request, int status, const char *headers, str
 void request_reply_json(struct request *request, int status, const char *json, unsigned delay_ms);
 enum request_failure { REQUEST_RESET, REQUEST_CLOSE, REQUEST_HANG };
 void request_fail(struct request *request, enum request_failure how);
+/* Before request_reply: its body is cut in half and the connection closed, has more bytes than its
+ * length says, has one other byte in its middle, or comes in chunks of a byte. */
+enum request_lie { REQUEST_TRUE, REQUEST_CUT, REQUEST_EXTRA, REQUEST_FLIP, REQUEST_CHUNKS };
+void request_lie(struct request *request, enum request_lie how);
 
 #endif

@@ -289,6 +289,15 @@ bool store_delete_row_as(struct store_txn *txn, enum store_table table, struct s
     return !txn->error;
 }
 
+bool store_put_row_as(struct store_txn *txn, enum store_table table, struct span key,
+                      struct span begins, struct span value)
+{
+    if (!store_delete_row_as(txn, table, key, begins))
+        return false;
+    store_put_row(txn, table, key, value);
+    return !store_txn_error(txn);
+}
+
 int store_get_row(struct store_read *read, enum store_table table, struct span key,
                   struct arena *arena, struct span *value)
 {

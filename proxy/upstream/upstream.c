@@ -290,21 +290,29 @@ int upstream_send(struct upstream *u, const struct upstream_request *request)
     return r;
 }
 
+void upstream_hold(const struct upstream_ticket *ticket, bool on)
+{
+    client_hold(ticket->client, ticket->id, on);
+}
+
 int upstream_media(struct upstream *u, const struct config_channel *channel, struct span url,
                    uint64_t answer_max, int64_t due_ms,
                    void (*done)(const struct upstream_answer *, void *), void *ctx)
 {
-    return upstream_media_stream(u, channel, url, answer_max, due_ms, NULL, done, ctx);
+    const struct upstream_media_request request = {.channel = channel,
+                                                   .url = url,
+                                                   .answer_max = answer_max,
+                                                   .due_ms = due_ms,
+                                                   .done = done,
+                                                   .ctx = ctx};
+    return upstream_media_stream(u, &request);
 }
 
-int upstream_media_stream(struct upstream *u, const struct config_channel *channel,
-                          struct span url, uint64_t answer_max, int64_t due_ms,
-                          int (*data)(void *ctx, const struct http_head *head, struct span bytes),
-                          void (*done)(const struct upstream_answer *, void *), void *ctx)
+int upstream_media_stream(struct upstream *u, const struct upstream_media_request *request)
 {
-    const struct config_upstream *facts = &channel->upstream;
+    const struct config_upstream *facts = &request->channel->upstream;
     struct client_url parsed, base;
-    int r = client_url_parse(url, &parsed);
+    int r = client_url_parse(request->url, &parsed);
     if (r == 0)
         r = client_url_parse(span_str(facts->base_url), &base);
     if (r != 0)
@@ -314,17 +322,18 @@ int upstream_media_stream(struct upstream *u, const struct config_channel *chann
     bool same_as_base = strcmp(parsed.authority, base.authority) == 0;
     if (!parsed.https || !(host_is_metas(parsed.host) || same_as_base))
         return SLUIS_EDENIED;
-    struct call *c = call_new(u, channel, span_str(parsed.target), SPAN_EMPTY, SPAN_EMPTY);
+    struct call *c = call_new(u, request->channel, span_str(parsed.target), SPAN_EMPTY, SPAN_EMPTY);
     if (!c)
         return SLUIS_ENOMEM;
     c->url = parsed;
     c->method = HTTP_GET;
-    c->answer_max = answer_max;
-    c->due_ms = due_ms;
+    c->answer_max = request->answer_max;
+    c->due_ms = request->due_ms;
     c->repeatable = true; /* before a byte of answer came only: `stale` */
-    c->data = data;
-    c->done = done;
-    c->ctx = ctx;
+    c->data = request->data;
+    c->ticket = request->ticket;
+    c->done = request->done;
+    c->ctx = request->ctx;
     r = client_for(u, facts, &parsed, &c->client);
     if (r == 0)
         r = send_call(c, false);

@@ -21,13 +21,13 @@ void remask_free(struct remask *m)
     }
 }
 
-/* A picture hangs under the message's own leaf and is not sealed anew with its caption: then the
- * leaf stays for as long as the message would have, and only the rows go. */
+/* What hangs under the leaf beside the parts (a picture, tags and notes) is moved by who destroys
+ * it, first: that may take a disk's time. */
 static bool leaves_go(const struct webhook_deps *deps, struct store_txn *txn,
                       const struct remask *m)
 {
     bool goes = true;
-    if (!deps->on_remasked || m->row.flags & STORE_ITEM_HAS_MEDIA)
+    if (!deps->on_remasked)
         return true;
     if (m->leaf != m->row.serial) /* the job that should have said so may have failed */
         goes = deps->on_remasked(deps->on_revoked_ctx, txn, m->row.serial, m->row.subject);

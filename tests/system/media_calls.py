@@ -477,6 +477,34 @@ def killed():
     verdict(wait("7450").get("type") == "image", "and pictures are inspected again", got("7450"))
 
 
+def moved():
+    """A message that is sealed anew while its picture waits, or after: the picture follows."""
+    def keep(ident):
+        answer = call("GET", f"/sluis/media/{ident}")
+        verdict(answer.status == 200 and answer.body.startswith(JPEG + b" made anew: slow"), f"the tool gets {ident}", (answer.status, answer.body))
+
+    def sluis(*words):
+        return subprocess.run([env["BIN"] + "/sluis", *words, "-c", "sluis.yaml"], cwd=DIR, capture_output=True, text=True)
+
+    files = lambda: set(os.listdir(f"{DIR}/store/media"))
+    remasked = lambda: sum(leaf["action"] == "remask" for leaf in leaves())
+    customer("7791", JPEG + b"slow2500", caption="mijn geheime woord", phone="31634560001")
+    done = sluis("subject", "redact", "+31634560001", "--text", "geheime woord")
+    verdict(done.returncode == 0, "words are redacted while the picture waits", done)
+    keep("7791")
+    number = remasked()
+    customer("7792", JPEG + b"slow2500", caption="NL91 ABNA 04", phone="31634560002")
+    text("17 1643 00", phone="31634560002")
+    verdict(until(lambda: remasked() > number), "a caption is masked anew while the picture waits")
+    keep("7792")
+    customer("7793", JPEG + b"slow1", caption="NL91 ABNA 04", phone="31634560003")
+    keep("7793")
+    there = files()
+    text("17 1643 00", phone="31634560003")
+    verdict(until(lambda: there - files() and files() - there), "or when it is there: its file is another one then", files() ^ there)
+    keep("7793")
+
+
 def before():
     for k in range(6):
         customer(f"75{k:02}", JPEG + b"slow300", phone=f"3165555{k:04}")

@@ -1,11 +1,14 @@
 """What tools send, large and hostile: the part `uploads` of tests/system/media. In its environment."""
 import glob
+import http.client
+import json
 import os
 import re
 import socket
 import subprocess
+import urllib.request
 
-from media_calls import (DIR, JPEG, LATE, PHONE, Files, call, customer, decided, env, files_server, graph_posts, hash64, raw, trust,
+from media_calls import (DIR, JPEG, LATE, PHONE, Files, asked, call, customer, decided, env, files_server, graph_posts, hash64, raw, trust,
                          until, upload, verdict, wait)
 
 PID = env["PID"]
@@ -275,6 +278,80 @@ def downloads():
             "other bytes than were announced: withheld, and no file of them", os.listdir(f"{DIR}/store/media"))
 
 
+def faults(**how):
+    urllib.request.urlopen(urllib.request.Request(env["URL_CONTROL"] + "/graph/faults", json.dumps(how).encode()))
+
+
+BYTES = "/whatsapp_business/attachments"
+
+
+def get(path):
+    """A connection on which a file was asked for."""
+    link = connect()
+    link.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {env['TOKEN']}\r\n\r\n".encode())
+    return link
+
+
+def own():
+    print("a tool's own uploads, fetched back")
+    content = b"%PDF-1.7 " + os.urandom(17 * MB)
+    answer = upload(content, "application/pdf")
+    path = "/sluis/media/" + (answer.json or {}).get("id", "0")
+    before = memory()[0]
+    answer = call("GET", path)
+    verdict(answer.status == 200 and answer.body == content and answer.head["Content-Length"] == str(len(content)), "17 MB come back whole",
+            (answer.status, len(answer.body)))
+    verdict(answer.head["X-Content-Type-Options"] == "nosniff" and answer.head["Content-Disposition"] == "attachment", "for no browser", answer.head)
+    verdict(memory()[0] - before < SLACK, "and are never in memory", memory()[0] - before)
+    answer = call("HEAD", path)
+    verdict(answer.status == 200 and not answer.body, "HEAD", (answer.status, answer.head))
+    links = [get(path) for _ in range(20)]
+    verdict(all(l.recv(15) == b"HTTP/1.1 200 OK" for l in links), "twenty tools that do not read on")
+    verdict(memory()[0] - before < 20 * 3 * MB + SLACK, "hold what a few pieces take", memory()[0] - before)
+    verdict(call("GET", path).body == content, "and another is served beside them")
+    verdict(15 + rest_of(links[0]) > len(content), "one reads on, and gets all")
+    for l in links[1:]:
+        l.close()
+    for kind in ("flip", "cut"):
+        faults(kind=kind, path=BYTES, count=1)
+        link = get(path)
+        got = rest_of(link)
+        verdict(got < len(content), f"Meta's side: {kind}: cut off, never to be taken for the whole", got)
+    for kind, status in (("extra", 200), ("chunks", 200)):
+        faults(kind=kind, path=BYTES, count=1)
+        small = call("GET", "/sluis/media/" + SMALL)
+        verdict(small.status == status and small.body == PDF, f"Meta's side: {kind}: no more than was announced", (small.status, small.body[:80]))
+    faults(kind="flip", path=BYTES, count=1)
+    try:
+        answer = call("GET", "/sluis/media/" + SMALL)
+        verdict(False, "a small one with another byte: no answer that looks whole", (answer.status, answer.body))
+    except http.client.IncompleteRead as e:
+        verdict(len(e.partial) < len(PDF), "a small one with another byte: no answer that looks whole", e.partial)
+    for code in (404, 500):
+        faults(kind="status", status=code, path=BYTES, count=1)
+        answer = call("GET", "/sluis/media/" + SMALL)
+        verdict(answer.status in (404, 502, 503, 504) and answer.code, f"Meta's side: {code}: refused with a reason", (answer.status, answer.body))
+    faults()
+    verdict(call("GET", "/sluis/media/" + SMALL).body == PDF, "and as ever afterwards")
+
+
+def lies():
+    print("Meta's side, broken off or lying")
+    sound = b"OggS" + os.urandom(300000)
+    for k, how in enumerate([dict(kind="cut"), dict(kind="flip"), dict(kind="extra"), dict(kind="chunks"), dict(kind="reset"),
+                             dict(kind="status", status=404)]):
+        ident = f"781{k}"
+        faults(path=BYTES, count=1, **how)
+        customer(ident, sound, kind="audio", mime="audio/ogg", phone=f"3165550010{k}")
+        verdict(until(lambda: call("GET", f"/sluis/media/{ident}").body == sound, 30),
+                f"{how}: asked again, and served as announced", call("GET", f"/sluis/media/{ident}").body[:80])
+        if how["kind"] in ("cut", "flip", "status"): # a connection that breaks before a byte came is tried again as it is
+            verdict(len([t for t in asked(ident) if BYTES not in t]) >= 2, "with a new address of Meta's", asked(ident))
+    faults()
+
+
 if __name__ == "__main__":
-    for part in (large, forms, links, downloads):
+    PDF = b"%PDF-1.7 klein bestand"
+    SMALL = (upload(PDF, "application/pdf").json or {}).get("id", "0")
+    for part in (large, forms, links, downloads, own, lies):
         part()

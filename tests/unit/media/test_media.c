@@ -14,6 +14,7 @@
 
 #define CLASS 3
 #define BUCKET 490000
+#define CONFIG_ROOM 65536 /* an empty snapshot, and its count of references behind it */
 
 struct fixture {
     struct place place;
@@ -695,6 +696,99 @@ static void moved(void **state)
     free(bytes);
 }
 
+static struct job *job_of(struct fixture *f, const uint8_t *key)
+{
+    struct store_read *read;
+    assert_int_equal(store_read_begin(f->store, &read), 0);
+    struct job *j = job_from_row(f->media, read, key);
+    store_read_end(read);
+    return j;
+}
+
+static struct media_item row_of(struct fixture *f, const uint8_t *key)
+{
+    struct media_item there;
+    struct store_read *read;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(store_read_begin(f->store, &read), 0);
+    assert_int_equal(media_row_get(read, f->keys, key, false, &arena, &there), 0);
+    store_read_end(read);
+    arena_free(&arena);
+    return there;
+}
+
+/* The verdict is written, and what comes of it is done. */
+static void decide(struct fixture *f, struct job *j)
+{
+    j->item.state = MEDIA_HELD;
+    j->item.reason = MEDIA_NOT_READABLE;
+    job_write(j);
+    for (unsigned i = 0; i < 5000 && f->media->jobs && j->state == JOB_WRITTEN; i++) {
+        (void)loop_drain(f->loop);
+        usleep(1000);
+    }
+}
+
+/* A picture that waits when its message is sealed anew: the verdict comes under the new keys,
+ * whether the old ones are gone by then or not. */
+static void moved_before_its_verdict(void **state)
+{
+    struct fixture *f = *state;
+    struct config *config = calloc(1, CONFIG_ROOM);
+    const struct record_id to = {CLASS, BUCKET + 5, 7, 99, 'M'},
+                           then = {CLASS, BUCKET, 7, 120, 'M'};
+    struct media_item item = ready(91, SPAN("abc"));
+    uint8_t key[MEDIA_KEY_BYTES];
+    item.state = MEDIA_WAITING;
+    put_item(f, &item, key);
+    assert_int_equal(config_cell_new(config_ref(config), &f->media->deps.config), 0);
+    struct job *j = job_of(f, key);
+    assert_true(waits_add(f->media, 91, 1));
+    j->counted = true;
+
+    /* the old keys live yet: its row is another one */
+    assert_int_equal(media_keep(f->media, 7, 91, &to), 0);
+    assert_int_equal(row_of(f, key).state, MEDIA_WAITING);
+    decide(f, j);
+    assert_ptr_equal(job_find(f->media, key), j);
+    assert_int_equal(j->state, JOB_LATER);
+    assert_int_equal(j->item.keys.serial, 99);
+    assert_int_equal(j->item.message, 91);
+    assert_int_equal(row_of(f, key).state,
+                     MEDIA_WAITING); /* the old verdict did not take its place */
+
+    /* they are gone: what it seals cannot be opened */
+    assert_int_equal(media_keep(f->media, 7, 91, &then), 0);
+    destroy(f, KEYRING_MESSAGE, 0, 99);
+    decide(f, j);
+    assert_ptr_equal(job_find(f->media, key), j);
+    assert_int_equal(j->item.keys.serial, 120);
+    assert_true(media_waits(f->media, 91));
+
+    /* and now it stands */
+    decide(f, j);
+    assert_null(job_find(f->media, key));
+    assert_false(media_waits(f->media, 91));
+    assert_int_equal(row_of(f, key).state, MEDIA_HELD);
+    assert_int_equal(row_of(f, key).message, 91);
+    destroy(f, KEYRING_MESSAGE, 0, 91);
+    assert_true(tool_finds(f, &item));
+
+    /* one whose keys went, and that was not moved, is at an end */
+    item = ready(92, SPAN("abc"));
+    item.state = MEDIA_WAITING;
+    put_item(f, &item, key);
+    j = job_of(f, key);
+    destroy(f, KEYRING_MESSAGE, 0, 92);
+    decide(f, j);
+    assert_null(job_find(f->media, key));
+    config_ref(config); /* no snapshot of a file's: freed here */
+    config_cell_free(f->media->deps.config);
+    f->media->deps.config = NULL;
+    free(config);
+}
+
 static void on_asked(struct media_ask *ask)
 {
     *(bool *)ask->ctx = true;
@@ -781,6 +875,7 @@ int main(void)
         cmocka_unit_test(kinds_in_pieces),
         cmocka_unit_test_setup_teardown(held, setup, teardown),
         cmocka_unit_test_setup_teardown(moved, setup, teardown),
+        cmocka_unit_test_setup_teardown(moved_before_its_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(parts, setup, teardown),
         cmocka_unit_test_setup_teardown(withdrawn_meanwhile, setup, teardown),
     };
