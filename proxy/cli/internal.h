@@ -1,5 +1,5 @@
 /*
- * The cli room's own shapes: a command is a row (cli.c), its options are rows, `--help` is made of
+ * The cli room's own shapes: a command is a row (commands.c), its options are rows, `--help` is made of
  * both. Data goes to standard output, talk to standard error.
  */
 #ifndef SLUIS_CLI_INTERNAL_H

@@ -18,8 +18,8 @@
  *
  * A new endpoint of the admin face: a row here and the handler's prototype in
  * proxy/admin/internal.h. A new command: a row in PERMISSION_COMMANDS beside the one in
- * proxy/cli/cli.c. And for each, the line by hand in tests/unit/access/permissions.tsv, which says
- * what is expected.
+ * proxy/cli/commands.c. And for each, the line by hand in tests/unit/access/permissions.tsv, which
+ * says what is expected.
  */
 #ifndef SLUIS_ACCESS_TABLE_H
 #define SLUIS_ACCESS_TABLE_H
@@ -277,8 +277,8 @@ enum {
 const struct permission_tool *permission_tool(unsigned index);
 
 /* Commands. X(name, where): the endpoint that decides (of several: the one that asks most), or
- * LOCAL: files of who runs it and no gateway, the operating system decides. In the order of cli.c.
- */
+ * LOCAL: files of who runs it and no gateway, the operating system decides. In the order of
+ * commands.c. */
 #define PERMISSION_COMMANDS(X)                                                                     \
     X("serve", LOCAL)                                                                              \
     X("check", LOCAL)                                                                              \
