@@ -288,7 +288,7 @@ BYTES = "/whatsapp_business/attachments"
 def get(path):
     """A connection on which a file was asked for."""
     link = connect()
-    link.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {env['TOKEN']}\r\n\r\n".encode())
+    link.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {env['TOKEN']}\r\n\r\n".encode())
     return link
 
 
