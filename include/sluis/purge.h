@@ -152,10 +152,11 @@ SLUIS_MUST_CHECK int purge_moved(struct store_read *read, uint64_t serial, uint6
  * "#" and a serial says which. Never all of them: what is done to one is not done to a stranger.
  */
 #define PURGE_TEXT_MAX 200
-#define PURGE_OWNERS_MAX 16
+#define PURGE_OWNERS_MAX 64
 struct purge_owner {
     uint64_t subject;
-    int64_t since_ms, until_ms; /* had the identifier; 0: not known (a serial was asked for); has it */
+    int64_t since_ms,
+        until_ms; /* had the identifier; 0: not known (a serial was asked for); has it */
 };
 struct purge_person {
     uint64_t subject;
@@ -215,8 +216,8 @@ struct purge_redacted {
 #define PURGE_HIDDEN_TEXT "[verwijderd]"
 SLUIS_MUST_CHECK int purge_redact(struct purge *purge, const struct purge_redaction *redaction,
                                   struct purge_redacted *out);
-/* Those linked to the person, "#" and each of which asks for one of them: what is done to a person is
- * not done to them. Not on record: for the answer to what is. */
+/* Those linked to the person, "#" and each of which asks for one of them: what is done to a person
+ * is not done to them. Not on record: for the answer to what is. */
 SLUIS_MUST_CHECK int purge_person_linked(struct purge *purge, struct span identifier,
                                          uint64_t out[16], unsigned *n);
 /* Takes the person's links to others away. SLUIS_ENOENT: there are none. */

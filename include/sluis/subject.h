@@ -28,8 +28,10 @@
  *   - its subject has another user id than the message;
  *   - the identity key hash of its contact (Meta's, when the organisation asked for it) is another.
  * The same user id, or the same identity hash, says that it is the same person, however long
- * silent. The old subject keeps all that is its own; its record says until when it had the number,
- * and a *former row* leads from the number's hash to it.
+ * silent. A user id that first comes with what was sent to a number which had been silent so long
+ * (a status has it) is not added to the old subject: it may be the next user's. The old subject
+ * keeps all that is its own; its record says until when it had the number, and a *former row* leads
+ * from the number's hash to it.
  *
  * When a number was last heard of stands in its row of the index, as a day, written anew when it is
  * SUBJECT_HEARD_DAYS old: a store write per number and week. A number is thus never heard of after
@@ -179,7 +181,9 @@ void subject_records_delete(struct store_txn *txn, uint64_t subject);
 /* ---- who had a number before ---- */
 /* Rows 'O', hash (index key), subject (be64) -> the index key's number (last 8 bits). They are made
  * anew with the index, and go with their subject. */
-#define SUBJECT_OWNERS_MAX 16 /* of one number: one in half a year, or told apart by user ids */
+/* Of one number: one in half a year, or told apart by user ids; an identity hash changes whenever
+ * the app is installed anew. */
+#define SUBJECT_OWNERS_MAX 64
 struct subject_owner {
     uint64_t subject;
     int64_t since_ms, until_ms; /* 0: has it now */
@@ -189,10 +193,11 @@ struct subject_owner {
 SLUIS_MUST_CHECK int subject_owners(struct store_read *read, struct keyring *keyring,
                                     struct keyring_cache *cache, struct span identifier,
                                     struct subject_owner out[SUBJECT_OWNERS_MAX]);
-/* Since when its present subject has the identifier, when somebody else had it before; else 0.
- * Consent that was given before then is not this person's. Any thread. */
-SLUIS_MUST_CHECK int subject_since(struct subject_resolver *resolver, struct span identifier,
-                                   int64_t *since_ms);
+/* Since when its present subject has the number, when somebody else had it before; else 0. Consent
+ * that was given before then is not this person's. A user id that is known says whom it is of,
+ * whatever the number: 0. Any thread. */
+SLUIS_MUST_CHECK int subject_since(struct subject_resolver *resolver, struct span phone,
+                                   struct span user_id, int64_t *since_ms);
 void subject_former_put(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],
                         uint64_t subject, uint32_t key);
 void subject_former_delete(struct store_txn *txn, const uint8_t hash[STORE_HASH_BYTES],

@@ -96,8 +96,8 @@ static const char *take_entry(struct admin_request *r, const struct config *conf
     int e = subject_resolve(r->admin->deps.subjects, entry.contact, entry.user_id, &rec->subject);
     rec->resolved = e == 0;
     int64_t since = 0;
-    if (e == 0 && entry.has_consent && !entry.consent.withdrawn_ms && !entry.user_id.n)
-        e = subject_since(r->admin->deps.subjects, entry.contact, &since);
+    if (e == 0 && entry.has_consent && !entry.consent.withdrawn_ms)
+        e = subject_since(r->admin->deps.subjects, entry.contact, entry.user_id, &since);
     if (e == 0 && since && entry.consent.given_ms < since)
         e = SLUIS_EEXIST; /* by whoever had the number then */
     if (e == 0)

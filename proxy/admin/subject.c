@@ -59,7 +59,7 @@ void admin_subject_find(struct admin_request *r)
         refuse(r, result);
         return;
     }
-    buffer_init(&out, 8192);
+    buffer_init(&out, 16384); /* PURGE_OWNERS_MAX owners of some 100 bytes */
     buffer_addf(&out, "{\"subject\":%llu", (unsigned long long)person.subject);
     add_pseudonym(r, &out, person.subject);
     buffer_addf(&out, ",\"messages\":%llu", (unsigned long long)person.messages);

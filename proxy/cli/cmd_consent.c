@@ -70,7 +70,10 @@ static int finish(const struct cli_call *call, struct buffer *body, const char *
         return r;
     bool late = strcmp(print_member(&a, 0, "unchanged", unchanged, sizeof(unchanged)), "1") == 0;
     if (!print_json(call, &a) && done)
-        printf("%s\n", late ? "unchanged: a later withdrawal or STOP is on record" : done);
+        printf("%s\n",
+               late ? "unchanged: a later withdrawal or STOP is on record, or the number was "
+                      "somebody else's then"
+                    : done);
     else if (!done && !cli_has(call, "--json"))
         fwrite(a.text.p, 1, a.text.n, stdout);
     control_free(&a);
@@ -365,8 +368,10 @@ int cmd_consent_import(const struct cli_call *call)
         printf("{\"entries\":%llu,\"recorded\":%llu,\"unchanged\":%llu,\"dry_run\":%s}\n", i->seen,
                i->recorded, i->unchanged, i->dry ? "true" : "false");
     else if (r == 0)
-        printf("%llu entries: %llu %s, %llu unchanged (a later withdrawal is on record)\n", i->seen,
-               i->recorded, i->dry ? "would be recorded" : "recorded", i->unchanged);
+        printf("%llu entries: %llu %s, %llu unchanged (a later withdrawal is on record, or the "
+               "number was "
+               "somebody else's then)\n",
+               i->seen, i->recorded, i->dry ? "would be recorded" : "recorded", i->unchanged);
     else if (i->errors)
         fprintf(stderr, "sluis: nothing was recorded\n");
     if (i->file)

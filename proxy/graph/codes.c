@@ -109,8 +109,10 @@ static const struct graph_code codes[E_COUNT] = {
     [E_HTTP] = {900036, 400, "http", "De aanroep is geen geldig HTTP-verzoek of duurde te lang.",
                 "The call is not a valid HTTP request, or took too long.", false},
     [E_OLD_ENTRY] = {900037, 409, "old_entry",
-                     "Deze klant heeft zich na dit tijdstip afgemeld; er is niets veranderd.",
-                     "This customer withdrew or opted out after this time; nothing was changed.",
+                     "Deze klant heeft zich na dit tijdstip afgemeld, of had het nummer toen nog "
+                     "niet; er is niets veranderd.",
+                     "This customer withdrew or opted out after this time, or did not have the "
+                     "number yet; nothing was changed.",
                      false},
     [E_MEDIA_UNKNOWN] = {900050, 404, "media_unknown",
                          "Deze bijlage is hier niet bekend, of wordt niet meer bewaard.",

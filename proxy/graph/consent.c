@@ -131,7 +131,7 @@ static struct audit_event event_of(const struct call *call)
 static int consent_fits(struct call *call, const struct contact_entry *entry)
 {
     int64_t since;
-    int r = subject_since(call->thread->subjects, entry->contact, &since);
+    int r = subject_since(call->thread->subjects, entry->contact, entry->user_id, &since);
     return r ? r : since && entry->consent.given_ms < since ? SLUIS_EEXIST : 0;
 }
 
@@ -159,7 +159,7 @@ void handle_consent(struct call *call)
     c->call = call;
     int r = subject_resolve(call->thread->subjects, entry.contact, entry.user_id, &c->subject);
     bool resolved = r == 0;
-    if (r == 0 && entry.has_consent && !entry.consent.withdrawn_ms && !entry.user_id.n)
+    if (r == 0 && entry.has_consent && !entry.consent.withdrawn_ms)
         r = consent_fits(call, &entry);
     if (r == 0)
         r = contact_entry_changes(g->deps.contacts,

@@ -43,8 +43,10 @@ static int day_of(struct span text, int64_t *ms)
         span_u64(span_sub(text, 0, 4), &y) != 0 || span_u64(span_sub(text, 5, 7), &m) != 0 ||
         span_u64(span_sub(text, 8, 10), &d) != 0 || y < 1970 || m < 1 || m > 12 || d < 1 || d > 31)
         return SLUIS_EINVAL;
-    *ms = days_of((int64_t)y, (int64_t)m, (int64_t)d) * DAY_MS;
-    return 0;
+    int64_t day = days_of((int64_t)y, (int64_t)m, (int64_t)d);
+    int64_t next = days_of((int64_t)(y + m / 12), (int64_t)(m % 12) + 1, 1);
+    *ms = day * DAY_MS;
+    return day < next ? 0 : SLUIS_EINVAL; /* no 31st of June: another day's owner is a stranger */
 }
 
 static int find_owners(struct purge *p, struct span identifier, struct purge_owner *out,

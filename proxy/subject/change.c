@@ -7,6 +7,8 @@
 
 #include <sodium.h>
 
+#include "sluis/base/clock.h"
+
 #define RECORDS_MAX 64 /* of one person, as in an erasure */
 
 struct facts {         /* of one subject */
@@ -93,24 +95,26 @@ static enum sign sign_of(struct subject_resolver *resolver, const struct lookup 
 {
     static const uint8_t none[STORE_TAG_BYTES];
     uint8_t tag[STORE_TAG_BYTES];
-    int64_t day = m->at_ms / DAY_MS;
-    change_tag(resolver, number->serial, m->identity, tag);
+    int64_t day = (m ? m->at_ms : clock_wall_ms()) / DAY_MS;
+    change_tag(resolver, number->serial, m ? m->identity : SPAN_EMPTY, tag);
     if (memcmp(tag, none, sizeof(none)) != 0 && memcmp(number->tag, none, sizeof(none)) != 0)
         return memcmp(tag, number->tag, sizeof(tag)) == 0 ? SIGN_SAME : SIGN_OTHER;
     return number->heard && day >= number->heard + SUBJECT_SILENT_DAYS ? SIGN_OTHER : SIGN_NONE;
 }
 
-/* The number is known as `had`'s; the user id is not known. */
+/* The number is known as `had`'s; the user id is not known. What is not said by its user (a status
+ * of what was sent, a tool's word) may come from whoever has the number by now, of whom nothing was
+ * heard yet: their id is then not added to those of whoever had it before. */
 static void weigh_new_user(const struct lookup *number, const struct facts *had, enum sign sign,
                            const struct subject_message *m, struct change *out)
 {
-    bool speaks = m && m->speaks && !number->pending;
-    if (had->other_user && speaks) { /* late ones of before leave the number where it is */
+    bool says = m && m->speaks;
+    if (had->other_user && says) { /* late ones of before leave the number where it is */
         out->serial = 0;
-        out->takes = m->at_ms >= had->since_ms;
-    } else if (had->other_user) {
+        out->takes = !number->pending && m->at_ms >= had->since_ms;
+    } else if (had->other_user || (!says && sign == SIGN_OTHER)) {
         out->leaves_user = true;
-    } else if (speaks && sign == SIGN_OTHER) {
+    } else if (says && !number->pending && sign == SIGN_OTHER) {
         out->serial = 0;
         out->takes = true;
     }
@@ -135,7 +139,7 @@ int change_decide(struct subject_resolver *resolver, const struct lookup *user,
     bool speaks = m && m->speaks && !number->pending;
     if (by_user && !speaks)
         return 0;
-    enum sign sign = speaks ? sign_of(resolver, number, m) : SIGN_NONE;
+    enum sign sign = speaks || user ? sign_of(resolver, number, m) : SIGN_NONE;
     if (!user) {
         out->takes = sign == SIGN_OTHER;
         out->serial = out->takes ? 0 : by_number;

@@ -122,23 +122,57 @@ int subject_owners(struct store_read *read, struct keyring *keyring, struct keyr
     return r ? r : n;
 }
 
-int subject_since(struct subject_resolver *resolver, struct span identifier, int64_t *since_ms)
+/* Had anybody it before, of whom a record is left? */
+static int had_before(struct subject_resolver *resolver, struct store_read *read,
+                      struct span identifier, uint64_t now, bool *before)
 {
-    struct subject_owner owners[SUBJECT_OWNERS_MAX];
+    struct subject_owner owner;
+    struct formers formers = {.n = 0};
+    int n = 0;
+    int r = find_formers(read, resolver->keyring, identifier, &formers);
+    r = r == SLUIS_ELIMIT ? 0 : r; /* those that there was room for will do */
+    for (unsigned i = 0; r == 0 && n == 0 && i < formers.n; i++)
+        if (formers.at[i] != now)
+            r = add_owner(read, resolver->keys, formers.at[i], identifier, false, &owner, &n);
+    *before = n != 0;
+    return r;
+}
+
+static int find_since(struct subject_resolver *resolver, struct store_read *read, struct span phone,
+                      struct span user_id, int64_t *since_ms)
+{
+    struct subject_identifier id;
+    uint64_t now;
+    bool before = false;
+    int r = user_id.n ? subject_find(read, resolver->keyring, user_id, &now) : SLUIS_ENOENT;
+    if (r != SLUIS_ENOENT)
+        return r;
+    r = subject_find(read, resolver->keyring, phone, &now);
+    if (r == 0)
+        r = had_before(resolver, read, phone, now, &before);
+    if (r != 0 || !before)
+        return r == SLUIS_ENOENT ? 0 : r;
+    r = subject_record_get(read, resolver->keys, now, phone, &id);
+    *since_ms = r == 0 ? id.since_ms : 0;
+    sodium_memzero(&id, sizeof(id));
+    return r;
+}
+
+int subject_since(struct subject_resolver *resolver, struct span phone, struct span user_id,
+                  int64_t *since_ms)
+{
     struct store_read *read;
     *since_ms = 0;
-    if (!identifier.n)
+    if (!phone.n)
         return 0;
     pthread_mutex_lock(&resolver->lock); /* of the keys */
     int r = store_read_begin(resolver->store, &read);
     if (r == 0) {
-        r = subject_owners(read, resolver->keyring, resolver->keys, identifier, owners);
+        r = find_since(resolver, read, phone, user_id, since_ms);
         store_read_end(read);
     }
     pthread_mutex_unlock(&resolver->lock);
-    if (r > 1 && owners[0].until_ms == 0)
-        *since_ms = owners[0].since_ms;
-    return r < 0 ? r : 0;
+    return r;
 }
 
 /* ---- rows that lead nowhere ---- */

@@ -1,6 +1,8 @@
 /* Erased persons: what they sent before may still be on its way. */
 #include "resolver.h"
 
+#include <stdio.h>
+
 #include "sluis/base/clock.h"
 #include "sluis/base/encode.h"
 
@@ -10,12 +12,17 @@
 
 static const struct span last_key = {"subject.erased", 14};
 
+/* Of one identifier and day: whoever had a number one after the other, and steps done again. */
+#define SLOTS 32
+
 /* By the day's key alone: the index key may be replaced while it lives. */
-static void tombstone_hash(struct keyring *keyring, uint32_t day, struct span identifier,
-                           uint8_t out[STORE_HASH_BYTES])
+static void tombstone_hash(struct keyring *keyring, uint32_t day, unsigned slot,
+                           struct span identifier, uint8_t out[STORE_HASH_BYTES])
 {
-    char text[SUBJECT_IDENTIFIER_MAX];
-    keyring_hash_day(keyring, day, "erased", identifier_text(identifier, text), out);
+    char text[SUBJECT_IDENTIFIER_MAX], purpose[16] = "erased";
+    if (slot)
+        snprintf(purpose, sizeof(purpose), "erased.%u", slot % SLOTS);
+    keyring_hash_day(keyring, day, purpose, identifier_text(identifier, text), out);
 }
 
 void subject_tombstone_put(struct store_txn *txn, struct keyring *keyring, struct span identifier,
@@ -26,9 +33,11 @@ void subject_tombstone_put(struct store_txn *txn, struct keyring *keyring, struc
     uint32_t day = (uint32_t)(before_ms / DAY_MS);
     if (before_ms < erased_ms - LOOK_BACK_DAYS * DAY_MS)
         return; /* nobody looks that far, and the key of the day is gone */
-    /* Twice on a day: the first one stands, and the whole of that day is then looked at. */
-    tombstone_hash(keyring, day, identifier, hash);
-    (void)store_dedupe_take(txn, day, hash, &where);
+    for (unsigned slot = 0; slot < SLOTS; slot++) { /* the first that is not taken */
+        tombstone_hash(keyring, day, slot, identifier, hash);
+        if (store_dedupe_take(txn, day, hash, &where))
+            break;
+    }
     be64_put(text, (uint64_t)erased_ms);
     store_put_row(txn, STORE_TABLE_SETTING, last_key, span_of(text, sizeof(text)));
 }
@@ -50,25 +59,31 @@ int tombstone_load(struct subject_resolver *resolver)
     return r == SLUIS_ENOENT ? 0 : r;
 }
 
+static int look_day(struct subject_resolver *resolver, struct store_read *read, struct span text,
+                    int64_t at_ms, uint32_t day)
+{
+    int r = 0;
+    for (unsigned slot = 0; r == 0 && slot < SLOTS; slot++) {
+        uint8_t hash[STORE_HASH_BYTES];
+        struct record_id where;
+        tombstone_hash(resolver->keyring, day, slot, text, hash);
+        r = store_get_dedupe(read, day, hash, &where);
+        if (r == 0 && at_ms + SECOND_MS <= (int64_t)where.serial)
+            return SLUIS_EEXPIRED;
+    }
+    return r == SLUIS_ENOENT ? 0 : r;
+}
+
 static int look(struct subject_resolver *resolver, struct store_read *read, struct span text,
                 int64_t at_ms)
 {
-    uint8_t hash[STORE_HASH_BYTES];
     int64_t today = clock_wall_ms() / DAY_MS, day = at_ms / DAY_MS;
+    int r = 0;
     if (day < today - LOOK_BACK_DAYS)
         day = today - LOOK_BACK_DAYS;
-    if (!text.n)
-        return 0;
-    for (; day <= today; day++) {
-        struct record_id where;
-        tombstone_hash(resolver->keyring, (uint32_t)day, text, hash);
-        int r = store_get_dedupe(read, (uint32_t)day, hash, &where);
-        if (r == 0 && at_ms + SECOND_MS <= (int64_t)where.serial)
-            return SLUIS_EEXPIRED;
-        if (r != 0 && r != SLUIS_ENOENT)
-            return r;
-    }
-    return 0;
+    for (; r == 0 && text.n && day <= today; day++)
+        r = look_day(resolver, read, text, at_ms, (uint32_t)day);
+    return r;
 }
 
 int subject_erased(struct subject_resolver *resolver, struct span phone, struct span user_id,

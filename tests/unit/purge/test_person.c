@@ -638,7 +638,13 @@ static void test_changed_hands(void **state)
     assert_int_equal(export(w, now_text)->result, 0);
     assert_null(strstr(export(w, now_text)->p, a.text));
     assert_int_equal(purge_person_find(w->purge, SPAN(ANNA "@2026"), &person), SLUIS_EINVAL);
-    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA "@2026-13-01"), &person), SLUIS_EINVAL);
+    static const char *const none[] = {"2026-13-01", "2026-02-29", "2026-06-31", "2026-00-10"};
+    for (unsigned i = 0; i < sizeof(none) / sizeof(*none); i++) {
+        snprintf(then, sizeof(then), ANNA "@%s", none[i]);
+        assert_int_equal(purge_person_find(w->purge, span_str(then), &person), SLUIS_EINVAL);
+    }
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA "@2024-02-29"), &person), SLUIS_ENOENT);
+    assert_int_equal(purge_person_find(w->purge, SPAN(ANNA "@2023-12-31"), &person), SLUIS_ENOENT);
     /* held: the old one's alone */
     assert_int_equal(purge_person_hold(w->purge, SPAN("#10"), SPAN("zaak"), SPAN("fg"), 0), 0);
     assert_true(purge_held(w->purge, 10));

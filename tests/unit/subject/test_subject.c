@@ -6,6 +6,8 @@
 #include "../store/support.h"
 #include "cache.h"
 
+#include "sluis/base/clock.h"
+
 struct fixture {
     struct place place;
     char folder[256];
@@ -227,7 +229,7 @@ static void silent_number(void **state)
     fresh_resolver(f); /* it stands in the store */
     assert_int_equal(says(f, P, "", last, "", NULL), a);
     assert_int_equal(owners(f, P, who), 1);
-    assert_int_equal(subject_since(f->resolver, SPAN(P), &since), 0);
+    assert_int_equal(subject_since(f->resolver, SPAN(P), SPAN_EMPTY, &since), 0);
     assert_int_equal(since, 0);
     /* what the organisation sends, and what Meta says of it, is not the user's */
     const struct subject_message status = {.at_ms = last + 180 * DAY};
@@ -253,7 +255,7 @@ static void silent_number(void **state)
     assert_true(who[0].since_ms == last + 180 * DAY && who[0].until_ms == 0);
     assert_int_equal(who[1].subject, a);
     assert_true(who[1].since_ms == BEGAN && who[1].until_ms == last + 180 * DAY);
-    assert_int_equal(subject_since(f->resolver, SPAN(P), &since), 0);
+    assert_int_equal(subject_since(f->resolver, SPAN(P), SPAN_EMPTY, &since), 0);
     assert_true(since == last + 180 * DAY);
     assert_int_equal(link_count(f, a) + link_count(f, b), 0); /* nothing leads to a stranger */
 }
@@ -340,6 +342,103 @@ static void apart_then_together(void **state)
     uint64_t g = says(f, "31600000003", "NL.3", BEGAN, "", NULL);
     assert_int_equal(says(f, "31600000003", "NL.2", BEGAN + DAY, "", NULL), d);
     assert_int_equal(link_count(f, c) + link_count(f, d) + link_count(f, e) + link_count(f, g), 0);
+}
+
+/* A number was given out again. What Meta reports of a reminder to it, or a tool says, has the new
+ * user's id in it before that user wrote anything: the id is not the old one's. */
+static void status_before_a_word(void **state)
+{
+    struct fixture *f = *state;
+    struct subject_owner who[SUBJECT_OWNERS_MAX];
+    struct subject s;
+    uint64_t a = says(f, P, "", BEGAN, "", NULL);
+    const struct subject_message status = {.at_ms = BEGAN + 180 * DAY};
+    assert_int_equal(subject_resolve_message(f->resolver, SPAN(P), SPAN("NL.2"), &status, &s), 0);
+    assert_int_equal(s.serial, a); /* sent to whoever had the number as far as was known */
+    commit(f, &s);
+    resolve(f, P, "NL.2", &s); /* a tool, now: years later */
+    assert_int_equal(s.serial, a);
+    commit(f, &s);
+    fresh_resolver(f);
+    uint64_t b = says(f, P, "NL.2", BEGAN + 181 * DAY, "", NULL);
+    assert_int_not_equal(b, a);
+    assert_int_equal(says(f, "", "NL.2", BEGAN + 182 * DAY, "", NULL), b);
+    assert_int_equal(owners(f, P, who), 2);
+    /* of a number that was heard of lately it is the same person's */
+    uint64_t c = says(f, "31600000001", "", BEGAN, "", NULL);
+    const struct subject_message soon = {.at_ms = BEGAN + 10 * DAY};
+    assert_int_equal(
+        subject_resolve_message(f->resolver, SPAN("31600000001"), SPAN("NL.3"), &soon, &s), 0);
+    commit(f, &s);
+    assert_int_equal(says(f, "", "NL.3", BEGAN + 11 * DAY, "", NULL), c);
+}
+
+/* The number is being written for its owner when another user id's message comes by it: that
+ * message is not the owner's, though the number does not change hands before it is settled. */
+static void another_user_id_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct subject own, other;
+    const struct subject_message m = {.at_ms = BEGAN + 200 * DAY, .speaks = true};
+    const struct subject_message next = {.at_ms = BEGAN + 200 * DAY + 1, .speaks = true};
+    (void)says(f, P, "", BEGAN, "", NULL);
+    uint64_t a = says(f, "", "NL.1", BEGAN, "", NULL);
+    assert_int_equal(says(f, "31600000001", "NL.1", BEGAN, "", NULL), a);
+    assert_int_equal(subject_resolve_message(f->resolver, SPAN(P), SPAN("NL.1"), &m, &own), 0);
+    assert_int_equal(own.serial, a);
+    assert_int_equal(own.new_hashes, 1);
+    assert_int_equal(subject_resolve_message(f->resolver, SPAN(P), SPAN("NL.2"), &next, &other), 0);
+    assert_int_not_equal(other.serial, a);
+    commit(f, &own);
+    commit(f, &other);
+    assert_int_equal(says(f, P, "NL.2", BEGAN + 201 * DAY, "", NULL), other.serial);
+    assert_int_equal(says(f, P, "", BEGAN + 201 * DAY, "", NULL), other.serial);
+}
+
+/* Consent from before the number was its owner's: a user id that nobody knows does not make it
+ * theirs; one that is known says whom it is of. However many had the number. */
+static void since_by_user_id(void **state)
+{
+    struct fixture *f = *state;
+    struct subject_owner who[SUBJECT_OWNERS_MAX];
+    int64_t since;
+    for (unsigned i = 0; i < SUBJECT_OWNERS_MAX + 4; i++) {
+        char user[16];
+        snprintf(user, sizeof(user), "NL.%u", i + 1);
+        (void)says(f, P, user, BEGAN + i * DAY, "", NULL);
+        assert_int_equal(subject_since(f->resolver, SPAN(P), SPAN("NL.none"), &since), 0);
+        assert_true(since == (i ? BEGAN + i * DAY : 0));
+        assert_int_equal(subject_since(f->resolver, SPAN(P), SPAN_EMPTY, &since), 0);
+        assert_true(since == (i ? BEGAN + i * DAY : 0));
+        assert_int_equal(subject_since(f->resolver, SPAN(P), span_str(user), &since), 0);
+        assert_true(since == 0);
+    }
+    assert_int_equal(owners(f, P, who), SLUIS_ELIMIT); /* rather none than not everybody */
+}
+
+static int put_tombstone(struct store_txn *txn, void *ctx)
+{
+    const int64_t *ms = ctx;
+    struct fixture *f = (struct fixture *)(uintptr_t)ms[2];
+    subject_tombstone_put(txn, f->keyring, SPAN(P), ms[0], ms[1]);
+    return store_txn_error(txn);
+}
+
+/* Two who had a number one after the other are erased on one day: late messages of either. */
+static void erased_twice_a_day(void **state)
+{
+    struct fixture *f = *state;
+    int64_t now = clock_wall_ms(), day = now / DAY * DAY;
+    int64_t times[4] = {day + 1000, day + 5000, day + 3000, day + 9000};
+    for (unsigned i = 0; i < 4; i++) {
+        int64_t ctx[3] = {times[i], day + 20000, (int64_t)(uintptr_t)f};
+        assert_int_equal(test_run(f->store, put_tombstone, ctx), 0);
+    }
+    fresh_resolver(f);
+    assert_int_equal(subject_erased(f->resolver, SPAN(P), SPAN_EMPTY, day), SLUIS_EEXPIRED);
+    assert_int_equal(subject_erased(f->resolver, SPAN(P), SPAN_EMPTY, day + 2000), SLUIS_EEXPIRED);
+    assert_int_equal(subject_erased(f->resolver, SPAN(P), SPAN_EMPTY, day + 8000), SLUIS_EEXPIRED);
+    assert_int_equal(subject_erased(f->resolver, SPAN(P), SPAN_EMPTY, day + 9000), 0);
 }
 
 /* Two messages at once when the number changes hands: whichever job stands, it has changed. */
@@ -531,6 +630,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_identity, setup, teardown),
         cmocka_unit_test_setup_teardown(another_user_id, setup, teardown),
         cmocka_unit_test_setup_teardown(apart_then_together, setup, teardown),
+        cmocka_unit_test_setup_teardown(status_before_a_word, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_user_id_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(since_by_user_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(erased_twice_a_day, setup, teardown),
         cmocka_unit_test_setup_teardown(changing_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(erased_meanwhile, setup, teardown),
         cmocka_unit_test_setup_teardown(invented_twice, setup, teardown),
