@@ -12,7 +12,8 @@
  * longer finding goes; of the rest the higher score stays, then the longer, then the earlier, then
  * the lower type. What goes is not forgotten: its type stands in `also` of the findings that have
  * its characters, and characters that none of them has are a finding of their own (`rest`), so that
- * who masks can take the strictest rule of all that were found at a place.
+ * who masks can take the strictest rule of all that were found at a place. A number that fails the
+ * elfproef and is taken for a BSN by what was asked leaves no type behind: a card is no BSN.
  *
  * The text is judged in a normal form: digits of every script, full-width and look-alike letters
  * made plain, invisible characters left out, JSON escapes that were left in it read. A value that

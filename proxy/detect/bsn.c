@@ -154,7 +154,7 @@ static void find_near(const struct detector *d, struct detect_scratch *s, uint32
     bool mobile = v->n == 10 && v->digits[0] == '0' && v->digits[1] == '6';
     if (mobile || is_date(s, i) || (s->atoms[i].flags & ATOM_URL))
         return;
-    hit_add(d, s, s->atoms[i].start, s->atoms[v->last].end, DETECT_BSN, 560, "digits+context");
+    hit_guess(d, s, s->atoms[i].start, s->atoms[v->last].end, DETECT_BSN, 560, "digits+context");
 }
 
 void find_bsn(const struct detector *d, struct detect_scratch *s, uint32_t i)

@@ -31,6 +31,15 @@ void hit_add(const struct detector *d, struct detect_scratch *s, uint32_t start,
                                        .evidence = evidence};
 }
 
+void hit_guess(const struct detector *d, struct detect_scratch *s, uint32_t start, uint32_t end,
+               unsigned type, unsigned score, const char *evidence)
+{
+    size_t n = s->hit_n;
+    hit_add(d, s, start, end, type, score, evidence);
+    if (s->hit_n > n)
+        s->hits[n].guess = true;
+}
+
 /* The order of preference: higher score, then longer, then earlier, then the lower type. */
 static int by_rank(const void *left, const void *right)
 {
@@ -62,9 +71,12 @@ static uint64_t types_of(const struct hit *h)
     return h->also | (uint64_t)1 << h->type;
 }
 
-/* What `winner` hides of others is masked by the strictest rule of all their types. */
+/* What `winner` hides of others is masked by the strictest rule of all their types. A guess is none
+ * of them: the digits of a card or a telephone number, after "geen BSN hier", are no BSN. */
 static void take_types(struct hit *winner, const struct hit *loser)
 {
+    if (loser->guess)
+        return;
     winner->also |= types_of(loser) & ~((uint64_t)1 << winner->type);
 }
 

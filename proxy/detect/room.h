@@ -94,7 +94,8 @@ struct atom {
 struct hit {
     uint32_t start, end; /* in the normal form */
     uint16_t type, score;
-    bool rest; /* what sticks out of better ones that overlap it */
+    bool rest;     /* what sticks out of better ones that overlap it */
+    bool guess;    /* fails its own check: of what another kind explains it says nothing */
     uint64_t also; /* types of others that it hides, in part at least */
     const char *evidence;
 };
@@ -214,6 +215,9 @@ static inline bool context_denies(const struct context *c)
 struct detector;
 void hit_add(const struct detector *d, struct detect_scratch *s, uint32_t start, uint32_t end,
              unsigned type, unsigned score, const char *evidence);
+/* The same of a value that fails the check of its type, and is taken for it by what was said. */
+void hit_guess(const struct detector *d, struct detect_scratch *s, uint32_t start, uint32_t end,
+               unsigned type, unsigned score, const char *evidence);
 /* No hit is longer (a street with a very long name is cut at its front). */
 #define HIT_LENGTH_MAX 512
 /* Overlaps: see detect.h. Leaves the hits sorted. 0 or SLUIS_ENOMEM. */

@@ -76,6 +76,30 @@ static void test_questions(void **state)
     finding_is(0, DETECT_SECRET, 0, 0, 4);
 }
 
+/* The welcome of policies/municipality.yaml, and what comes then: of digits that fail the elfproef
+ * and are plainly another kind's, nobody is told that they are a BSN. */
+static void test_other_kinds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *said;
+        enum detect_type type;
+    } after[] = {{"C mijn creditcard: 4111 1111 1111 1111", DETECT_PAN},
+                 {"C 3782 822463 10005", DETECT_PAN},
+                 {"C Mijn rekening is NL91 ABNA 0417 1643 00", DETECT_IBAN},
+                 {"C bel mij op 06 12345678", DETECT_PHONE},
+                 {"C 06 12345678", DETECT_PHONE}};
+    for (size_t i = 0; i < N(after); i++) {
+        const char *asked[] = {"A Stuur hier geen burgerservicenummer (BSN).", after[i].said};
+        assert_int_equal(talk(asked, 2), 1);
+        assert_int_equal(found[0].type, after[i].type);
+        assert_int_equal(found[0].also & (uint64_t)1 << DETECT_BSN, 0);
+    }
+    const char *mistyped[] = {"A Stuur hier geen burgerservicenummer (BSN).", "C 123456789"};
+    assert_int_equal(talk(mistyped, 2), 1);
+    finding_is(0, DETECT_BSN, 0, 0, 9);
+}
+
 static void test_split(void **state)
 {
     (void)state;
@@ -322,13 +346,10 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_questions),
-        cmocka_unit_test(test_split),
-        cmocka_unit_test(test_window_bounds),
-        cmocka_unit_test(test_near_misses),
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_own),
-        cmocka_unit_test(test_special_and_name),
+        cmocka_unit_test(test_questions),   cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_split),       cmocka_unit_test(test_window_bounds),
+        cmocka_unit_test(test_near_misses), cmocka_unit_test(test_types),
+        cmocka_unit_test(test_own),         cmocka_unit_test(test_special_and_name),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
