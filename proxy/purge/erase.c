@@ -4,7 +4,7 @@
  *   1  mark (erasing), tombstones, identifiers deleted, a leaf: one commit
  *   2  every thread forgets the person; identifiers that were under way are deleted too
  *   3  the subject's key is destroyed
- *   4  destruction record, certificate, leaf: one commit
+ *   4  destruction record (in part: revoke.c writes it), certificate, leaf: one commit
  *   5  rows deleted, the mark last
  * Where the selection list demands that history is kept, the person stays: every message leaf goes,
  * and what must stay of part M is sealed under a new serial (revoke.c).
@@ -387,7 +387,7 @@ static int run_parts(struct store_txn *txn, struct store_job *job)
         int r = note_stay(e, &e->items.at[i], &must);
         if (r != 0)
             return r;
-        revoke_put(txn, e->items.at[i].serial, must);
+        revoke_put(txn, e->items.at[i].serial, must ? REVOKE_ERASED_M : REVOKE_ERASED);
     }
     return store_txn_error(txn);
 }
@@ -418,8 +418,9 @@ static int destroy_parts(struct erasure *e)
 static int run_end(struct store_txn *txn, struct store_job *job)
 {
     struct erasure *e = (struct erasure *)(void *)job;
-    store_put_row(txn, STORE_TABLE_SETTING, span_of(e->destruction_key, DESTRUCTION_KEY_BYTES),
-                  buffer_span(&e->destruction));
+    if (e->destruction.n)
+        store_put_row(txn, STORE_TABLE_SETTING, span_of(e->destruction_key, DESTRUCTION_KEY_BYTES),
+                      buffer_span(&e->destruction));
     store_put_row(txn, STORE_TABLE_SETTING, span_of(e->certificate_key, CERTIFICATE_KEY_BYTES),
                   buffer_span(&e->certificate));
     audit_put(txn, &e->event);
@@ -441,7 +442,9 @@ static int write_record(struct erasure *e)
                                             .generation = e->generation,
                                             .policy_hash = facts.policy_hash,
                                             .at_ms = e->now_ms};
-    int r = destruction_seal(e->p, &d, e->destruction_key, &e->destruction);
+    int r = 0;
+    if (!e->stay_count) /* in part: stated with the messages that went (revoke.c), and only there */
+        r = destruction_seal(e->p, &d, e->destruction_key, &e->destruction);
     if (r == 0)
         r = certificate_facts(e, &e->head, &e->tail);
     if (r == 0)

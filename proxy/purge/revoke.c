@@ -1,7 +1,8 @@
 /*
- * Single messages that were taken back. The job that commits the revoke leaves a row; this reads
- * the rows, seals what stays under a new serial, destroys the message leaves of a batch in one
- * change of the keyring, and takes the rows away with a leaf of the log each.
+ * Single messages that were taken back, or of a person erased in part. The job that commits it
+ * leaves a row; this reads the rows, seals what stays under a new serial, destroys the message
+ * leaves of a batch in one change of the keyring, and takes the rows away with a leaf of the log
+ * each.
  */
 #include "room.h"
 
@@ -29,18 +30,17 @@ static void revoke_key(uint64_t serial, uint8_t key[ROW_SERIAL_KEY])
     be64_put(key + 1, serial);
 }
 
-/* keep_m: part M stays as it is (erasure in part), else as a stub. */
-void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m)
+void revoke_put(struct store_txn *txn, uint64_t serial, enum revoke_why why)
 {
     uint8_t key[ROW_SERIAL_KEY];
+    const char word = (char)why;
     revoke_key(serial, key);
-    store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)),
-                  keep_m ? SPAN("M") : SPAN("1"));
+    store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)), span_of(&word, 1));
 }
 
 void purge_revoke_put(struct store_txn *txn, uint64_t serial)
 {
-    revoke_put(txn, serial, false);
+    revoke_put(txn, serial, REVOKE_TAKEN_BACK);
 }
 
 void purge_leaf_put(struct store_txn *txn, uint64_t leaf, uint64_t subject)
@@ -116,9 +116,9 @@ int make_stub(struct purge *p, const struct store_item *item, struct span packed
 struct revoked {
     uint64_t serial;
     struct store_item item;
-    bool known; /* the journal has it */
-    bool leaf;  /* only a leaf: `serial` is its number */
-    bool keep_m;
+    bool known;            /* the journal has it */
+    bool leaf;             /* only a leaf: `serial` is its number */
+    bool keep_m, erased;   /* see enum revoke_why */
     struct record_id o, m; /* where the parts are now; class 0: nowhere */
     uint64_t moved;        /* their serial when it is not the message's, else 0 */
     struct record_id id;   /* of the stub; serial 0: none */
@@ -159,7 +159,10 @@ static int take_row(void *ctx, struct span key, struct span value)
         return 1;
     struct revoked *v = &b->at[b->n];
     *v = (struct revoked){.serial = be64_get((const uint8_t *)key.p + 1),
-                          .keep_m = span_is(value, "M")};
+                          .keep_m = span_is(value, "M"),
+                          .erased = !span_is(value, "1")};
+    if (b->n && b->at[0].erased != v->erased)
+        return 1; /* a record states one reason: the next batch */
     int found = store_get_item(b->read, v->serial, &v->item);
     if (found != 0 && found != SLUIS_ENOENT)
         return found;
@@ -292,7 +295,7 @@ static int run_done(struct store_txn *txn, struct store_job *job)
                                           .actor = "gateway",
                                           .object = b->at[i].serial,
                                           .outcome =
-                                              b->at[i].keep_m ? "erased_in_part" : "revoked"};
+                                              b->at[i].erased ? "erased_in_part" : "revoked"};
         if (b->at[i].leaf)
             leaf_key(b->at[i].serial, key);
         else
@@ -345,8 +348,8 @@ static int write_record(struct batch *b)
     rule_find(b->p, "", &facts);
     const struct retention_destruction d = {.cls = "message",
                                             .category = "",
-                                            .ground = "",
-                                            .reason = "revoked",
+                                            .ground = b->at[0].erased ? "AVG art. 17" : "",
+                                            .reason = b->at[0].erased ? "erased" : "revoked",
                                             .from_ms = b->now_ms,
                                             .to_ms = b->now_ms,
                                             .messages = messages,

@@ -182,8 +182,13 @@ int mark_seal(struct purge *p, const struct mark *m, struct buffer *out);
 /* The row (none when no bit is left) with a leaf of the log in one commit, then memory. */
 int mark_write(struct purge *p, const struct mark *m, const struct audit_event *event);
 
-/* revoke.c */
-void revoke_put(struct store_txn *txn, uint64_t serial, bool keep_m);
+/* revoke.c: one message; what its row says is read by later starts too. */
+enum revoke_why {
+    REVOKE_TAKEN_BACK = '1', /* part M stays as a stub */
+    REVOKE_ERASED = 'E',     /* of a person erased in part: likewise */
+    REVOKE_ERASED_M = 'M',   /* the same, and part M must stay as it is */
+};
+void revoke_put(struct store_txn *txn, uint64_t serial, enum revoke_why why);
 int revoke_drain(struct purge *p); /* takes `lock` for a batch at a time */
 /* A reference to one of the policies in force; SLUIS_EJUDGE: there is none. */
 int any_policy(struct purge *p, struct policy **out);

@@ -169,6 +169,18 @@ static void test_erase(void **state)
     arena_free(&arena);
 }
 
+struct stated {
+    unsigned n;
+    char last[2048];
+};
+static int take_stated(void *ctx, struct span line)
+{
+    struct stated *s = ctx;
+    s->n++;
+    snprintf(s->last, sizeof(s->last), "%.*s", (int)line.n, line.p);
+    return 0;
+}
+
 /* The selection list demands that the history stays: the originals go, the certificate says why. */
 static void test_erase_in_part(void **state)
 {
@@ -188,6 +200,13 @@ static void test_erase_in_part(void **state)
     assert_int_equal(e->result, 0);
     assert_non_null(strstr(e->p, "\"original\":null"));
     assert_non_null(strstr(e->p, a.text)); /* what stayed */
+    /* stated once, for what it was: nobody took anything back, and not all of her went */
+    struct stated s = {0};
+    assert_int_equal(purge_records(w->purge, 0, INT64_MAX, take_stated, &s), 0);
+    assert_int_equal(s.n, 1);
+    assert_non_null(strstr(s.last, "\"class\":\"message\""));
+    assert_non_null(strstr(s.last, "\"messages\":1"));
+    assert_non_null(strstr(s.last, "\"reason\":\"erased\""));
 }
 
 /* A stop behind each step: the next start finishes. */
