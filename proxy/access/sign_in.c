@@ -209,8 +209,10 @@ void access_stop(struct access *access)
 }
 
 /* May one more wait? Known (this name signed in from this address before) and strangers have places
- * of their own, so that neither an address nor many of them shut out who signs in every day. */
-static bool has_place(const struct people *people, const struct access_sign_in *s)
+ * of their own, so that neither an address nor many of them shut out who signs in every day. Beyond
+ * its own places a known one is a stranger: who shares an officer's address cannot fill the queue
+ * in that officer's name. */
+static bool has_place(const struct people *people, struct access_sign_in *s)
 {
     unsigned strangers = 0, here = 0, same = 0;
     for (unsigned i = 0; i < people->queued; i++) {
@@ -224,6 +226,7 @@ static bool has_place(const struct people *people, const struct access_sign_in *
         return false;
     if (s->known && same < ACCESS_SIGN_INS_KNOWN)
         return true;
+    s->known = false;
     return here < ACCESS_SIGN_INS_ADDRESS && strangers < ACCESS_SIGN_INS_STRANGERS;
 }
 

@@ -244,7 +244,8 @@ static int find_all(const struct detector *d, struct detect_scratch *s)
     return error ? error : s->error;
 }
 
-/* Hits to findings: cut at message borders, offsets of the original. */
+/* Hits to findings: cut at message borders, offsets of the original. What is cut is a rest: of each
+ * half of a card number the last four would show eight. */
 static int emit(const struct detect_scratch *s, struct finding *out, size_t most)
 {
     size_t n = 0;
@@ -264,7 +265,7 @@ static int emit(const struct detect_scratch *s, struct finding *out, size_t most
                 .type = h->type,
                 .score = h->score,
                 .back = g->back,
-                .rest = h->rest,
+                .rest = h->rest || start != h->start || end != h->end,
                 .also = h->also,
                 .evidence = h->evidence,
             };

@@ -112,35 +112,65 @@ static size_t digit_run(struct span text, size_t i, unsigned *digits)
     return end;
 }
 
+/* The next run of digits from *at that is as long as a phone number. */
+static bool next_phone(struct span text, size_t *at, struct finding *run)
+{
+    while (*at < text.n) {
+        unsigned digits = 0;
+        size_t start = *at;
+        if (text.p[start] < '0' || text.p[start] > '9') {
+            ++*at;
+            continue;
+        }
+        *at = digit_run(text, start, &digits);
+        if (digits < PHONE_DIGITS_LEAST || digits > PHONE_DIGITS_MOST)
+            continue;
+        *run = (struct finding){
+            .start = (uint32_t)start, .end = (uint32_t)*at, .type = DETECT_PHONE, .score = 1000};
+        return true;
+    }
+    return false;
+}
+
 /* system.body names the old and the new number without a plus: every such run is a phone number.
- * What detect found goes first. */
+ * What detect found keeps its place and learns of it; what sticks out is a rest. */
 static int add_phones(struct judge *j, const struct judged_text *t, const struct finding *found,
                       size_t n)
 {
-    size_t next = 0;
-    for (size_t i = 0; i < t->text.n;) {
-        int error = 0;
-        unsigned digits = 0;
-        if (next < n && found[next].back) {
-            error = add_back(j, &found[next++]);
-        } else if (next < n && found[next].start <= i) {
-            i = found[next].end > i ? found[next].end : i;
-            error = add(j, t, &found[next++]);
-        } else if (t->text.p[i] < '0' || t->text.p[i] > '9') {
-            i++;
-        } else {
-            struct finding f = {.start = (uint32_t)i, .type = DETECT_PHONE, .score = 1000};
-            i = digit_run(t->text, i, &digits);
-            if (next < n && i > found[next].start)
-                i = found[next].start;
-            f.end = (uint32_t)i;
-            if (digits >= PHONE_DIGITS_LEAST && digits <= PHONE_DIGITS_MOST)
-                error = add(j, t, &f);
+    struct finding run;
+    size_t at = 0;
+    int error = 0;
+    bool more = next_phone(t->text, &at, &run);
+    for (size_t i = 0; i < n && !error; i++) {
+        struct finding f = found[i];
+        if (f.back) {
+            error = add_back(j, &f);
+            continue;
         }
-        if (error)
-            return error;
+        for (; more && run.start < f.start && !error; more = next_phone(t->text, &at, &run)) {
+            struct finding piece = run;
+            piece.rest |= run.end > f.start;
+            piece.end = run.end > f.start ? f.start : run.end;
+            error = add(j, t, &piece);
+            if (run.end > f.start) {
+                run.start = f.start;
+                break;
+            }
+        }
+        for (; more && run.start < f.end; more = next_phone(t->text, &at, &run)) {
+            if (f.type != DETECT_PHONE)
+                f.also |= (uint64_t)1 << DETECT_PHONE;
+            if (run.end > f.end) {
+                run.start = f.end;
+                run.rest = true;
+                break;
+            }
+        }
+        error = error ? error : add(j, t, &f);
     }
-    return 0;
+    for (; more && !error; more = next_phone(t->text, &at, &run))
+        error = add(j, t, &run);
+    return error;
 }
 
 static int add_found(struct judge *j, const struct judged_text *t, const struct finding *found,
@@ -154,6 +184,7 @@ static int add_found(struct judge *j, const struct judged_text *t, const struct 
         if (f.back) {
             error = add_back(j, &f);
         } else if (f.end > prefix) { /* what stands in the name is found there */
+            f.rest |= f.start < prefix;
             f.start = f.start > prefix ? f.start - (uint32_t)prefix : 0;
             f.end -= (uint32_t)prefix;
             if (f.end > t->text.n)
@@ -164,6 +195,22 @@ static int add_found(struct judge *j, const struct judged_text *t, const struct 
             return error;
     }
     return 0;
+}
+
+/* The whole is of this type, whatever it looks like; what else was found in it is not forgotten: a
+ * customer's card has in the place of a number what they typed there. */
+static int add_forced(struct judge *j, const struct judged_text *t, unsigned type,
+                      const struct finding *found, size_t n)
+{
+    struct finding whole = {.end = (uint32_t)t->text.n, .type = (uint16_t)type, .score = 1000};
+    for (size_t i = 0; i < n; i++) {
+        if (found[i].type >= DETECT_TYPES_MAX)
+            return SLUIS_EJUDGE;
+        if (!found[i].back)
+            whole.also |= found[i].also | (uint64_t)1 << found[i].type;
+    }
+    whole.also &= ~((uint64_t)1 << type);
+    return add(j, t, &whole);
 }
 
 /* Puts "name: " before the text, so that detect sees what it is about. *prefix: bytes added. */
@@ -204,11 +251,6 @@ static int judge_text(struct judge *j, const struct judged_text *t, const struct
     size_t prefix = 0;
     if (text.n == 0)
         return 0;
-    if (row && row->forces && j->in->table == MASK_TABLE_WEBHOOK) {
-        struct finding whole = {
-            .end = (uint32_t)text.n, .type = (uint16_t)(row->forces - 1), .score = 1000};
-        return add(j, t, &whole);
-    }
     if (!row || row->flags & PATH_NAMED) {
         int error = with_name(j, place->named, &text, &prefix);
         if (error)
@@ -230,6 +272,8 @@ static int judge_text(struct judge *j, const struct judged_text *t, const struct
     }
     if (n < 0)
         return n;
+    if (row && row->forces && j->in->table == MASK_TABLE_WEBHOOK)
+        return add_forced(j, t, row->forces - 1u, found, (size_t)n);
     if (row && row->flags & PATH_PHONES)
         return add_phones(j, t, found, (size_t)n);
     return add_found(j, t, found, (size_t)n, prefix);

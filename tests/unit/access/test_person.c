@@ -681,6 +681,35 @@ static void flooded(void **state)
     pthread_mutex_destroy(&held);
 }
 
+/* Who shares an officer's address and knows that officer's name does not take every place. */
+static void flooded_in_a_known_name(void **state)
+{
+    struct fixture *f = *state;
+    struct access_enrolment e = person(f, "jan"), other = person(f, "piet");
+    struct try t;
+    static struct access_sign_in many[2 * ACCESS_SIGN_INS_MAX];
+    pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+    unsigned n = 0, jan, piet;
+    char code[9];
+    code_of(&e, STEP, code);
+    assert_int_equal(sign_in_from(f, &t, "jan", PASSWORD, code, NOW, "192.0.2.1"), 0);
+    code_of(&other, STEP, code);
+    assert_int_equal(sign_in_from(f, &t, "piet", PASSWORD, code, NOW, "192.0.2.2"), 0);
+    pthread_mutex_lock(&held); /* nothing is asserted until it is given back */
+    for (unsigned i = 0; i < ACCESS_SIGN_INS_MAX + 4; i++)
+        n += waits(f, &many[n], "jan", "192.0.2.1", &held) == 0;
+    jan = n;
+    n += waits(f, &many[n], "piet", "192.0.2.2", &held) == 0;
+    piet = n - jan;
+    pthread_mutex_unlock(&held);
+    access_stop(f->access); /* they are done before the test's memory goes */
+    /* the first may be at the thread already */
+    assert_in_range(jan, ACCESS_SIGN_INS_KNOWN + ACCESS_SIGN_INS_ADDRESS,
+                    ACCESS_SIGN_INS_KNOWN + ACCESS_SIGN_INS_ADDRESS + 1);
+    assert_int_equal(piet, 1);
+    pthread_mutex_destroy(&held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -693,6 +722,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(slowed_down, setup, teardown),
         cmocka_unit_test_setup_teardown(not_kept_out, setup, teardown),
         cmocka_unit_test_setup_teardown(flooded, setup, teardown),
+        cmocka_unit_test_setup_teardown(flooded_in_a_known_name, setup, teardown),
         cmocka_unit_test_setup_teardown(sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(many_sessions, setup, teardown),
         cmocka_unit_test_setup_teardown(granted, setup, teardown),

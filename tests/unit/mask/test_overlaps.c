@@ -178,10 +178,97 @@ static void test_lax_round_strict(void **state)
     room_close(&r);
 }
 
+static struct policy *load_text(const char *text)
+{
+    struct policy *policy = NULL;
+    struct diag diag = {0};
+    if (policy_load(span_str(text), "proef.yaml", &policy, &diag) != 0)
+        fail_msg("%u:%u %s", diag.line, diag.column, diag.text);
+    return policy;
+}
+
+#define HEAD "policy: 1\nname: proef\nactivity: p\ncontroller: {name: G}\n"
+#define TAIL "\noriginals: [{keep: 24h, ground: x}]\nhistory: [{keep: 1y, ground: x}]\n"
+
+static const char *render_with(struct room *r, const char *policy, const char *message)
+{
+    policy_unref(r->policy);
+    r->policy = load_text(policy);
+    room_message(r, message, "x");
+    room_judge(r);
+    const struct mask_reader reader = room_reader(r, "p");
+    return room_render(r, &reader);
+}
+
+/* Places where a type is given, not found: what a recogniser finds there counts as well. */
+static void test_given_types(void **state)
+{
+    (void)state;
+    static const char body[] = "\"type\":\"system\",\"system\":{\"body\":\"user J changed from "
+                               "99887766 to 55443322\",\"type\":\"user_changed_number\"}";
+    static const char card[] = "\"type\":\"contacts\",\"contacts\":[{\"phones\":[{\"phone\":"
+                               "\"rekening NL91ABNA0417164300\"},{\"phone\":\"+31687654321\"}],"
+                               "\"emails\":[{\"email\":\"bsn 123456782\"}]}]";
+    struct room r;
+    room_open(&r);
+    /* lax recognisers that take the middle of the old number and run on into the new one */
+    const char *out = render_with(&r,
+                                  HEAD "recognisers:\n"
+                                       "  - {name: ra, patterns: [\"8877\"], score: 0.95}\n"
+                                       "  - {name: rb, patterns: [\"to 554\"], score: 0.95}\n"
+                                       "profiles: {p: {default: redact, ra: keep, rb: keep}}" TAIL,
+                                  body);
+    assert_has(out, "\"user J changed from [PHONE][PHONE][PHONE] [PHONE][PHONE]\"");
+    out = render_with(&r, HEAD "profiles: {p: {default: redact}}" TAIL, body);
+    assert_has(out, "\"user J changed from [PHONE] to [PHONE]\"");
+    /* phone and email are kept; what a customer typed in their place is not one */
+    out = render_with(&r, HEAD "profiles: {p: {default: redact, phone: keep, email: keep}}" TAIL,
+                      card);
+    assert_lacks(out, "0417164300");
+    assert_lacks(out, "123456782");
+    assert_has(out, "\"[IBAN]\"");
+    assert_has(out, "+31687654321");
+    room_close(&r);
+}
+
+/* Of a value in two messages each half is no whole value: no part, hash or token of it is shown. */
+static void test_halves(void **state)
+{
+    (void)state;
+    const struct detect_message first = {.text = SPAN("mijn kaart is 4111 1111"),
+                                         .from_customer = true};
+    const struct detect_input in = {.text = SPAN("1111 1111"),
+                                    .earlier = &first,
+                                    .earlier_count = 1,
+                                    .from_customer = true,
+                                    .at_ms = 1000};
+    struct room r;
+    struct finding found[8];
+    unsigned back = 0, here = 0;
+    room_open(&r);
+    struct policy *policy =
+        load_text(HEAD "profiles: {p: {default: redact, pan: {partial: {last: 4}}}}" TAIL);
+    int n = detect_run(policy_detector(policy), r.scratch, &in, found, N(found));
+    for (int i = 0; i < n; i++) {
+        unsigned by;
+        if (found[i].type != DETECT_PAN)
+            continue;
+        back += found[i].back == 1;
+        here += found[i].back == 0;
+        assert_int_equal(profile_rule_of(policy_profile(policy, "p"), NULL, &found[i], &by).action,
+                         MASK_REDACT);
+    }
+    assert_true(back == 1 && here == 1);
+    policy_unref(policy);
+    room_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lax_round_strict),
+        cmocka_unit_test(test_given_types),
+        cmocka_unit_test(test_halves),
         cmocka_unit_test(test_never_more_than_each_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
