@@ -121,6 +121,7 @@ static const struct log_word words[] = {
     {"replayed", "nagespeeld"},
     {"installed", "ge\xc3\xafnstalleerd"},
     {"stricter", "strenger"},
+    {"followed", "volgt op meekijken"},
     {"loosened_alone", "versoepeld zonder tweede functionaris"},
     {"waits_for_approval", "wacht op goedkeuring"},
     {"put_forward", "voorgelegd"},

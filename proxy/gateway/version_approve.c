@@ -6,19 +6,42 @@
 
 #include <stdio.h>
 
+struct listing {
+    struct buffer *out;
+    const char *then; /* the policy that follows an observing one, or NULL */
+};
+
 static void list_difference(void *ctx, const struct policy_difference *d)
 {
-    struct buffer *out = ctx;
+    const struct listing *l = ctx;
+    struct buffer *out = l->out;
+    char what[512];
     if (d->change != POLICY_LOOSER)
         return;
+    snprintf(what, sizeof(what), "%s%s%s%s", l->then ? "then " : "", l->then ? l->then : "",
+             l->then ? ": " : "", d->what);
     buffer_add_str(out, out->n && out->p[out->n - 1] == '}' ? "," : "");
     buffer_add(out, SPAN("{\"what\":"));
-    json_quote(out, span_str(d->what));
+    json_quote(out, span_str(what));
     buffer_add(out, SPAN(",\"from\":"));
     json_quote(out, span_str(d->from));
     buffer_add(out, SPAN(",\"to\":"));
     json_quote(out, span_str(d->to));
     buffer_add_char(out, '}');
+}
+
+/* What is looser than `before`, and what follows an observing policy: who agrees to the one chooses
+ * the other with it. */
+static unsigned list_channel(const struct config_channel *before, const struct config_channel *c,
+                             struct buffer *out)
+{
+    struct listing l = {.out = out};
+    unsigned n = policy_diff(before->policy, c->policy, list_difference, &l) > 0;
+    if (n && c->then) {
+        l.then = policy_name(c->then);
+        policy_diff(before->policy, c->then, list_difference, &l);
+    }
+    return n;
 }
 
 /* The channels whose next policy is this one and differs: what becomes looser, in `out`. NULL or
@@ -37,7 +60,7 @@ static const char *look(struct policy_approval *a, const struct config *now,
             return "you may not approve for every channel that has this policy";
         *policy = c->policy;
         if (before && strcmp(policy_hash(before->policy), policy_hash(c->policy)) != 0)
-            n += policy_diff(before->policy, c->policy, list_difference, a->out) > 0;
+            n += list_channel(before, c, a->out);
     }
     buffer_add_char(a->out, ']');
     if (!*policy)
@@ -56,6 +79,12 @@ static bool is_agreed(struct gateway *gw, const struct policy_approval *a,
             return false;
     }
     return true;
+}
+
+static int agree(struct gateway *gw, const struct config_channel *c)
+{
+    int r = version_grant(gw, c->name, policy_hash(c->policy));
+    return r ? r : version_choose(gw, c);
 }
 
 /* Has a person put it forward, by name? */
@@ -95,7 +124,7 @@ static const char *approve(struct gateway *gw, struct policy_approval *a, const 
         version_note(gw, NULL, policy, a->actor, a->alone ? "approved_by_operator" : "approved");
     for (size_t i = 0; r == 0 && i < next->channel_count; i++)
         if (strcmp(policy_name(next->channels[i].policy), a->name) == 0)
-            r = version_grant(gw, next->channels[i].name, policy_hash(policy));
+            r = agree(gw, &next->channels[i]);
     if (r == 0)
         r = version_put(gw, &v);
     return r == 0 ? NULL : "it could not be recorded: it is not approved, or not everywhere";

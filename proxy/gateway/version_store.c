@@ -371,6 +371,35 @@ bool version_granted(struct gateway *gw, const char *channel, const char *hex)
     return granted;
 }
 
+/* As a channel's name, in which there is no '/'. */
+static void then_name(const char *channel, const struct policy *observing,
+                      char out[CONFIG_NAME_MAX + 1])
+{
+    uint8_t hash[16];
+    char text[CONFIG_NAME_MAX + POLICY_HASH_HEX + 2], hex[2 * sizeof(hash) + 1];
+    snprintf(text, sizeof(text), "%s/%s", channel, policy_hash(observing));
+    hash_name(text, hash);
+    hex_encode(hash, sizeof(hash), hex);
+    snprintf(out, CONFIG_NAME_MAX + 1, "then/%s", hex);
+}
+
+bool version_follows(struct gateway *gw, const char *channel, const struct policy *observing,
+                     const char *hex)
+{
+    char name[CONFIG_NAME_MAX + 1];
+    then_name(channel, observing, name);
+    return version_granted(gw, name, hex);
+}
+
+int version_choose(struct gateway *gw, const struct config_channel *c)
+{
+    char name[CONFIG_NAME_MAX + 1];
+    if (!c->then)
+        return 0;
+    then_name(c->name, c->policy, name);
+    return version_grant(gw, name, policy_hash(c->then));
+}
+
 int version_grant(struct gateway *gw, const char *channel, const char *hex)
 {
     uint8_t hash[16];

@@ -65,7 +65,7 @@ static void count_only(void *ctx, const struct policy_difference *difference)
     (void)ctx, (void)difference;
 }
 
-enum verdict { SAME, STRICTER, APPROVED, LOOSER, NEW };
+enum verdict { SAME, STRICTER, APPROVED, FOLLOWS, LOOSER, NEW };
 
 /* That it was in force elsewhere or before, as the first or as a stricter one, is no approval. */
 static enum verdict compare(struct gateway *gw, const char *channel, const struct policy *old,
@@ -79,7 +79,26 @@ static enum verdict compare(struct gateway *gw, const char *channel, const struc
     *looser = policy_diff(old, next, count_only, NULL);
     if (*looser == 0)
         return STRICTER;
-    return version_granted(gw, channel, policy_hash(next)) ? APPROVED : LOOSER;
+    if (version_granted(gw, channel, policy_hash(next)))
+        return APPROVED;
+    return version_follows(gw, channel, old, policy_hash(next)) ? FOLLOWS : LOOSER;
+}
+
+/* What takes effect at once, with its text: the next start compares with it. */
+static int take(struct gateway *gw, const struct config *next, const struct config_channel *c,
+                const char *author, enum verdict verdict, int looser)
+{
+    const char *outcome = verdict == NEW       ? "installed"
+                          : verdict == FOLLOWS ? "followed"
+                          : verdict == LOOSER  ? "loosened_alone"
+                                               : "stricter";
+    const char *approver = verdict == NEW       ? "installer"
+                           : verdict == FOLLOWS ? "followed"
+                           : verdict == LOOSER  ? author
+                                                : "stricter";
+    int r = version_note(gw, c, c->policy, author, outcome);
+    r = r ? r : keep_version(gw, next, c->policy, author, approver, looser);
+    return r ? r : version_choose(gw, c);
 }
 
 /* A channel's next policy beside the one in force: 0 it may be, SLUIS_EDENIED it waits. */
@@ -87,7 +106,7 @@ static int judge(struct gateway *gw, const struct config *next, const struct con
                  const struct policy *old, const char *author, struct diag *diag)
 {
     char owner[ACCESS_NAME_SIZE];
-    int looser, r = 0;
+    int looser, r;
     if (!author) {
         version_owner(next, c->policy, owner);
         author = owner;
@@ -97,17 +116,11 @@ static int judge(struct gateway *gw, const struct config *next, const struct con
                      !access_governed(gw->access, POLICY_MAY_APPROVE, clock_wall_ms());
     if (verdict == SAME || verdict == APPROVED)
         return 0;
-    if (verdict == LOOSER && bootstrap) {
+    if (verdict == LOOSER && bootstrap)
         LOG(LOG_ALARM, "gateway", "policy_loosened_without_officers",
             log_word("policy", policy_name(c->policy)), log_u64("looser", (uint64_t)looser));
-        r = version_note(gw, c, c->policy, author, "loosened_alone");
-        return r ? r : keep_version(gw, next, c->policy, author, author, looser);
-    }
-    if (verdict != LOOSER) {
-        const char *approver = verdict == NEW ? "installer" : "stricter";
-        r = version_note(gw, c, c->policy, author, verdict == NEW ? "installed" : "stricter");
-        return r ? r : keep_version(gw, next, c->policy, author, approver, 0);
-    }
+    if (verdict != LOOSER || bootstrap)
+        return take(gw, next, c, author, verdict, looser);
     r = keep_version(gw, next, c->policy, author, "", looser);
     if (r == 0)
         r = version_note(gw, c, c->policy, author, "waits_for_approval");
@@ -136,13 +149,10 @@ static int judge_beside(struct gateway *gw, const struct config *next,
                         const char *key, const char *author, struct diag *diag, bool *seen)
 {
     struct policy *stored = NULL;
-    /* What follows an observing policy was chosen with it. */
-    bool follows =
-        before && before->then && strcmp(policy_hash(before->then), policy_hash(c->policy)) == 0;
     int r = before ? 0 : stored_policy(gw, key, &stored);
     const struct policy *old = before ? before->policy : stored;
     *seen |= old != NULL;
-    if (r == 0 && old && !follows)
+    if (r == 0 && old)
         r = judge(gw, next, c, old, author, diag);
     policy_unref(stored);
     return r;
@@ -175,12 +185,15 @@ int versions_judge(struct gateway *gw, const struct config *now, const struct co
     return r;
 }
 
-static int keep_in_force(struct gateway *gw, const char *key, const struct policy *policy)
+static bool is_in_force(struct gateway *gw, const char *key, const struct policy *policy)
 {
     char hex[POLICY_HASH_HEX] = "";
-    if (version_in_force_get(gw, key, hex) == 0 && strcmp(hex, policy_hash(policy)) == 0)
-        return 0;
-    return version_in_force_put(gw, key, policy_hash(policy));
+    return version_in_force_get(gw, key, hex) == 0 && strcmp(hex, policy_hash(policy)) == 0;
+}
+
+static int keep_in_force(struct gateway *gw, const char *key, const struct policy *policy)
+{
+    return is_in_force(gw, key, policy) ? 0 : version_in_force_put(gw, key, policy_hash(policy));
 }
 
 int versions_in_force(struct gateway *gw, const struct config *config)
@@ -206,6 +219,10 @@ static int start_beside(struct gateway *gw, struct config *config, size_t i, con
     struct config_channel *c = &config->channels[i];
     struct policy *old = NULL;
     int r = stored_policy(gw, key, &old);
+    if (r == SLUIS_ENOENT && is_in_force(gw, key, c->policy)) {
+        *seen = true; /* versions before this one kept no text of what had followed */
+        return version_text_put(gw, config, c->policy);
+    }
     if (r != 0) {
         diag_set(diag, NULL, 0, 0,
                  "the policy in force on channel \"%s\" cannot be read from the store (%s)",

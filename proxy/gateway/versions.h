@@ -7,7 +7,8 @@
  * Rows of STORE_TABLE_SETTING, sealed: "polf" and 16 bytes of the channel's name's hash: the hash
  * in force; "polv" and the first 16 bytes of a policy's hash: the version; "polt", the same and a
  * number: a piece of its text, which has that hash; "polg" and a hash of channel and policy: a
- * second officer agreed to this policy on this channel. What is in force is kept by the channel's
+ * second officer agreed to this policy on this channel (or it was chosen to follow an observing
+ * one there). What is in force is kept by the channel's
  * name and by its phone number, so that a channel does not become a new one, without a policy to be
  * compared with, by another name or by being away for one reload.
  *
@@ -50,6 +51,11 @@ int version_in_force_put(struct gateway *gw, const char *channel, const char *he
 /* Agreed to, by a second officer, on a channel. */
 bool version_granted(struct gateway *gw, const char *channel, const char *hex);
 int version_grant(struct gateway *gw, const char *channel, const char *hex);
+/* What follows an observing policy was chosen with it, as its file was then: it needs no second
+ * officer when the last day has ended. What its file was made into since does. */
+int version_choose(struct gateway *gw, const struct config_channel *c);
+bool version_follows(struct gateway *gw, const char *channel, const struct policy *observing,
+                     const char *hex);
 
 /* ---- versions.c ---- */
 /* One leaf about a policy, of a channel or (NULL) of none in particular. */
