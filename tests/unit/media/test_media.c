@@ -724,7 +724,7 @@ static void decide(struct fixture *f, struct job *j)
     j->item.state = MEDIA_HELD;
     j->item.reason = MEDIA_NOT_READABLE;
     job_write(j);
-    for (unsigned i = 0; i < 5000 && f->media->jobs && j->state == JOB_WRITTEN; i++) {
+    for (unsigned i = 0; i < 60000 && f->media->jobs && j->state == JOB_WRITTEN; i++) {
         (void)loop_drain(f->loop);
         usleep(1000);
     }
