@@ -336,7 +336,8 @@ int store_each_identifier_of(struct store_read *read, const uint8_t from[STORE_H
                              int (*each)(void *ctx, const uint8_t hash[STORE_HASH_BYTES],
                                          uint64_t subject, uint8_t key),
                              void *ctx);
-/* The hashes alone, some at a time and without a gap (SLUIS_EIO); nothing is unsealed. */
+/* The hashes alone, some at a time; nothing is unsealed. SLUIS_ECRYPTO: a row is not there or is no
+ * row of hashes, which no commit does; SLUIS_EIO: it could not be read. */
 int store_each_leaf_hash(struct store_read *read, uint64_t from_index,
                          int (*each)(void *ctx, uint64_t index, const uint8_t (*hashes)[32],
                                      size_t n),

@@ -105,6 +105,8 @@ static const char *verdict(const struct log_view *v, const struct log_row *row)
                                           [AUDIT_ROW_TEXT] = T_ROW_TEXT,
                                           [AUDIT_ROW_TREE] = T_ROW_TREE};
     enum log_text text = texts[row->proof->state];
+    if (text == T_ROW_NOT_YET && v->proof.waits) /* said above: none of them is */
+        return NULL;
     return text == T_COUNT ? NULL : v->t[text];
 }
 

@@ -45,6 +45,8 @@ static void skip_hashed(struct audit_log *log, const struct audit_log_config *co
     struct store_status status;
     struct merkle_range saved;
     uint8_t root[MERKLE_HASH];
+    if (config->accept) /* it may be another: then the thread would find that, and close the gate */
+        return;
     store_status(log->store, &status);
     uint64_t most = config->hash_at_open ? config->hash_at_open : AUDIT_HASH_AT_OPEN;
     if (status.log_size <= most || last->size == 0 || last->size > status.log_size ||
@@ -326,7 +328,7 @@ static bool stopping(void *ctx)
 /* What the start took on the checkpoint's word. */
 static void check_rest(struct audit_log *log)
 {
-    if (!log->unchecked)
+    if (!log->unchecked || log->changed)
         return;
     struct log_tree tree = {.count = 0};
     int r = range_check(log->store, log->unchecked, log->unchecked_root, &tree, stopping, log);
@@ -336,10 +338,11 @@ static void check_rest(struct audit_log *log)
     if (r == SLUIS_ECRYPTO) {
         LOG(LOG_ALARM, "audit", "log_changed", log_u64("leaves", log->unchecked));
         log->changed = true;
+        move_gate(log, false);
     } else if (r != 0 && r != SLUIS_ECLOSED) {
         LOG(LOG_ERROR, "audit", "log_not_checked", log_error(r)); /* again in the next turn */
     }
-    if (r == 0 || r == SLUIS_ECRYPTO)
+    if (r == 0) /* else its blocks are not known, ever */
         log->unchecked = 0;
     pthread_mutex_unlock(&log->lock);
     free(tree.block);

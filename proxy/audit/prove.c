@@ -61,14 +61,15 @@ static void hash_up(struct block *b)
             merkle_node(b->node[2 * i], b->node[2 * i + 1], b->node[i]);
 }
 
-/* SLUIS_EIO is a row of hashes that is not there: damage as well. */
+/* SLUIS_ECRYPTO is a row of hashes that is not there: damage as well. What could not be read says
+ * nothing of the log: an error, and no reason to stop a gateway. */
 static int read_block(struct now *now, uint64_t number, struct block *b)
 {
     uint64_t due = now->size - number * AUDIT_PAGE_LEAVES;
     b->number = number;
     b->n = 0;
     int r = store_each_leaf_hash(now->read, number * AUDIT_PAGE_LEAVES, copy_hashes, b);
-    if (r != 0 && r != SLUIS_EIO)
+    if (r != 0 && r != SLUIS_ECRYPTO)
         return r;
     hash_up(b);
     if (b->n < (due < AUDIT_PAGE_LEAVES ? due : AUDIT_PAGE_LEAVES) ||

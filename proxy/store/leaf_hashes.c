@@ -3,7 +3,8 @@
 
 #include "sluis/base/encode.h"
 
-/* One row's hashes from `from` on; the row must stand where the last one ended. */
+/* One row's hashes from `from` on; the row must stand where the last one ended: commits leave no
+ * gap. What LMDB itself cannot read is another error. */
 static int each_row(const MDB_val *key, const MDB_val *value, uint64_t *from,
                     int (*each)(void *ctx, uint64_t index, const uint8_t (*hashes)[32], size_t n),
                     void *ctx)
@@ -13,7 +14,7 @@ static int each_row(const MDB_val *key, const MDB_val *value, uint64_t *from,
 
     if (key->mv_size != 8 || be64_get(key->mv_data) != *from / LEAF_HASHES_PER_ROW ||
         n * LEAF_HASH_BYTES != value->mv_size || n > LEAF_HASHES_PER_ROW)
-        return SLUIS_EIO;
+        return SLUIS_ECRYPTO;
     if (skip >= n)
         return 0;
     int rc = each(ctx, *from, hashes + skip, n - skip);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +21,18 @@
 
 static const uint8_t seed[NOTE_SEED] = {5, 5};
 static char folder[256], file[300];
+static struct audit_gate gate;
+
+/* Linked in place of the real one (--wrap): a disk that does not read for a while. */
+static atomic_int unreadable;
+typedef int each_hash(void *ctx, uint64_t index, const uint8_t (*hashes)[32], size_t n);
+int __real_store_each_leaf_hash(struct store_read *read, uint64_t from, each_hash *each, void *ctx);
+int __wrap_store_each_leaf_hash(struct store_read *read, uint64_t from, each_hash *each, void *ctx);
+int __wrap_store_each_leaf_hash(struct store_read *read, uint64_t from, each_hash *each, void *ctx)
+{
+    int error = atomic_load(&unreadable);
+    return error ? error : __real_store_each_leaf_hash(read, from, each, ctx);
+}
 
 struct put {
     struct store_job job;
@@ -56,7 +69,7 @@ static int push_well(void *ctx, struct span note)
     return note.n ? 0 : SLUIS_EINVAL;
 }
 
-static struct audit_log *open_log(struct store *store, uint64_t hash_at_open)
+static struct audit_log *open_any(struct store *store, uint64_t hash_at_open, bool accept)
 {
     const struct audit_target target = {.name = "test", .push = push_well};
     const struct audit_log_config config = {.store = store,
@@ -65,11 +78,19 @@ static struct audit_log *open_log(struct store *store, uint64_t hash_at_open)
                                             .file = file,
                                             .targets = &target,
                                             .target_count = 1,
-                                            .hash_at_open = hash_at_open};
+                                            .hash_at_open = hash_at_open,
+                                            .gate = &gate,
+                                            .accept = accept};
     struct diag diag = {.text = ""};
     struct audit_log *log;
+    gate = (struct audit_gate){.closed = false};
     assert_int_equal(audit_log_open(&config, &log, &diag), 0);
     return log;
+}
+
+static struct audit_log *open_log(struct store *store, uint64_t hash_at_open)
+{
+    return open_any(store, hash_at_open, false);
 }
 
 static int take_hash(void *ctx, uint64_t index, struct span leaf, const uint8_t hash[32])
@@ -127,6 +148,7 @@ static int turn_node(struct store_txn *txn, void *ctx)
 static int setup(void **state)
 {
     (void)state;
+    atomic_store(&unreadable, 0);
     test_folder(folder);
     snprintf(file, sizeof(file), "%s.checkpoints", folder);
     unlink(file);
@@ -241,6 +263,44 @@ static void test_nodes(void **state)
     store_close(store);
 }
 
+/* A row of hashes, taken out. */
+static int take_row_out(struct store_txn *txn, void *ctx)
+{
+    uint8_t key[8];
+    be64_put(key, *(const uint64_t *)ctx / LEAF_HASHES_PER_ROW);
+    txn_delete(txn, txn->store->dbi[DB_LEAF_HASH], key, sizeof(key));
+    return store_txn_error(txn);
+}
+
+/* What cannot be read is no change: nothing stops for good. A row that is gone is one. */
+static void test_unreadable(void **state)
+{
+    (void)state;
+    static const int errors[] = {SLUIS_EIO, SLUIS_ELIMIT, SLUIS_ENOMEM};
+    struct store *store = test_store(folder);
+    struct audit_row rows[ROWS];
+    struct audit_proof proof;
+    uint64_t index = 9000;
+    put(store, LEAVES);
+    read_rows(store, rows);
+    struct audit_log *log = open_log(store, 0);
+    assert_int_equal(audit_log_checkpoint(log, NULL), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        atomic_store(&unreadable, errors[i]);
+        assert_int_equal(audit_log_prove(log, rows, ROWS, &proof), errors[i]);
+        assert_true(!audit_log_changed(log) && !audit_closed(&gate));
+        assert_int_not_equal(rows[0].state, AUDIT_ROW_PROVEN);
+    }
+    atomic_store(&unreadable, 0);
+    assert_int_equal(audit_log_prove(log, rows, ROWS, &proof), 0);
+    assert_true(!proof.changed && rows[0].state == AUDIT_ROW_PROVEN);
+    assert_int_equal(test_run(store, take_row_out, &index), 0);
+    assert_int_equal(audit_log_prove(log, rows, ROWS, &proof), 0);
+    assert_true(proof.changed && audit_log_changed(log) && audit_closed(&gate));
+    audit_log_close(log);
+    store_close(store);
+}
+
 static void until(struct audit_log *log, bool changed, uint64_t looked)
 {
     const struct timespec pause = {.tv_nsec = 5000000};
@@ -249,7 +309,8 @@ static void until(struct audit_log *log, bool changed, uint64_t looked)
         struct buffer note;
         buffer_init(&note, NOTE_MAX);
         assert_int_equal(audit_log_prove(log, NULL, 0, &proof), 0);
-        if (!proof.waits && audit_log_changed(log) == changed && proof.looked_size >= looked)
+        if ((!proof.waits || changed) && audit_log_changed(log) == changed &&
+            proof.looked_size >= looked)
             return;
         int r = audit_log_checkpoint(log, &note); /* the thread's next turn is now */
         assert_true(r == 0 || r == SLUIS_ECRYPTO);
@@ -290,6 +351,55 @@ static void test_thread(void **state)
     store_close(store);
 }
 
+/* A quick start takes a changed log on the checkpoint's word, and its thread finds out; an operator
+ * who said that this log is to be gone on with is not stopped by that for ever. */
+static void test_accepted(void **state)
+{
+    (void)state;
+    struct store *store = test_store(folder);
+    struct audit_proof proof;
+    uint64_t index = 3;
+    put(store, LEAVES);
+    struct audit_log *log = open_log(store, 0);
+    assert_int_equal(audit_log_checkpoint(log, NULL), 0);
+    audit_log_close(log);
+    assert_int_equal(test_run(store, turn_bit, &index), 0);
+    log = open_log(store, 1000);
+    assert_int_equal(audit_log_start(log), 0);
+    until(log, true, 0);
+    assert_true(audit_closed(&gate));
+    audit_log_close(log);
+    for (int again = 0; again < 2; again++) { /* and the next start needs no such word */
+        log = open_any(store, 1000, !again);
+        assert_int_equal(audit_log_accepted(log), !again);
+        assert_int_equal(audit_log_start(log), 0);
+        put(store, 1);
+        until(log, false, LEAVES);
+        assert_int_equal(audit_log_prove(log, NULL, 0, &proof), 0);
+        assert_true(!proof.changed && proof.damage == AUDIT_WHOLE && !audit_closed(&gate));
+        audit_log_close(log);
+    }
+    store_close(store);
+}
+
+/* The same of a row of hashes that is gone: no error that is tried again for ever. */
+static void test_quick_gap(void **state)
+{
+    (void)state;
+    struct store *store = test_store(folder);
+    uint64_t index = 9000;
+    put(store, LEAVES);
+    struct audit_log *log = open_log(store, 0);
+    assert_int_equal(audit_log_checkpoint(log, NULL), 0);
+    audit_log_close(log);
+    assert_int_equal(test_run(store, take_row_out, &index), 0);
+    log = open_log(store, 1000);
+    assert_int_equal(audit_log_start(log), 0);
+    until(log, true, 0);
+    audit_log_close(log);
+    store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +407,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nodes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_accepted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_quick_gap, setup, teardown),
     };
     return cmocka_run_group_tests_name("audit-prove", tests, NULL, NULL);
 }
