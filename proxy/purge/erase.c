@@ -189,7 +189,7 @@ static int look(struct erasure *e)
     if (r == 0)
         r = person_links(e->p, e->subject, e->linked, &e->linked_count);
     if (r == 0)
-        r = person_items(e->p, e->subject, &e->items);
+        r = person_items_readable(e->p, e->subject, &e->items);
     if (r == 0)
         r = place_items(e);
     for (size_t i = 0; r == 0 && i < e->items.n; i++) {
@@ -256,6 +256,8 @@ static int certificate_facts(struct erasure *e, struct buffer *head, struct buff
     buffer_addf(head, ",\"generation\":%llu,\"identifiers\":%u,\"in_part\":%s",
                 (unsigned long long)e->generation, e->stay_count ? 0 : e->hash_count,
                 e->stay_count ? "true" : "false");
+    if (e->items.damaged) /* what stood there is gone as well, and not counted */
+        buffer_add(head, SPAN(",\"journal_damaged\":true"));
     add_stays(e, tail);
     buffer_addf(tail, ",\"subject\":%llu", (unsigned long long)e->subject);
     return head->error ? head->error : tail->error;
@@ -554,6 +556,19 @@ static void erasure_free(struct erasure *e)
     free(e);
 }
 
+/* One flipped bit must not keep a person's data for ever: their key opens what was not found as
+ * well, and goes. Not so where the selection list may demand something of that: whoever restores
+ * the store first loses nothing. */
+static int past_damage(const struct erasure *e)
+{
+    char name[256];
+    for (uint16_t cls = 1; e->items.damaged && cls <= STORE_CLASSES_MAX; cls++)
+        if (store_id_name(e->p->deps.store, STORE_NAME_CLASS, cls, name) == 0 &&
+            strstr(name, "/min/") && strncmp(name, "hold/", 5) != 0) /* who is held was refused */
+            return SLUIS_ECRYPTO;
+    return 0;
+}
+
 /* Under `lock`: whom it is about, what there is, and when it is done as a whole the keys. */
 static int decide(struct erasure *e, struct span identifier, bool dry_run)
 {
@@ -565,6 +580,8 @@ static int decide(struct erasure *e, struct span identifier, bool dry_run)
         r = SLUIS_EDENIED;
     if (r == 0)
         r = look(e);
+    if (r == 0)
+        r = past_damage(e);
     if (r == 0 && !dry_run) {
         e->number = store_next_serial(p->deps.store);
         r = e->stay_count ? begin(e) : whole(e);

@@ -168,11 +168,11 @@ int purge_person_export(struct purge *p, struct span identifier, struct buffer *
     /* From here on nothing is changed: what is destroyed meanwhile is null in the export. */
     pthread_mutex_unlock(&p->lock);
     if (r == 0)
-        r = person_items(p, subject, &items);
+        r = person_items_readable(p, subject, &items);
     if (r == 0) {
         clock_rfc3339(event.at_ms, now);
-        buffer_addf(out, "{\"made\":\"%s\",\"subject\":%llu,\"messages\":[", now,
-                    (unsigned long long)subject);
+        buffer_addf(out, "{\"made\":\"%s\",\"subject\":%llu,%s\"messages\":[", now,
+                    (unsigned long long)subject, items.damaged ? "\"journal_damaged\":true," : "");
         for (size_t i = 0; i < items.n && !out->error; i++) {
             if (i)
                 buffer_add_char(out, ',');

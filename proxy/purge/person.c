@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "sluis/base/clock.h"
+#include "sluis/base/log.h"
 #include "sluis/subject.h"
 
 #define WALK_ITEMS 20000 /* in one read transaction */
@@ -59,13 +60,54 @@ static int add_conversation(struct purge *p, uint16_t channel, uint64_t subject,
     return r == SLUIS_ENOENT ? 0 : r;
 }
 
+/* A damaged block breaks the chain of a conversation: what is on its other side is found by going
+ * through the whole journal. */
+struct scan {
+    struct person_items *out;
+    uint64_t subject, next;
+    unsigned walked;
+    bool more;
+};
+
+static int take_theirs(void *ctx, const struct store_item *item)
+{
+    struct scan *s = ctx;
+    if (s->walked++ == WALK_ITEMS) {
+        s->next = item->order;
+        s->more = true;
+        return 1;
+    }
+    return item->subject == s->subject ? add_item(s->out, item) : 0;
+}
+
+static int scan_journal(struct purge *p, uint64_t subject, struct person_items *out)
+{
+    struct scan s = {.out = out, .subject = subject, .next = 1, .more = true};
+    int r = 0;
+    out->n = 0;
+    out->damaged = true;
+    while (r == 0 && s.more) {
+        struct store_read *read;
+        s.more = false;
+        s.walked = 0;
+        r = store_read_begin(p->deps.store, &read);
+        if (r != 0)
+            break;
+        r = store_each_readable(read, s.next, take_theirs, &s, NULL);
+        store_read_end(read);
+    }
+    LOG(LOG_ALARM, "purge", "journal_damaged", log_u64("subject", subject),
+        log_u64("found", out->n));
+    return r;
+}
+
 static int by_order(const void *a, const void *b)
 {
     uint64_t x = ((const struct store_item *)a)->order, y = ((const struct store_item *)b)->order;
     return x < y ? -1 : x > y;
 }
 
-int person_items(struct purge *p, uint64_t subject, struct person_items *out)
+int person_items_readable(struct purge *p, uint64_t subject, struct person_items *out)
 {
     char name[256];
     int r = 0;
@@ -74,11 +116,22 @@ int person_items(struct purge *p, uint64_t subject, struct person_items *out)
                                store_id_name(p->deps.store, STORE_NAME_CHANNEL, channel, name) == 0;
          channel++)
         r = add_conversation(p, channel, subject, out);
+    if (r == SLUIS_ECRYPTO || r == SLUIS_EINVAL)
+        r = scan_journal(p, subject, out);
     if (r != 0)
         person_items_free(out);
     else if (out->n)
         qsort(out->at, out->n, sizeof(*out->at), by_order);
     return r;
+}
+
+int person_items(struct purge *p, uint64_t subject, struct person_items *out)
+{
+    int r = person_items_readable(p, subject, out);
+    if (r != 0 || !out->damaged)
+        return r;
+    person_items_free(out);
+    return SLUIS_ECRYPTO;
 }
 
 void person_items_free(struct person_items *items)

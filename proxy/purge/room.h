@@ -221,6 +221,7 @@ int shorten_drain(struct purge *p);
 struct person_items {
     struct store_item *at;
     size_t n, room;
+    bool damaged; /* there may be more, in a block of the journal that does not open */
 };
 int person_find(struct purge *p, struct span identifier, uint64_t *subject);
 /* whose.c: everybody the identifier may mean, who has it now first; none is no error. Under `lock`.
@@ -228,7 +229,10 @@ int person_find(struct purge *p, struct span identifier, uint64_t *subject);
 int person_owners(struct purge *p, struct span identifier, struct purge_owner out[PURGE_OWNERS_MAX],
                   unsigned *n);
 int person_links(struct purge *p, uint64_t subject, uint64_t *out, unsigned *n);
+/* SLUIS_ECRYPTO: a block of the journal is damaged, and not all would be found. */
 int person_items(struct purge *p, uint64_t subject, struct person_items *out);
+/* Instead: those that can be found; `damaged` says whether there may be more. */
+int person_items_readable(struct purge *p, uint64_t subject, struct person_items *out);
 void person_items_free(struct person_items *items);
 int person_open(struct purge *p, const struct store_item *item, uint8_t part, struct arena *arena,
                 struct buffer *plain, struct record_id *where);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "../store/support.h"
+#include "internal.h" /* of the store: a row is changed as nobody may */
 #include "sluis/audit.h"
 #include "sluis/base/clock.h"
 #include "sluis/base/encode.h"
@@ -167,6 +168,80 @@ static void test_erase(void **state)
     assert_int_equal(subject_erased(resolver, SPAN(BERT), SPAN_EMPTY, now - 2000), 0);
     subject_resolver_free(resolver);
     arena_free(&arena);
+}
+
+/* One bit of the block of the journal that holds an order. */
+static int spoil(struct store_txn *txn, void *ctx)
+{
+    uint8_t key[8];
+    struct span old;
+    char block[STORE_VALUE_MAX];
+    be64_put(key, *(const uint64_t *)ctx);
+    if (!txn_get(txn, txn->store->dbi[DB_JOURNAL], key, sizeof(key), &old))
+        return SLUIS_EIO;
+    memcpy(block, old.p, old.n);
+    block[old.n - 1] ^= 1;
+    txn_put(txn, txn->store->dbi[DB_JOURNAL], key, sizeof(key), span_of(block, old.n), 0);
+    return store_txn_error(txn);
+}
+
+static void spoil_block(struct world *w, uint64_t serial)
+{
+    struct store_read *read;
+    struct store_item item;
+    assert_int_equal(store_read_begin(w->store, &read), 0);
+    assert_int_equal(store_get_item(read, serial, &item), 0);
+    store_read_end(read);
+    assert_int_equal(test_run(w->store, spoil, &item.order), 0);
+    world_restart(w);
+}
+
+/* A block of the journal is damaged, in the middle of a conversation: all of it is erased, and an
+ * export says that there was more. */
+static void test_erase_damaged(void **state)
+{
+    struct world *w = *state;
+    struct message a[3], b;
+    struct arena arena;
+    struct span backup;
+    arena_init(&arena, 1 << 20);
+    for (unsigned i = 0; i < 3; i++)
+        message_put(w, 10, i ? NULL : ANNA, clock_wall_ms(), &a[i]);
+    message_put(w, 11, BERT, clock_wall_ms(), &b);
+    copy_sealed(w, &a[1].o, &arena, &backup);
+    assert_null(strstr(export(w, ANNA)->p, "journal_damaged"));
+    spoil_block(w, a[1].item.serial);
+    struct text *t = export(w, ANNA);
+    assert_int_equal(t->result, 0);
+    assert_non_null(strstr(t->p, "\"journal_damaged\":true"));
+    assert_true(strstr(t->p, a[0].text) && strstr(t->p, a[2].text)); /* on either side of it */
+    assert_null(strstr(t->p, a[1].text));
+    assert_null(strstr(t->p, b.text));
+    assert_int_equal(open_sealed(w, &a[1].o, backup), 0); /* control */
+    assert_int_equal(erase(w, ANNA, true)->result, 0);
+    t = erase(w, ANNA, false);
+    assert_int_equal(t->result, 0);
+    assert_non_null(strstr(t->p, "\"destroyed\":2"));
+    assert_non_null(strstr(t->p, "\"journal_damaged\":true"));
+    assert_true(signature_holds(w, t->p));
+    assert_int_equal(open_sealed(w, &a[1].o, backup), SLUIS_EEXPIRED);
+    assert_int_equal(message_open(w, &a[0].o), SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &a[2].m), SLUIS_ENOENT);
+    assert_int_equal(message_open(w, &b.o), 0);
+    arena_free(&arena);
+}
+
+/* Where something may have to stay, nothing goes before the store was restored. */
+static void test_erase_damaged_in_part(void **state)
+{
+    struct world *w = *state;
+    struct message a[2];
+    message_put(w, 10, ANNA, clock_wall_ms(), &a[0]);
+    message_put(w, 10, NULL, clock_wall_ms(), &a[1]);
+    spoil_block(w, a[0].item.serial);
+    assert_int_equal(erase(w, ANNA, false)->result, SLUIS_ECRYPTO);
+    assert_int_equal(message_open(w, &a[0].o), 0);
+    assert_int_equal(message_open(w, &a[1].m), 0);
 }
 
 struct stated {
@@ -774,6 +849,8 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_erase, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_erase_damaged, setup_free, teardown),
+        cmocka_unit_test_setup_teardown(test_erase_damaged_in_part, setup, teardown),
         cmocka_unit_test_setup_teardown(test_erase_in_part, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resume, setup_free, teardown),
         cmocka_unit_test_setup_teardown(test_export, setup, teardown),
