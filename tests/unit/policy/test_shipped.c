@@ -33,6 +33,16 @@ static struct retention_rule original(const struct policy *p, unsigned type)
     return policy_retention(p, RETENTION_ORIGINAL, &facts);
 }
 
+static bool answers_subjects(const struct policy *p)
+{
+    const uint32_t need = POLICY_MAY_SUBJECT | POLICY_MAY_EXPORT | POLICY_MAY_HOLD;
+    const struct policy_role *role;
+    for (size_t i = 0; (role = policy_role_at(p, i)) != NULL; i++)
+        if ((role->may & need) == need)
+            return true;
+    return false;
+}
+
 static void check(const char *name)
 {
     struct policy *p = load(name);
@@ -59,6 +69,8 @@ static void check(const char *name)
         assert_int_not_equal(profile_rule(webcare->profile, hidden[i]).action, MASK_KEEP);
     assert_int_equal(profile_rule(webcare->profile, DETECT_PHONE).action, MASK_KEEP);
     bool observes = policy_observe_until_ms(p) != 0; /* changes nothing: files pass as before */
+    /* What a data subject may ask for (art. 15 to 18) is one person's to do, not the operator's. */
+    assert_int_equal(answers_subjects(p), !observes);
     for (int k = 0; k < POLICY_MEDIA_KINDS && !observes; k++)
         assert_int_equal(policy_route_media(p, webcare, (enum policy_media_kind)k), MEDIA_WITHHOLD);
     assert_int_equal(policy_outbound(p, DETECT_BSN), OUTBOUND_REFUSE);
