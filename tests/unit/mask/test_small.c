@@ -166,6 +166,40 @@ static void test_pack(void **state)
     arena_free(&arena);
 }
 
+/* As versions before `also` wrote it: rows of 12 bytes, and of 13 for the window. */
+static void test_pack_before_also(void **state)
+{
+    (void)state;
+    static const uint8_t old[] = {
+        1, 1, 0, 0,  0, 0, 0, 0,  0, 7, 0, 2,    0, 1, /* media, found, counts */
+        0, 0, 0, 3,  0, 0, 0, 9,  0, 0, 3, 0xde,       /* iban, 990 */
+        0, 0, 0, 12, 0, 0, 0, 20, 0, 1, 1, 0xfe,       /* bsn, 510 */
+        0, 0, 0, 1,  0, 0, 0, 4,  0, 2, 2, 0xbc, 2,    /* pan, 700, two back */
+    };
+    const struct span json = SPAN("{\"a\":\"0123456789012345\"}");
+    struct judged got;
+    struct span out;
+    struct arena arena;
+    struct buffer b;
+    arena_init(&arena, 65536);
+    buffer_init(&b, 65536);
+    buffer_add(&b, span_of((const char *)old, sizeof(old)));
+    buffer_add(&b, json);
+    assert_int_equal(mask_unpack(buffer_span(&b), &arena, &got, &out), 0);
+    assert_true(span_eq(out, json) && got.has_media && got.found == 7);
+    assert_true(got.count == 2 && got.back_count == 1);
+    assert_true(got.findings[0].start == 3 && got.findings[0].end == 9);
+    assert_true(got.findings[0].type == DETECT_IBAN && got.findings[0].score == 990);
+    assert_true(got.findings[1].start == 12 && got.findings[1].end == 20);
+    assert_true(got.findings[1].type == DETECT_BSN && got.findings[1].score == 510);
+    assert_true(got.back[0].type == DETECT_PAN && got.back[0].back == 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(got.findings[i].also == 0 && !got.findings[i].rest);
+    assert_true(got.back[0].also == 0 && !got.back[0].rest);
+    buffer_free(&b);
+    arena_free(&arena);
+}
+
 static void test_window(void **state)
 {
     (void)state;
@@ -223,9 +257,13 @@ static void test_window_add(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),  cmocka_unit_test(test_text),
-        cmocka_unit_test(test_alias),  cmocka_unit_test(test_pack),
-        cmocka_unit_test(test_window), cmocka_unit_test(test_window_add),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_pack_before_also),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_window_add),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
