@@ -83,11 +83,7 @@ int codes_read(const struct pixels *p, struct codes *out)
             const uint8_t *c = p->p + i * 4;
             grey[i] = (uint8_t)((c[0] * 77u + c[1] * 150u + c[2] * 29u) >> 8);
         }
-        error = codes_likely(grey, p->w, p->h);
-    }
-    bool likely = error > 0;
-    error = error > 0 ? 0 : error;
-    if (likely) {
+        /* On every picture: a look for finder patterns before it kept codes from zbar. */
         zbar_image_scanner_set_config(scanner, ZBAR_NONE, ZBAR_CFG_ENABLE, 0);
         zbar_image_scanner_set_config(scanner, ZBAR_QRCODE, ZBAR_CFG_ENABLE, 1);
         /* Every row and column, however large: at every second one turned codes are missed. */

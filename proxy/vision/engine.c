@@ -13,6 +13,7 @@
 #define DOUBT_GLYPHS                                                                               \
     60 /* a longer line that is sure is text: each look at it costs as much as ten short ones */
 #define DIGITS_FEW 4      /* on a page of many lines one with fewer is not looked at again */
+#define CAPITALS_MANY 16  /* in a row: of a machine-readable zone whose fillers were misread */
 #define PAD_HEIGHTS 0.35f /* of the line's height, left and right of a covered part */
 
 void lines_free(struct lines *lines)
@@ -122,12 +123,32 @@ bool touched_at(const struct touched *t, const struct quad *quad)
     return false;
 }
 
+/* On a page of many lines: may it hold a number or a machine-readable zone, misread too? Four
+ * digits in all; four letters in a row that are taken for digits, or half of the line; a filler, or
+ * a long row of capitals. */
+static bool number_like(const struct line *line)
+{
+    unsigned digits = 0, alike = 0, all_alike = 0, capitals = 0, shown = 0;
+    for (size_t i = 0; i < line->n; i++) {
+        char c = line->text[i];
+        bool digit = c >= '0' && c <= '9', like = digit || look_alike(c);
+        digits += digit;
+        all_alike += like;
+        shown += c != ' ';
+        alike = like ? alike + 1 : 0;
+        capitals = digit || (c >= 'A' && c <= 'Z') ? capitals + 1 : 0;
+        if (c == '<' || digits >= DIGITS_FEW || alike >= DIGITS_FEW || capitals >= CAPITALS_MANY)
+            return true;
+    }
+    return all_alike >= DIGITS_MANY && all_alike * 2 >= shown;
+}
+
 static bool doubtful(const struct line *line, bool many)
 {
     unsigned digits = 0;
     for (size_t i = 0; i < line->n; i++)
         digits += line->text[i] >= '0' && line->text[i] <= '9';
-    if (many && digits < DIGITS_FEW && !memchr(line->text, '<', line->n))
+    if (many && !number_like(line))
         return false;
     return line->score < SURE || (digits >= DIGITS_MANY && line->glyphs <= DOUBT_GLYPHS);
 }

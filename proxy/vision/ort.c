@@ -130,8 +130,8 @@ int ort_model_new(struct ort *ort, struct span bytes, const char *output, struct
         return SLUIS_ENOMEM;
     }
     model->ort = ort;
-    /* one thread, so that a fork keeps a whole runtime; no arena: what one picture needed goes back
-     */
+    /* one thread, so that a fork keeps a whole runtime; the arena stays: a child serves one picture
+     * and gives everything back by ending */
     bool made =
         CALL(ort, CREATE_SESSION_OPTIONS, (void **), &options) &&
         CALL(ort, SET_INTRA_THREADS, (void *, int), options, 1) &&

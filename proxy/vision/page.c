@@ -98,8 +98,7 @@ static void make_rows(struct page *p)
         }
 }
 
-/* A letter that an engine takes for this digit, or 0. */
-static char look_alike(char c)
+char look_alike(char c)
 {
     static const char from[] = "OoDQIl|i!ZzSsGbBgqT", to[] = "0000111112255668997";
     const char *at = c ? strchr(from, c) : NULL;

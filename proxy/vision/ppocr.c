@@ -22,7 +22,8 @@
 #define LINE_WIDTH_MAX 2400 /* longer ones are squeezed */
 #define TALL 1.5f           /* a box this much higher than wide holds turned text */
 #define NEAR_ROOM 48        /* pixels around what is looked at again */
-#define NEAR_LINE 100 /* of a line; what is higher is a card or a document, with room around it */
+#define NEAR_LINE 100 /* a group higher than this is a card or a document, with room of its own */
+#define LINE_LONG 4   /* times its height: a line of text, however high */
 #define NEAR_ALL 0.8f /* of the picture: then all of it is looked at */
 #define CHAR_SCORE_MIN 0.0f
 #define SPACE_WORDS 0.006f  /* probability of a space between two characters, in all */
@@ -378,13 +379,19 @@ static bool is_near(const struct pixels *p, const struct quad *q, const struct a
     return false;
 }
 
+float near_room(const struct quad *q)
+{
+    float high = fminf(q->w, q->h), wide = fmaxf(q->w, q->h);
+    return NEAR_ROOM + 2 * (wide >= LINE_LONG * high ? high : fminf(high, NEAR_LINE));
+}
+
 /* The box around all that is to be looked at, with room for lines that begin there. */
 static struct quad near_box(const struct pixels *p, const struct again *near)
 {
     int32_t all[4] = {(int32_t)p->w, (int32_t)p->h, 0, 0}, b[4]; /* left, top, right, bottom */
     for (size_t i = 0; i < near->n; i++) {
         struct quad q = near->near[i];
-        float room = 2 * (NEAR_ROOM + 2 * fminf(fminf(q.w, q.h), NEAR_LINE));
+        float room = 2 * near_room(&q);
         q.w += room;
         q.h += room;
         quad_box(&q, p->w, p->h, b);

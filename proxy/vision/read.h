@@ -46,10 +46,15 @@ struct again {
     struct lines *known; /* every line recognised so far, noise too; grows */
     const struct touched *touched;
     bool doubt; /* lines that are unsure or hold many digits are recognised again */
-    bool many;  /* of these only the ones with digits or of a machine-readable zone */
+    bool many;  /* of these only what may be a number or of a machine-readable zone */
 };
 /* The known line for a rectangle, or NULL: it has to be recognised. */
 const struct line *again_known(const struct again *again, const struct quad *quad);
+
+/* A letter that an engine takes for this digit, or 0 (page.c). */
+char look_alike(char c);
+/* Pixels on each side of a covered rectangle that are read again. */
+float near_room(const struct quad *covered);
 
 struct engine; /* PP-OCRv4 or tesseract */
 /* Looks for the models in `folder` (NULL: tesseract only); checks every SHA-256. `problem` tells
@@ -97,8 +102,6 @@ struct codes {
     size_t n;
 };
 SLUIS_MUST_CHECK int codes_read(const struct pixels *p, struct codes *out);
-/* finder.c: 1 when a code may be in a grey picture, 0 when zbar would find none, or an error. */
-SLUIS_MUST_CHECK int codes_likely(const uint8_t *grey, uint32_t w, uint32_t h);
 void codes_free(struct codes *codes);
 void codes_warm(void); /* before the sandbox, once */
 

@@ -10,7 +10,6 @@
 #include "judge.h"
 
 #define READ_SIDE 2000u /* the copy that is read: more costs time and finds nothing */
-#define SMALL_SIDE 640u /* a smaller picture is read at twice its size too */
 #define COVER_ROUNDS 4  /* covering, reading, covering again; then it is withheld */
 #define COVER_PAD 0.12f /* of a box's height, above and below */
 #define LINES_FEW 40    /* a page with more is not looked at again for words that are unsure */
