@@ -3,6 +3,7 @@
 
 #include "sluis/cli.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,42 @@ static const struct cli_option *option_at(const struct cli_command *c, unsigned 
     return i < own ? &c->options[i] : i == own && !has ? &as : NULL;
 }
 
+#define WIDTH 100        /* columns of a line of help, at most */
+#define OPTION_COLUMN 24 /* of what an option takes; more where a command's options are longer */
+#define COMMAND_COLUMN 28
+
+/* Two columns: `left`, then `text` broken at its spaces under each other. */
+static void print_row(FILE *out, const char *left, size_t column, const char *text)
+{
+    size_t at = 2 + column + 1, here = at;
+    fprintf(out, "  %-*s", (int)column, left);
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (here > at && here + 1 + n > WIDTH) {
+            fprintf(out, "\n%*s", (int)at - 1, "");
+            here = at;
+        }
+        here += n + (here > at);
+        fprintf(out, " %.*s", (int)n, text);
+        text += n + strspn(text + n, " ");
+    }
+    fputc('\n', out);
+}
+
+static void print_line_of(FILE *out, const struct cli_command *c)
+{
+    char left[64];
+    snprintf(left, sizeof(left), "%s %s", c->name, c->usage);
+    print_row(out, left, COMMAND_COLUMN, c->help);
+}
+
+static size_t option_text(char out[64], const struct cli_option *o)
+{
+    int n = snprintf(out, 64, "-%c, %s%s%s", o->letter, o->name, o->value ? " " : "",
+                     o->value ? o->value : "");
+    return n < 0 ? 0 : (size_t)n;
+}
+
 static void print_command(FILE *out, const struct cli_command *c)
 {
     fprintf(out, "usage: sluis %s%s%s [options]\n\n%s\n", c->name, c->usage[0] ? " " : "", c->usage,
@@ -35,11 +72,14 @@ static void print_command(FILE *out, const struct cli_command *c)
     if (c->options[0].name)
         fprintf(out, "\noptions\n");
     const struct cli_option *o;
+    char left[64];
+    size_t column = OPTION_COLUMN;
+    for (unsigned i = 0; (o = option_at(c, i)); i++)
+        if (option_text(left, o) > column)
+            column = option_text(left, o);
     for (unsigned i = 0; (o = option_at(c, i)); i++) {
-        char left[64];
-        snprintf(left, sizeof(left), "-%c, %s%s%s", o->letter, o->name, o->value ? " " : "",
-                 o->value ? o->value : "");
-        fprintf(out, "  %-24s %s\n", left, o->help);
+        option_text(left, o);
+        print_row(out, left, column, o->help);
     }
     fprintf(out, "\nexample\n  %s\n", c->example);
 }
@@ -48,11 +88,8 @@ static void print_all(FILE *out)
 {
     fprintf(out, "Sluis " SLUIS_VERSION ", privacy gateway for the WhatsApp Business Cloud API\n\n"
                  "usage: sluis COMMAND [options]      sluis COMMAND --help\n\n");
-    for (size_t i = 0; i < PERMISSION_COMMAND_COUNT; i++) {
-        char left[64];
-        snprintf(left, sizeof(left), "%s %s", cli_commands[i].name, cli_commands[i].usage);
-        fprintf(out, "  %-28s %s\n", left, cli_commands[i].help);
-    }
+    for (size_t i = 0; i < PERMISSION_COMMAND_COUNT; i++)
+        print_line_of(out, &cli_commands[i]);
     fprintf(out, "\nexit codes: 0 done, 1 refused or failed, 2 usage, 3 restored with keys that "
                  "open too much\n");
 }
@@ -65,8 +102,9 @@ static void print_table(void)
         printf("command\tsluis %s%s%s\t%s\n", c->name, c->usage[0] ? " " : "", c->usage, c->help);
         const struct cli_option *o;
         for (unsigned k = 0; (o = option_at(c, k)); k++) {
-            printf("option\t-%c, %s%s%s\t%s\n", o->letter, o->name, o->value ? " " : "",
-                   o->value ? o->value : "", o->help);
+            char left[64];
+            option_text(left, o);
+            printf("option\t%s\t%s\n", left, o->help);
         }
     }
     for (size_t i = 0; later[i]; i++)
@@ -97,6 +135,17 @@ int cli_usage(const struct cli_call *call, const char *format, ...)
     return CLI_USAGE;
 }
 
+int cli_id(const struct cli_call *call, const char *list, uint64_t *id)
+{
+    const char *usage = call->command->usage;
+    if (call->word_count != 1)
+        return cli_usage(call, "%s is needed: a number that `sluis %s` shows", usage, list);
+    if (span_u64(span_str(call->words[0]), id) != 0)
+        return cli_usage(call, "%s %s: a number that `sluis %s` shows", usage, call->words[0],
+                         list);
+    return CLI_DONE;
+}
+
 /* "--name=value" gives *value. */
 static const struct cli_option *find_option(const struct cli_command *c, const char *text,
                                             const char **value)
@@ -116,29 +165,97 @@ static const struct cli_option *find_option(const struct cli_command *c, const c
     return NULL;
 }
 
+/* How far the word that was typed is from one that is known: letters put in, left out or changed
+ * (Levenshtein's distance, a row of its table at a time). */
+static unsigned distance(struct span typed, struct span known)
+{
+    enum { LONGEST = 32 }; /* no name of a command or an option is longer */
+    unsigned row[LONGEST + 1];
+    if (typed.n > LONGEST || known.n > LONGEST)
+        return LONGEST;
+    for (unsigned k = 0; k <= known.n; k++)
+        row[k] = k;
+    for (unsigned t = 1; t <= typed.n; t++) {
+        unsigned diagonal = row[0];
+        row[0] = t;
+        for (unsigned k = 1; k <= known.n; k++) {
+            unsigned changed = diagonal + (typed.p[t - 1] != known.p[k - 1]);
+            unsigned other = (row[k] < row[k - 1] ? row[k] : row[k - 1]) + 1;
+            diagonal = row[k];
+            row[k] = changed < other ? changed : other;
+        }
+    }
+    return row[known.n];
+}
+
+/* Near enough to be meant: two letters off, of a short word one, and nearer than the last. */
+static bool is_nearer(struct span typed, struct span known, unsigned *nearest)
+{
+    unsigned d = distance(typed, known);
+    if (d > (known.n > 3 ? 2 : 1) || d >= *nearest)
+        return false;
+    *nearest = d;
+    return true;
+}
+
+static int unknown_option(const struct cli_call *call, const char *text)
+{
+    struct span typed = span_sub(span_str(text), 0, strcspn(text, "="));
+    const struct cli_option *o, *meant = NULL;
+    unsigned nearest = UINT_MAX;
+    for (unsigned i = 0; (o = option_at(call->command, i)); i++)
+        if (is_nearer(typed, span_str(o->name), &nearest))
+            meant = o;
+    if (meant && nearest == 0 && typed.n < strlen(text))
+        return cli_usage(call, "%s takes no value", meant->name);
+    if (meant)
+        return cli_usage(call, "unknown option %.*s: did you mean %s?", (int)typed.n, typed.p,
+                         meant->name);
+    return cli_usage(call, "unknown option %.*s", (int)typed.n, typed.p);
+}
+
+/* The row says how many words a command takes. One too many is named, unless it may be a person's
+ * number. */
+static int check_words(const struct cli_call *call)
+{
+    const char *usage = call->command->usage;
+    unsigned most = usage[0] != '\0';
+    for (const char *p = usage; *p; p++)
+        most += *p == ' ';
+    if (call->word_count <= most || strstr(usage, "..."))
+        return CLI_DONE;
+    const char *extra = call->words[most];
+    if (strstr(usage, "IDENTIFIER") || strstr(usage, "CONTACT"))
+        return cli_usage(call, "one person at the most; a phone number has no spaces");
+    if (extra[0] == '+' || strspn(extra, "0123456789") == strlen(extra))
+        return cli_usage(call, "a number too many%s%s", most ? " after " : "", usage);
+    return cli_usage(call, "unexpected word %s", extra);
+}
+
 static int parse(struct cli_call *call, int argc, char **argv)
 {
     for (int i = 0; i < argc; i++) {
+        const char *value, *ignored;
         if (argv[i][0] != '-' || !argv[i][1]) {
             if (call->word_count == CLI_WORDS_MAX)
                 return cli_usage(call, "too many words");
             call->words[call->word_count++] = argv[i];
             continue;
         }
-        const char *value;
         const struct cli_option *o = find_option(call->command, argv[i], &value);
         if (!o)
-            return cli_usage(call, "unknown option %s", argv[i]);
+            return unknown_option(call, argv[i]);
         if (!o->repeated && cli_has(call, o->name))
             return cli_usage(call, "%s is given twice", o->name);
-        if (o->value && !value && i + 1 == argc)
-            return cli_usage(call, "%s needs a %s", o->name, o->value);
+        if (o->value && !value &&
+            (i + 1 == argc || find_option(call->command, argv[i + 1], &ignored)))
+            return cli_usage(call, "%s needs a value: %s", o->name, o->value);
         if (call->given_count == sizeof(call->given) / sizeof(call->given[0]))
             return cli_usage(call, "too many options");
         call->given[call->given_count].option = o;
         call->given[call->given_count++].value = !o->value ? NULL : value ? value : argv[++i];
     }
-    return CLI_DONE;
+    return check_words(call);
 }
 
 /* How many of the words are this command's name; 0 when it is another. */
@@ -172,24 +289,55 @@ static bool print_group(const char *word, bool asked)
         if (!any && !asked)
             fprintf(stderr, "sluis %s: which of these?\n", word);
         any = true;
-        char left[64];
-        snprintf(left, sizeof(left), "%s %s", cli_commands[i].name, cli_commands[i].usage);
-        fprintf(asked ? stdout : stderr, "  %-28s %s\n", left, cli_commands[i].help);
+        print_line_of(asked ? stdout : stderr, &cli_commands[i]);
     }
     return any;
 }
 
+/* The word of a command that is nearest to what was typed for it: the first word of all, or, after
+ * `group`, the second of those. *out is empty when none is near. */
+static void nearest_word(const char *group, const char *typed, struct span *out)
+{
+    unsigned nearest = UINT_MAX;
+    *out = SPAN_EMPTY;
+    for (size_t i = 0; i < PERMISSION_COMMAND_COUNT; i++) {
+        struct span name = span_str(cli_commands[i].name), known;
+        size_t space = span_find(name, ' ');
+        if (group && (space == name.n || !span_is(span_sub(name, 0, space), group)))
+            continue;
+        known = group ? span_from(name, space + 1) : span_sub(name, 0, space);
+        if (is_nearer(span_str(typed), known, &nearest))
+            *out = known;
+    }
+}
+
 static int unknown(int argc, char **argv)
 {
+    struct span meant;
     for (size_t i = 0; later[i]; i++) {
         if (name_words(later[i], argc, argv)) {
             fprintf(stderr, "sluis %s: not available in this version\n", later[i]);
             return CLI_USAGE;
         }
     }
-    if (print_group(argv[0], argc > 1 && is_help(argv[1])))
-        return argc > 1 && is_help(argv[1]) ? CLI_DONE : CLI_USAGE;
-    fprintf(stderr, "sluis: unknown command %s\nsee: sluis --help\n", argv[0]);
+    bool asked = argc > 1 && is_help(argv[1]);
+    if (print_group(argv[0], asked)) {
+        if (asked)
+            return CLI_DONE;
+        if (argc > 1 && argv[1][0] != '+') { /* what may be a person's number is not repeated */
+            nearest_word(argv[0], argv[1], &meant);
+            fprintf(stderr, "unknown: sluis %s %s", argv[0], argv[1]);
+            if (meant.n)
+                fprintf(stderr, "; did you mean sluis %s %.*s?", argv[0], (int)meant.n, meant.p);
+            fputc('\n', stderr);
+        }
+        return CLI_USAGE;
+    }
+    nearest_word(NULL, argv[0], &meant);
+    fprintf(stderr, "sluis: unknown command %s", argv[0]);
+    if (meant.n)
+        fprintf(stderr, ": did you mean %.*s?", (int)meant.n, meant.p);
+    fprintf(stderr, "\nsee: sluis --help\n");
     return CLI_USAGE;
 }
 

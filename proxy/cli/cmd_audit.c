@@ -69,10 +69,8 @@ int cmd_audit_list(const struct cli_call *call)
 {
     const char *given = cli_value(call, "--from", 0);
     uint64_t from = 0;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (given && span_u64(span_str(given), &from) != 0)
-        return cli_usage(call, "--from: the index of a leaf");
+        return cli_usage(call, "--from %s: the index of a leaf, 0 for the first", given);
     struct buffer probe;
     buffer_init(&probe, 4096);
     bool filtered = make_target(call, given, from, &probe);

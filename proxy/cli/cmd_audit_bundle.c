@@ -119,7 +119,7 @@ int cmd_audit_bundle(const struct cli_call *call)
                  {"checkpoint", put_checkpoint},
                  {"README.txt", put_how}};
     if (call->word_count != 1)
-        return cli_usage(call, "one FOLDER was expected, which does not exist yet");
+        return cli_usage(call, "FOLDER is needed, one that does not exist yet");
     const char *folder = call->words[0];
     if (mkdir(folder, 0700) != 0) {
         fprintf(stderr, "sluis audit bundle: %s: %s\n", folder, strerror(errno));

@@ -17,8 +17,6 @@ int cmd_audit_checkpoint(const struct cli_call *call)
 {
     struct control_answer a;
     char text[NOTE_KEY_TEXT_MAX];
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (!cli_has(call, "--key")) {
         if (control_call(call, HTTP_POST, "/sluis/v1/log/checkpoint", SPAN_EMPTY, &a) != 0)
             return CLI_FAILED;
@@ -207,7 +205,5 @@ int audit_export_write(const struct cli_call *call, FILE *out)
 
 int cmd_audit_export(const struct cli_call *call)
 {
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     return audit_export_write(call, stdout);
 }

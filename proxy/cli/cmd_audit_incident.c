@@ -8,7 +8,7 @@ int cmd_audit_incident(const struct cli_call *call)
     static const char *const names[] = {"from", "to", "known", "route", "token", NULL};
     struct control_answer a;
     struct buffer target;
-    if (call->word_count || !cli_value(call, "--from", 0) || !cli_value(call, "--to", 0))
+    if (!cli_value(call, "--from", 0) || !cli_value(call, "--to", 0))
         return cli_usage(call, "--from and --to are needed: 2026-11-22T10:00:00Z or a day");
     buffer_init(&target, 4096);
     buffer_addf(&target, "/sluis/v1/log/incident?form=%s",

@@ -210,7 +210,7 @@ int cmd_audit_reconcile(const struct cli_call *call)
                                .json = cli_has(call, "--json")};
     uint64_t from = 0;
     if (call->word_count != 1 || !route)
-        return cli_usage(call, "--route NAME and one FILE were expected");
+        return cli_usage(call, "--route NAME and FILE are needed");
     int result = read_list(call->words[0], &r);
     do {
         struct control_answer a;

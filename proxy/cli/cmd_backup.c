@@ -157,12 +157,12 @@ int cmd_backup(const struct cli_call *call)
     char folder[PATH_SIZE];
     struct buffer body;
     uint64_t n = 0;
-    if (call->word_count || !to)
+    if (!to)
         return cli_usage(call, "--to DIR is needed");
     if (!absolute(to, folder))
         return cli_usage(call, "--to: too long");
     if (days && (span_u64(span_str(days), &n) != 0 || n == 0 || n > 366))
-        return cli_usage(call, "--keep: 1 to 366 days");
+        return cli_usage(call, "--keep %s: 1 to 366 days", days);
     buffer_init(&body, 16 * 1024);
     buffer_add(&body, SPAN("{\"to\":"));
     json_quote(&body, span_str(folder));
@@ -205,8 +205,6 @@ int cmd_backup_list(const struct cli_call *call)
     struct control_answer a;
     char number[NUMBER], generation[NUMBER], ms[NUMBER], made[NUMBER], expires[NUMBER],
         gone[NUMBER];
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_GET, "/sluis/v1/backup/register", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     if (!print_json(call, &a)) {
@@ -231,8 +229,8 @@ int cmd_backup_confirm(const struct cli_call *call)
     struct control_answer a;
     struct buffer body;
     uint64_t number;
-    if (call->word_count != 1 || span_u64(span_str(call->words[0]), &number) != 0)
-        return cli_usage(call, "N: the number of a keyring backup (sluis backup list)");
+    if (cli_id(call, "backup list", &number) != 0)
+        return CLI_USAGE;
     buffer_init(&body, 64);
     buffer_addf(&body, "{\"number\":%llu}", (unsigned long long)number);
     int r = control_call(call, HTTP_POST, "/sluis/v1/backup/gone", buffer_span(&body), &a);
@@ -409,7 +407,7 @@ int cmd_restore(const struct cli_call *call)
     struct diag diag = {.text = ""};
     char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
     struct config *config;
-    if (call->word_count || (!cli_has(call, "--from") && !cli_has(call, "--keyring")))
+    if (!cli_has(call, "--from") && !cli_has(call, "--keyring"))
         return cli_usage(call, "--from DIR or --keyring FILE, or both, are needed");
     if (cli_has(call, "--keyring") != cli_has(call, "--recovery-key"))
         return cli_usage(call, "--keyring and --recovery-key belong together");

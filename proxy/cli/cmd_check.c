@@ -42,8 +42,6 @@ int cmd_check(const struct cli_call *call)
     struct config *config;
     struct diag diag = {.text = ""};
     unsigned warnings = 0;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (config_load(file ? file : CLI_CONFIG, &config, &diag) != 0) {
         say_error(call, &diag);
         return CLI_FAILED;

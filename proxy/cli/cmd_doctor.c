@@ -183,8 +183,6 @@ int cmd_doctor(const struct cli_call *call)
 {
     const char *route = cli_value(call, "--route", 0);
     int worst = CLI_DONE;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (!route && !cli_has(call, "--meta") && !cli_has(call, "--store"))
         return ask_health(call);
     if (route)

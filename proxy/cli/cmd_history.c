@@ -63,7 +63,7 @@ static int make_body(const struct cli_call *call, bool person, struct buffer *bo
     if (!cli_value(call, "--channel", 0))
         return cli_usage(call, "--channel is needed");
     if (!person || cli_value(call, "--conversation", 0))
-        return call->word_count ? cli_usage(call, "no words are expected") : 0;
+        return call->word_count ? cli_usage(call, "IDENTIFIER or --conversation, not both") : 0;
     if (call->word_count != 1)
         return cli_usage(call,
                          "one phone number or BSUID, - for standard input, or --conversation");

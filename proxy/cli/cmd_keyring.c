@@ -40,8 +40,6 @@ static void tell_status(const struct control_answer *a)
 int cmd_keys_status(const struct cli_call *call)
 {
     struct control_answer a;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_GET, "/sluis/v1/keys", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     if (!print_json(call, &a))
@@ -65,8 +63,6 @@ int cmd_keys_rotate(const struct cli_call *call)
 {
     struct control_answer a;
     struct buffer body;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     buffer_init(&body, 4096);
     int r = 0;
     if (cli_has(call, "--log"))
@@ -141,8 +137,6 @@ int cmd_keys_unseal(const struct cli_call *call)
 {
     struct control_answer a;
     struct buffer body;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected: the passphrase comes from standard input");
     buffer_init(&body, 16 * 1024);
     int r = keys_passphrase_body(call, &body);
     if (r == 0)
@@ -217,8 +211,6 @@ int cmd_keys_recovery(const struct cli_call *call)
     char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32], secret[HEX + 1];
     struct config *config;
     bool made = false;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (sodium_init() < 0 || config_load(file ? file : CLI_CONFIG, &config, &diag) != 0) {
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
         return CLI_FAILED;

@@ -96,8 +96,6 @@ int cmd_keys_init(const struct cli_call *call)
     struct diag diag = {.text = ""};
     char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
     struct config *config;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (sodium_init() < 0 || config_load(file ? file : CLI_CONFIG, &config, &diag) != 0) {
         fprintf(stderr, "sluis: %s\n", diag_line(&diag, line, sizeof(line)));
         return CLI_FAILED;

@@ -111,7 +111,7 @@ int cmd_person_password(const struct cli_call *call)
     struct buffer body;
     char session[CLI_SESSION_SIZE], password[260];
     const char *name = cli_value(call, "--as", 0);
-    if (call->word_count || !name)
+    if (!name)
         return cli_usage(call, "--as NAME is needed");
     int r = control_sign_in(call, name, session);
     if (r != 0)

@@ -93,7 +93,7 @@ int cmd_policy_check(const struct cli_call *call)
 {
     int result = CLI_DONE;
     if (!call->word_count)
-        return cli_usage(call, "which file?");
+        return cli_usage(call, "which FILE?");
     for (unsigned i = 0; i < call->word_count; i++) {
         struct diag diag = {.text = ""};
         char line[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
@@ -311,10 +311,10 @@ int cmd_policy_explain(const struct cli_call *call)
     struct detect_scratch *scratch = NULL;
     struct buffer text;
     int result = CLI_FAILED;
-    if (!file || call->word_count)
-        return cli_usage(call, "expected -p FILE and --text TEXT");
+    if (!file)
+        return cli_usage(call, "--policy FILE is needed");
     if (from && strcmp(from, "customer") != 0 && strcmp(from, "agent") != 0)
-        return cli_usage(call, "--from is customer or agent");
+        return cli_usage(call, "--from %s: customer or agent", from);
     c.from_customer = !from || strcmp(from, "customer") == 0;
     c.channel = cli_value(call, "--channel", 0);
     c.role = cli_value(call, "--role", 0);
@@ -324,10 +324,12 @@ int cmd_policy_explain(const struct cli_call *call)
     c.first = cli_has(call, "--first");
     const char *when = cli_value(call, "--at", 0), *picture = cli_value(call, "--picture", 0);
     if (when && !(c.at_ms = policy_local_ms(when)))
-        return cli_usage(call, "--at is a moment as in 2026-11-23 10:00");
+        return cli_usage(call, "--at %s: a moment as 2026-11-23 10:00", when);
     if (picture && (c.picture = policy_picture_of(picture)) == POLICY_PICTURES)
-        return cli_usage(call, "--picture is clean, card, id_document, mrz, bsn, iban, "
-                               "payment_code, other or unknown");
+        return cli_usage(call,
+                         "--picture %s: clean, card, id_document, mrz, bsn, iban, payment_code, "
+                         "other or unknown",
+                         picture);
     c.has_media = picture != NULL;
     const char *earlier = cli_value(call, "--asked", 0);
     if (earlier)

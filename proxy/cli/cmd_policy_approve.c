@@ -51,8 +51,6 @@ int cmd_policy_versions(const struct cli_call *call)
 {
     struct control_answer a;
     char hash[80], name[80], author[80], approver[80], proposed[40], approved[40];
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_GET, "/sluis/v1/policies", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     if (!print_json(call, &a)) {

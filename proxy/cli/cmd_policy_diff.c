@@ -34,7 +34,7 @@ int cmd_policy_diff(const struct cli_call *call)
     struct policy *old = NULL, *next = NULL;
     int result = CLI_FAILED;
     if (call->word_count != 2)
-        return cli_usage(call, "two files are expected");
+        return cli_usage(call, "two files are needed: OLD and NEW");
     if (cli_value(call, "--replay", 0))
         return policy_replay(call, call->words[0], call->words[1]);
     if (case_load(call->words[0], &old) == 0 && case_load(call->words[1], &next) == 0) {

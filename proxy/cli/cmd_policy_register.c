@@ -11,9 +11,9 @@ int cmd_policy_register(const struct cli_call *call)
     struct policy *policy;
     struct buffer out;
     if (call->word_count != 1)
-        return cli_usage(call, "which file?");
+        return cli_usage(call, "which FILE?");
     if (language && strcmp(language, "nl") != 0 && strcmp(language, "en") != 0)
-        return cli_usage(call, "--language is nl or en");
+        return cli_usage(call, "--language %s: nl or en", language);
     if (case_load(call->words[0], &policy) != 0)
         return CLI_FAILED;
     bool dutch = !language || strcmp(language, "nl") == 0;

@@ -229,11 +229,13 @@ int cmd_policy_report(const struct cli_call *call)
     const char *month = cli_value(call, "--month", 0), *language = cli_value(call, "--language", 0);
     unsigned y = 0, m = 0;
     char rest[2], since[32], until[32];
-    if (call->word_count || !month || strlen(month) != 7 ||
-        sscanf(month, "%4u-%2u%1s", &y, &m, rest) != 2 || y < 2000 || m < 1 || m > 12)
-        return cli_usage(call, "expected --month, as in 2026-11");
+    if (!month)
+        return cli_usage(call, "--month is needed, as 2026-11");
+    if (strlen(month) != 7 || sscanf(month, "%4u-%2u%1s", &y, &m, rest) != 2 || y < 2000 || m < 1 ||
+        m > 12)
+        return cli_usage(call, "--month %s: a month as 2026-11", month);
     if (language && strcmp(language, "nl") != 0 && strcmp(language, "en") != 0)
-        return cli_usage(call, "--language is nl or en");
+        return cli_usage(call, "--language %s: nl or en", language);
     struct report r = {.at = calloc(TALLIES_MAX, sizeof(*r.at))};
     if (!r.at)
         return CLI_FAILED;

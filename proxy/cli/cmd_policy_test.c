@@ -244,7 +244,7 @@ static int run_file(struct run *r, const char *file)
 int cmd_policy_test(const struct cli_call *call)
 {
     if (!call->word_count)
-        return cli_usage(call, "which file?");
+        return cli_usage(call, "which FILE?");
     struct run *r = calloc(1, sizeof(*r));
     int result = CLI_FAILED;
     if (!r)

@@ -199,10 +199,14 @@ static int report(const struct cli_call *call)
     int64_t from, to;
     const char *lang = cli_value(call, "--lang", 0);
     bool is_english = lang && strcmp(lang, "en") == 0;
-    if (call->word_count != 2 || parse_day(call->words[0], false, &from) != 0 ||
-        parse_day(call->words[1], true, &to) != 0 ||
-        (lang && !is_english && strcmp(lang, "nl") != 0))
-        return cli_usage(call, "--report needs FROM and TO as 2026-11-22; --lang is nl or en");
+    if (call->word_count != 2)
+        return cli_usage(call, "--report needs two days, FROM and TO, as 2026-11-22");
+    if (parse_day(call->words[0], false, &from) != 0)
+        return cli_usage(call, "FROM %s: a day as 2026-11-22", call->words[0]);
+    if (parse_day(call->words[1], true, &to) != 0)
+        return cli_usage(call, "TO %s: a day as 2026-11-22", call->words[1]);
+    if (lang && !is_english && strcmp(lang, "nl") != 0)
+        return cli_usage(call, "--lang %s: nl or en", lang);
     snprintf(target, sizeof(target), "/sluis/v1/purge/report?from=%lld&to=%lld", (long long)from,
              (long long)to);
     if (control_call(call, HTTP_GET, target, SPAN_EMPTY, &a) != 0)
@@ -256,7 +260,7 @@ static int apply_policy(const struct cli_call *call)
     struct control_answer a;
     bool dry = cli_has(call, "--dry-run");
     if (call->word_count || cli_has(call, "--report"))
-        return cli_usage(call, "--apply-policy takes no words and no --report");
+        return cli_usage(call, "--apply-policy takes no FROM and TO and no --report");
     if (control_call(call, HTTP_POST, "/sluis/v1/purge",
                      dry ? SPAN("{\"apply_policy\":true,\"dry_run\":true}")
                          : SPAN("{\"apply_policy\":true}"),
@@ -278,7 +282,7 @@ int cmd_purge(const struct cli_call *call)
     if (cli_has(call, "--report"))
         return report(call);
     if (call->word_count)
-        return cli_usage(call, "no words are expected without --report");
+        return cli_usage(call, "FROM and TO go with --report");
     if (control_call(call, HTTP_POST, "/sluis/v1/purge",
                      dry ? SPAN("{\"dry_run\":true}") : SPAN("{}"), &a) != 0)
         return CLI_FAILED;
@@ -303,8 +307,6 @@ int cmd_purge(const struct cli_call *call)
 int cmd_keys_clock_accept(const struct cli_call *call)
 {
     struct control_answer a;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_POST, "/sluis/v1/keys/clock-accept", SPAN("{}"), &a) != 0)
         return CLI_FAILED;
     if (!print_json(call, &a))

@@ -53,8 +53,6 @@ static void print_more(const struct control_answer *a)
 int cmd_queue_list(const struct cli_call *call)
 {
     struct control_answer deliveries, quarantine;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_GET, "/sluis/v1/queue", SPAN_EMPTY, &deliveries) != 0)
         return CLI_FAILED;
     if (control_call(call, HTTP_GET, "/sluis/v1/quarantine", SPAN_EMPTY, &quarantine) != 0) {
@@ -86,7 +84,7 @@ static int act(const struct cli_call *call, const char *target, const char *said
     struct buffer body;
     uint64_t serial = 0;
     if (call->word_count > 1 && span_u64(span_str(call->words[1]), &serial) != 0)
-        return cli_usage(call, "SERIAL: a number from `sluis queue list`");
+        return cli_usage(call, "SERIAL %s: a number from `sluis queue list`", call->words[1]);
     buffer_init(&body, 4096);
     buffer_add(&body, SPAN("{\"route\":"));
     json_quote(&body, span_str(call->words[0]));
@@ -150,7 +148,7 @@ int cmd_queue_drop(const struct cli_call *call)
     if (call->word_count != 2)
         return cli_usage(call, "ROUTE and SERIAL are needed");
     if (span_u64(span_str(call->words[1]), &serial) != 0)
-        return cli_usage(call, "SERIAL: a number from `sluis queue list`");
+        return cli_usage(call, "SERIAL %s: a number from `sluis queue list`", call->words[1]);
     if (cli_has(call, "--dry-run"))
         return dry_run(call);
     return act(call, "/sluis/v1/queue/drop", "dropped");

@@ -11,7 +11,7 @@ int cmd_role_add(const struct cli_call *call)
     char id[32];
     const char *person = cli_value(call, "--person", 0), *role = cli_value(call, "--role", 0);
     bool all = cli_has(call, "--all");
-    if (call->word_count || !person || !role || all == cli_has(call, "--channel"))
+    if (!person || !role || all == cli_has(call, "--channel"))
         return cli_usage(call, "--person, --role, and --channel or --all are needed");
     buffer_init(&body, 64 * 1024);
     buffer_add(&body, SPAN("{\"person\":"));
@@ -39,8 +39,8 @@ int cmd_role_revoke(const struct cli_call *call)
     struct control_answer a;
     char target[64];
     uint64_t id;
-    if (call->word_count != 1 || span_u64(span_str(call->words[0]), &id) != 0)
-        return cli_usage(call, "the ID of a grant is needed (sluis role list)");
+    if (cli_id(call, "role list", &id) != 0)
+        return CLI_USAGE;
     if (cli_has(call, "--dry-run")) {
         printf("grant %llu would count no more\n", (unsigned long long)id);
         return CLI_DONE;
@@ -104,8 +104,6 @@ int cmd_role_list(const struct cli_call *call)
     struct control_answer a;
     char name[80], last[40];
     bool review = cli_has(call, "--review");
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_GET, "/sluis/v1/roles", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     if (!print_json(call, &a)) {
@@ -126,8 +124,6 @@ int cmd_role_list(const struct cli_call *call)
 int cmd_person_list(const struct cli_call *call)
 {
     struct control_answer a;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_GET, "/sluis/v1/roles", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     if (!print_json(call, &a)) {

@@ -304,7 +304,8 @@ int cmd_scan(int argc, char **argv)
     const char *policy = NULL, *profile = NULL;
     int option;
     optind = 1;
-    while ((option = getopt_long(argc, argv, "p:h", options, NULL)) != -1) {
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":p:h", options, NULL)) != -1) {
         if (option == 'p')
             policy = optarg;
         else if (option == 'f')
@@ -315,8 +316,13 @@ int cmd_scan(int argc, char **argv)
             s.json_out = true;
         else if (option == 'h')
             return fputs(help, stdout) < 0 || fflush(stdout) != 0;
-        else
+        else {
+            const char *word = argv[optind - 1];
+            fprintf(stderr, "sluis scan: %s %.*s\nsee: sluis scan --help\n",
+                    option == ':' ? "a value is needed after" : "unknown option",
+                    (int)strcspn(word, "="), word);
             return 2;
+        }
     }
     if (optind < argc) {
         fprintf(stderr, "sluis scan: text is read from standard input; see --help\n");

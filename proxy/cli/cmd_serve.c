@@ -5,8 +5,6 @@
 int cmd_serve(const struct cli_call *call)
 {
     const char *file = cli_value(call, "--config", 0);
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     const struct gateway_options options = {
         .config_file = file ? file : CLI_CONFIG,
         .accept_older_keyring = cli_has(call, "--accept-older-keyring"),

@@ -77,7 +77,7 @@ int cmd_stats(const struct cli_call *call)
     static const char *const names[] = {"channel", "from", "to", "by", NULL};
     struct control_answer a;
     struct buffer target;
-    if (call->word_count || !cli_value(call, "--channel", 0))
+    if (!cli_value(call, "--channel", 0))
         return cli_usage(call, "--channel is needed");
     buffer_init(&target, 4096);
     buffer_add_str(&target, "/sluis/v1/statistics?a=1");

@@ -43,8 +43,6 @@ static void print_status(const struct control_answer *a)
 int cmd_status(const struct cli_call *call)
 {
     struct control_answer a;
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_GET, "/sluis/v1/status", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     if (!print_json(call, &a))
@@ -57,8 +55,6 @@ int cmd_reload(const struct cli_call *call)
 {
     struct control_answer a;
     char hash[80];
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_POST, "/sluis/v1/reload", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     if (!print_json(call, &a))

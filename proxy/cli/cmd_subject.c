@@ -53,7 +53,7 @@ static int ask(const struct cli_call *call, const char *target, struct control_a
     int64_t until_ms = until ? day_end(until) : 0;
     struct buffer body;
     if (until && until_ms == 0)
-        return cli_usage(call, "--until: a day as 2026-12-31");
+        return cli_usage(call, "--until %s: a day as 2026-12-31", until);
     if (!read_identifier(call, identifier))
         return cli_usage(call, "one phone number or BSUID is needed, or - for standard input");
     buffer_init(&body, 4096);

@@ -39,7 +39,7 @@ static int token_body(const struct cli_call *call, struct buffer *out)
     if (days) {
         uint64_t n;
         if (span_u64(span_str(days), &n) != 0 || n == 0 || n > DAYS_MAX)
-            return cli_usage(call, "--expires: 1 to %d days", DAYS_MAX);
+            return cli_usage(call, "--expires %s: 1 to %d days", days, DAYS_MAX);
         buffer_addf(out, ",\"expires_ms\":%lld",
                     (long long)(clock_wall_ms() + (int64_t)n * DAY_MS));
     }
@@ -66,10 +66,10 @@ int cmd_token_rotate(const struct cli_call *call)
     char target[64], body[64];
     uint64_t id, hours = 24;
     const char *overlap = cli_value(call, "--overlap", 0);
-    if (call->word_count != 1 || span_u64(span_str(call->words[0]), &id) != 0)
-        return cli_usage(call, "the ID of a token is needed (sluis token list)");
+    if (cli_id(call, "token list", &id) != 0)
+        return CLI_USAGE;
     if (overlap && (span_u64(span_str(overlap), &hours) != 0 || hours > 744))
-        return cli_usage(call, "--overlap: 0 to 744 hours");
+        return cli_usage(call, "--overlap %s: 0 to 744 hours", overlap);
     snprintf(target, sizeof(target), "/sluis/v1/tokens/%llu/rotate", (unsigned long long)id);
     snprintf(body, sizeof(body), "{\"overlap_s\":%llu}", (unsigned long long)hours * 3600);
     int r = control_call(call, HTTP_POST, target, span_str(body), &a);
@@ -80,7 +80,7 @@ int cmd_token_add(const struct cli_call *call)
 {
     struct control_answer a;
     struct buffer body;
-    if (call->word_count || !cli_value(call, "--name", 0) || !cli_value(call, "--channel", 0))
+    if (!cli_value(call, "--name", 0) || !cli_value(call, "--channel", 0))
         return cli_usage(call, "--name and --channel are needed");
     buffer_init(&body, 64 * 1024);
     int r = token_body(call, &body);
@@ -94,8 +94,6 @@ int cmd_token_list(const struct cli_call *call)
 {
     struct control_answer a;
     char id[32], name[80], channels[2048], expires[64], revoked[16];
-    if (call->word_count)
-        return cli_usage(call, "no words are expected");
     if (control_call(call, HTTP_GET, "/sluis/v1/tokens", SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;
     if (!print_json(call, &a)) {
@@ -119,8 +117,8 @@ int cmd_token_revoke(const struct cli_call *call)
     struct control_answer a;
     char target[64];
     uint64_t id;
-    if (call->word_count != 1 || span_u64(span_str(call->words[0]), &id) != 0)
-        return cli_usage(call, "the ID of a token is needed (sluis token list)");
+    if (cli_id(call, "token list", &id) != 0)
+        return CLI_USAGE;
     snprintf(target, sizeof(target), "/sluis/v1/tokens/%llu", (unsigned long long)id);
     if (control_call(call, HTTP_DELETE, target, SPAN_EMPTY, &a) != 0)
         return CLI_FAILED;

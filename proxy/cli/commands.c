@@ -28,14 +28,17 @@
     VALUE("--passphrase", 'p', "FILE",                                                             \
           "file with the passphrase, or - for standard input; never an argument")
 #define O_DRY_RUN(help) SWITCH("--dry-run", 'd', help)
-#define O_CHANNEL VALUE("--channel", 'C', "NAME", "channel")
-#define O_CHANNEL_OF_MORE VALUE("--channel", 'C', "NAME", "the channel, when there are more")
-#define O_CONVERSATION VALUE("--conversation", 'v', "ID", "instead of a phone number")
+#define O_CHANNEL VALUE("--channel", 'C', "NAME", "channel (needed)")
+#define O_CHANNEL_OF_MORE VALUE("--channel", 'C', "NAME", "the channel; needed when there are more")
+#define O_CONVERSATION                                                                             \
+    VALUE("--conversation", 'v', "ID",                                                             \
+          "this conversation, instead of IDENTIFIER (sluis history list shows it)")
 #define O_TAG VALUE("--tag", 'g', "TAG", "only with this tag")
-#define SINCE_HELP "from this time on: 2026-11-21T22:30:00Z or its beginning"
+#define SINCE_HELP "from this time on (UTC): 2026-11-21T22:30:00Z, or its beginning: 2026-11-21"
 #define O_SINCE VALUE("--since", 'f', "TIME", SINCE_HELP)
-#define O_UNTIL VALUE("--until", 't', "TIME", "before this time")
-#define O_TIME VALUE("--time", 't', "TIME", "when, a day or a moment in UTC; default now")
+#define O_UNTIL VALUE("--until", 't', "TIME", "before this time (UTC)")
+#define O_TIME                                                                                     \
+    VALUE("--time", 't', "TIME", "when (UTC; default now): 2026-11-21T22:30:00Z, or 2026-11-21")
 #define O_MESSAGE                                                                                  \
     VALUE("--message", 'm', "N", "this message, by its serial (`sluis subject export`)")
 #define O_LANGUAGE VALUE("--language", 'l', "LANGUAGE", "nl (default) or en")
@@ -44,17 +47,20 @@
 #define SOCKET O_CONFIG, O_SOCKET /* whom a command asks: the running gateway */
 #define GATEWAY SOCKET, O_JSON
 #define PERIOD                                                                                     \
-    VALUE("--from", 'f', "TIME", "taken at or after this time, or day"),                           \
-        VALUE("--to", 't', "TIME", "taken before this time")
+    VALUE("--from", 'f', "TIME",                                                                   \
+          "messages from this time on (UTC): 2026-11-21T22:30:00Z, or 2026-11-21"),                \
+        VALUE("--to", 't', "TIME", "messages before this time (UTC)")
 #define WHY                                                                                        \
-    VALUE("--purpose", 'p', "TEXT", "why, for the access log"),                                    \
-        VALUE("--reference", 'r', "TEXT", "case or ticket")
-#define LEAF_FILTERS(subject)                                                                      \
-    VALUE("--actor", 'a', "NAME", "only of this actor"),                                           \
+    VALUE("--purpose", 'p', "TEXT", "why you look, for the access log"),                           \
+        VALUE("--reference", 'r', "TEXT", "case or ticket, for the access log")
+#define LEAF_FILTERS                                                                               \
+    VALUE("--actor", 'a', "NAME", "only of this actor: a token or a person, by name"),             \
         VALUE("--role", 'r', "NAME", "only of this role"),                                         \
-        VALUE("--subject", 'u', "HEX", subject),                                                   \
-        VALUE("--action", 'n', "WORD", "only this action"),                                        \
-        VALUE("--outcome", 'o', "WORD", "only with this outcome")
+        VALUE("--subject", 'u', "HEX", "only about this pseudonym (sluis subject find shows it)"), \
+        VALUE("--action", 'n', "WORD",                                                             \
+              "only this action: send, deliver ... (sluis-log(7) names them)"),                    \
+        VALUE("--outcome", 'o', "WORD",                                                            \
+              "only with this outcome: accepted, masked ... (sluis-log(7) names them)")
 
 static int run_scan(const struct cli_call *call)
 {
@@ -72,15 +78,14 @@ static int run_scan(const struct cli_call *call)
     }
 
 const struct cli_command cli_commands[] = {
-    COMMAND(
-        "serve", "", cmd_serve, "run the gateway", "sluis serve -c /etc/sluis/sluis.yaml", O_CONFIG,
-        SWITCH(
-            "--accept-older-keyring", 'A',
-            "start with a keyring restored from a backup, which may open what was destroyed since"),
-        SWITCH("--accept-log", 'L',
-               "start with an access log that is not the one of its last pushed checkpoint"),
-        SWITCH("--accept-empty-store", 'E',
-               "start with an empty store though the keyring was used with one")),
+    COMMAND("serve", "", cmd_serve, "run the gateway", "sluis serve -c /etc/sluis/sluis.yaml",
+            O_CONFIG,
+            SWITCH("--accept-older-keyring", 'A',
+                   "start with a keyring from a backup, which may open what was destroyed since"),
+            SWITCH("--accept-log", 'L',
+                   "start with an access log that is not the one of its last pushed checkpoint"),
+            SWITCH("--accept-empty-store", 'E',
+                   "start with an empty store though the keyring was used with one")),
     COMMAND("check", "", cmd_check,
             "validate configuration and policies; file:line:column on error",
             "sluis check -c sluis.yaml", O_CONFIG, O_JSON),
@@ -90,25 +95,28 @@ const struct cli_command cli_commands[] = {
             GATEWAY),
     COMMAND("reload", "", cmd_reload, "read configuration and policies anew, all or nothing",
             "sluis reload", GATEWAY, O_AS),
-    COMMAND("doctor", "", cmd_doctor, "find out what is wrong: gateway, routes, Meta's callback",
-            "sluis doctor --route burgerzaken/webcare", GATEWAY,
-            VALUE("--route", 'r', "NAME", "send a signed test message to this route"),
-            SWITCH("--meta", 'm', "ask Meta where each channel's callback points"),
-            SWITCH("--store", 'S', "open every stored value and check its tag, while serving")),
+    COMMAND(
+        "doctor", "", cmd_doctor, "find out what is wrong: gateway, routes, Meta's callback",
+        "sluis doctor --route burgerzaken/webcare", GATEWAY,
+        VALUE("--route", 'r', "NAME", "send a signed test message to this route, as channel/route"),
+        SWITCH("--meta", 'm', "ask Meta where each channel's callback points"),
+        SWITCH("--store", 'S', "open every stored value and check its tag, while serving")),
     COMMAND("token add", "", cmd_token_add, "make a token for a tool; it is shown once",
             "sluis token add --name chatwoot --channel burgerzaken --route burgerzaken/webcare",
-            GATEWAY, VALUE("--name", 'n', "NAME", "name of the tool, for the access log"),
-            VALUES("--channel", 'C', "NAME", "channel it may use (repeat for more)"),
-            VALUE("--route", 'r', "NAME", "route on which this tool receives"),
-            VALUE("--expires", 'e', "DAYS", "valid for so many days (default: until revoked)"),
+            GATEWAY, VALUE("--name", 'n', "NAME", "name of the tool, for the access log (needed)"),
+            VALUES("--channel", 'C', "NAME", "channel it may use (needed; repeat for more)"),
+            VALUE("--route", 'r', "NAME", "route on which this tool receives, as channel/route"),
+            VALUE("--expires", 'e', "DAYS",
+                  "valid for so many days, 1 to 3660 (default: until revoked)"),
             VALUE("--role", 'R', "ROLE", "role of its policy: rights, hours, profile"),
-            VALUES("--range", 'i', "RANGE", "address or range it may come from (repeat for more)"),
+            VALUES("--range", 'i', "RANGE",
+                   "address or range it may come from, as 192.0.2.0/24 (repeat for more)"),
             O_AS, O_GLASS),
     COMMAND("token rotate", "ID", cmd_token_rotate,
             "a new text for the same tool; the old one goes on for a day, or as said",
             "sluis token rotate 3 --overlap 48", GATEWAY,
-            VALUE("--overlap", 'o', "HOURS", "how long both are good (default 24, at most 744)"),
-            O_AS, O_GLASS),
+            VALUE("--overlap", 'o', "HOURS", "how long both are good, 0 to 744 (default 24)"), O_AS,
+            O_GLASS),
     COMMAND("token list", "", cmd_token_list, "tokens and what they may use", "sluis token list",
             GATEWAY, O_AS),
     COMMAND("token revoke", "ID", cmd_token_revoke, "make a token useless at once",
@@ -136,9 +144,10 @@ const struct cli_command cli_commands[] = {
             "sluis person list", GATEWAY, O_AS),
     COMMAND("role add", "", cmd_role_add, "grant a role of the policies in force to a person",
             "sluis role add --person j.jansen --role behandelaar --channel burgerzaken", GATEWAY,
-            VALUE("--person", 'p', "NAME", "to whom"),
-            VALUE("--role", 'r', "ROLE", "a role of the channels' policies"),
-            VALUES("--channel", 'C', "NAME", "on this channel (repeat for more)"),
+            VALUE("--person", 'p', "NAME", "to whom (needed)"),
+            VALUE("--role", 'r', "ROLE", "a role of the channels' policies (needed)"),
+            VALUES("--channel", 'C', "NAME",
+                   "on this channel (repeat for more); this or --all is needed"),
             SWITCH("--all", 'a', "on every channel, later ones too"), O_AS, O_GLASS),
     COMMAND("role list", "", cmd_role_list,
             "grants; with --review everything an access review asks for",
@@ -159,32 +168,30 @@ const struct cli_command cli_commands[] = {
     COMMAND("audit list", "", cmd_audit_list,
             "the access log, a JSON line per leaf (reading it is logged)",
             "sluis audit list --from 0 | jq .leaf.action", SOCKET,
-            SWITCH("--json", 'j', "the same: it is JSON"),
+            SWITCH("--json", 'j', "changes nothing: the output is JSON lines"),
             VALUE("--from", 'f', "INDEX", "first leaf (default 0, or that of --since)"),
-            VALUE("--since", 'S', "TIME", SINCE_HELP), O_UNTIL,
-            LEAF_FILTERS("only about this pseudonym")),
-    COMMAND("audit export", "", cmd_audit_export,
-            "the log with what proves it, for sluis-verify (reading it is logged)",
-            "sluis audit export --since 2026-11-01 --action send > export.jsonl", SOCKET, O_SINCE,
-            O_UNTIL, LEAF_FILTERS("only about this pseudonym"),
-            VALUE("--checkpoint", 'k', "FILE",
-                  "earlier checkpoints (100 at most) that it is to be comparable with; without "
-                  "filters any are")),
+            VALUE("--since", 'S', "TIME", SINCE_HELP), O_UNTIL, LEAF_FILTERS),
+    COMMAND(
+        "audit export", "", cmd_audit_export,
+        "the log with what proves it, for sluis-verify (reading it is logged)",
+        "sluis audit export --since 2026-11-01 --action send > export.jsonl", SOCKET, O_SINCE,
+        O_UNTIL, LEAF_FILTERS,
+        VALUE("--checkpoint", 'k', "FILE",
+              "earlier checkpoints (100 at most) to compare it with; without filters any can be")),
     COMMAND(
         "audit bundle", "FOLDER", cmd_audit_bundle,
-        "evidence about a person or an incident, with how to check it (reading the log is logged)",
+        "evidence about a person or an incident, and how to check it, in a new folder",
         "sluis audit bundle incident-7 --since 2026-11-20 --until 2026-11-22", SOCKET, O_SINCE,
-        O_UNTIL, LEAF_FILTERS("only about this pseudonym (sluis subject find)"),
-        VALUE("--checkpoint", 'k', "FILE",
-              "earlier checkpoints (100 at most) that it is to be comparable with")),
+        O_UNTIL, LEAF_FILTERS,
+        VALUE("--checkpoint", 'k', "FILE", "earlier checkpoints (100 at most) to compare it with")),
     COMMAND("audit reconcile", "FILE", cmd_audit_reconcile,
-            "what was delivered to a route beside what its tool says it received; FILE: any text "
-            "with an X-Sluis-Delivery a line",
+            "compare what a route was sent with FILE: what its tool received, an X-Sluis-Delivery "
+            "a line",
             "sluis audit reconcile --route burgerzaken/webcare received.txt --since 2026-11-20",
-            GATEWAY, VALUE("--route", 'r', "NAME", "channel/route"),
+            GATEWAY, VALUE("--route", 'r', "NAME", "the route, as channel/route (needed)"),
             VALUE("--since", 'f', "TIME",
-                  "accepted from this time on: 2026-11-21T22:30 or its beginning"),
-            VALUE("--until", 't', "TIME", "accepted before this time")),
+                  "accepted from this time on (UTC): 2026-11-21T22:30:00Z, or 2026-11-21"),
+            VALUE("--until", 't', "TIME", "accepted before this time (UTC)")),
     COMMAND("audit checkpoint", "", cmd_audit_checkpoint,
             "a signed checkpoint of the log as it stands, or the log's key",
             "sluis audit checkpoint --key > log.key", GATEWAY,
@@ -192,20 +199,23 @@ const struct cli_command cli_commands[] = {
     COMMAND("audit incident", "", cmd_audit_incident,
             "what left in a period, for a notification (AVG art. 33); Markdown, or --json",
             "sluis audit incident --from 2026-11-20 --to 2026-11-22 --token chatwoot", GATEWAY,
-            VALUE("--from", 'f', "TIME", "begin of the period"),
-            VALUE("--to", 't', "TIME", "its end"),
+            VALUE("--from", 'f', "TIME",
+                  "begin of the period, UTC (needed): 2026-11-20T10:00:00Z, or 2026-11-20"),
+            VALUE("--to", 't', "TIME", "its end (needed)"),
             VALUE("--known", 'k', "TIME",
-                  "when it became known (default now): 72 hours count from there"),
-            VALUE("--route", 'r', "NAME", "only this route (channel/route)"),
+                  "when it became known, UTC (default now): the 72 hours count from there"),
+            VALUE("--route", 'r', "NAME", "only this route, as channel/route"),
             VALUE("--token", 'T', "NAME", "only this token or person")),
     COMMAND(
         "stats", "", cmd_stats,
         "messages, waiting times and findings by channel, route and tag; never about one person",
         "sluis stats --channel burgerzaken --from 2026-11-01 --to 2026-12-01 --by day", GATEWAY,
-        VALUE("--channel", 'C', "NAME", "the channel"),
-        VALUE("--from", 'f', "TIME", "begin of the period, UTC (default a week ago)"),
+        O_CHANNEL,
+        VALUE("--from", 'f', "TIME",
+              "begin of the period, UTC (default a week ago): 2026-11-01T10:00:00Z, or 2026-11-01"),
         VALUE("--to", 't', "TIME", "its end (default now)"),
-        VALUE("--by", 'b', "UNIT", "all (default), day or hour")),
+        VALUE("--by", 'b', "UNIT",
+              "a count for each: all (default; the whole period), day or hour")),
     COMMAND("history list", "", cmd_history_list, "conversations of a channel, newest first",
             "sluis history list --channel burgerzaken --from 2026-11-01", GATEWAY, O_CHANNEL,
             PERIOD, O_TAG, WHY),
@@ -215,8 +225,8 @@ const struct cli_command cli_commands[] = {
             O_CONVERSATION, PERIOD, O_TAG, WHY),
     COMMAND("history search", "", cmd_history_search,
             "search a period and channel, masked; a purpose and a reference are needed",
-            "sluis history search --channel burgerzaken --from 2026-11-01 --to 2026-12-01 --word "
-            "lekkage --purpose klacht --reference Z-12",
+            "sluis history search --channel burgerzaken --from 2026-11-01 --to 2026-12-01 \\\n     "
+            " --word lekkage --purpose klacht --reference Z-12",
             GATEWAY, O_CHANNEL, PERIOD,
             VALUES("--word", 'w', "TEXT", "a word that must occur (repeat for more)"), O_TAG, WHY),
     COMMAND(
@@ -225,11 +235,15 @@ const struct cli_command cli_commands[] = {
         "sluis history export +31612345678 --channel burgerzaken --form html --out gesprek.html",
         GATEWAY, O_CHANNEL, O_CONVERSATION, PERIOD,
         VALUE("--form", 'F', "FORM", "json (default) or html"),
-        VALUE("--out", 'o', "FILE", "write here; kept only when it is whole"), WHY),
+        VALUE("--out", 'o', "FILE",
+              "write here instead of standard output; kept only when it is whole"),
+        WHY),
     COMMAND("history expiring", "", cmd_history_expiring,
             "what the selection list demanded was kept and is about to end",
             "sluis history expiring --channel burgerzaken --before 2027-01-01", GATEWAY, O_CHANNEL,
-            VALUE("--before", 'b', "TIME", "ends before this time"), WHY),
+            VALUE("--before", 'b', "TIME",
+                  "ends before this time (UTC): 2027-01-01T00:00:00Z, or 2027-01-01"),
+            WHY),
     COMMAND(
         "image", "FILE...", cmd_image,
         "inspect pictures: what is seen, what is covered, the covered copy",
@@ -249,15 +263,16 @@ const struct cli_command cli_commands[] = {
         "policy explain", "", cmd_policy_explain,
         "what a policy does with one message: readers, notices, sending; and which line says so",
         "echo 'mijn rekening is NL91 ABNA 0417 1643 00' | sluis policy explain -p gemeente.yaml",
-        VALUE("--policy", 'p', "FILE", "the policy"),
-        VALUE("--text", 't', "TEXT", "the message (default: standard input, safer: see ps)"),
+        VALUE("--policy", 'p', "FILE", "the policy (needed)"),
+        VALUE("--text", 't', "TEXT",
+              "the message; default: standard input, which the list of processes does not show"),
         VALUE("--from", 'f', "WHO", "customer (default) or agent: then also what goes out"),
         VALUE("--asked", 'a', "TEXT", "what an agent wrote just before"),
         VALUE("--channel", 'C', "NAME", "on this channel, where rules name channels"),
         VALUE("--route", 'r', "NAME", "this route only"),
         VALUE("--role", 'R', "NAME", "the agent's role, for what goes out"),
         VALUE("--template", 'T', "NAME", "the agent sends it by this template"),
-        VALUE("--at", 'A', "TIME", "sent at this moment: '2026-11-23 10:00'"),
+        VALUE("--at", 'A', "TIME", "sent at this moment, Dutch time: '2026-11-23 10:00'"),
         SWITCH("--consent", 'g', "the contact opted in"),
         SWITCH("--first", '1', "the contact's first message"),
         VALUE("--picture", 'P', "CLASS",
@@ -270,11 +285,12 @@ const struct cli_command cli_commands[] = {
             "what becomes looser and what stricter; exit 1 when anything becomes looser",
             "sluis policy diff policies/gemeente.yaml new.yaml", GATEWAY,
             VALUE("--replay", 'R', "PERIOD",
-                  "what would have changed over this time (7d), by the running gateway: counts and "
-                  "rules"),
+                  "what would have changed in the past 24h, 7d, 2w ...: counts and rules, from the "
+                  "running gateway"),
             VALUE("--channel", 'C', "NAME", "with --replay: this channel only")),
     COMMAND("policy approve", "NAME", cmd_policy_approve,
-            "agree, as the second officer, with a policy that is looser; it is then in force",
+            "agree, as the second officer, with a looser policy that was put forward; it is then "
+            "in force",
             "sluis policy approve gemeente --as f.elamrani", GATEWAY,
             O_DRY_RUN("say what becomes looser, and the hash"),
             VALUE("--hash", 'H', "HEX", "only if the file has the hash that begins so"), O_AS,
@@ -290,25 +306,27 @@ const struct cli_command cli_commands[] = {
     COMMAND("policy report", "", cmd_policy_report,
             "the monthly control report, counted from the access log (reading it is logged)",
             "sluis policy report --month 2026-11 --language nl", GATEWAY,
-            VALUE("--month", 'm', "MONTH", "2026-11"), O_LANGUAGE),
+            VALUE("--month", 'm', "MONTH", "the month, as 2026-11 (needed)"), O_LANGUAGE),
     COMMAND("keys init", "", cmd_keys_init, "make the keyring of a new installation",
             "sluis keys init -c sluis.yaml", O_CONFIG, O_JSON, O_PASSPHRASE),
     COMMAND("keys clock-accept", "", cmd_keys_clock_accept,
             "say that the clock is right, after it was off for more than a day",
             "sluis keys clock-accept", GATEWAY),
-    COMMAND("purge", "[FROM TO]", cmd_purge,
-            "destroy now what has expired, or state what was destroyed",
-            "sluis purge --report 2026-11-01 2026-11-30 --lang nl", GATEWAY,
-            O_DRY_RUN("say what would be destroyed"),
-            SWITCH("--apply-policy", 'a',
-                   "bring what is stored down to the terms of the policy in force, where they are "
-                   "shorter"),
-            SWITCH("--report", 'r', "the signed statements of a period (days, UTC)"),
-            VALUE("--lang", 'l', "LANG", "nl (default) or en, for --report")),
-    COMMAND("subject find", "IDENTIFIER", cmd_subject_find,
-            "what is known of a person, by phone number or BSUID (- reads it), and who had the "
-            "number when",
-            "sluis subject find +31612345678", GATEWAY),
+    COMMAND(
+        "purge", "[FROM TO]", cmd_purge,
+        "destroy now what has expired, or state what was destroyed",
+        "sluis purge --report 2026-11-01 2026-11-30 --lang nl", GATEWAY,
+        O_DRY_RUN("say what would be destroyed"),
+        SWITCH(
+            "--apply-policy", 'a',
+            "shorten what is stored to the terms of the policy in force, where these are shorter"),
+        SWITCH("--report", 'r',
+               "the signed statements of a period: FROM and TO, days as 2026-11-22 (UTC)"),
+        VALUE("--lang", 'l', "LANG", "nl (default) or en, for --report")),
+    COMMAND(
+        "subject find", "IDENTIFIER", cmd_subject_find,
+        "what is known of a person, by phone number or BSUID (- reads it); who had the number when",
+        "sluis subject find +31612345678", GATEWAY),
     COMMAND("subject export", "IDENTIFIER", cmd_subject_export,
             "everything kept of a person and who saw it, as JSON (art. 15, 20)",
             "sluis subject export - < number > export.json", SOCKET),
@@ -322,7 +340,8 @@ const struct cli_command cli_commands[] = {
         "sluis subject certificate 1234", GATEWAY),
     COMMAND(
         "subject redact", "[IDENTIFIER]", cmd_subject_redact,
-        "hide a text in a person's messages, or all that one message says; its keys are destroyed",
+        "hide a text in a person's messages, or all of one message; the original's keys are "
+        "destroyed",
         "sluis subject redact --message 812", GATEWAY, O_MESSAGE,
         VALUE("--text", 't', "TEXT", "only where this stands (- reads a line of standard input)"),
         O_DRY_RUN("say how many messages and places")),
@@ -336,20 +355,20 @@ const struct cli_command cli_commands[] = {
         VALUE("--instead", 'i', "TEXT", "what is right (likewise)"),
         O_DRY_RUN("say how many messages and places")),
     COMMAND("subject unlink", "IDENTIFIER", cmd_subject_unlink,
-            "take away the links that a change of number made; linked subjects are asked for as "
-            "#SERIAL",
+            "undo the links that a change of number made; ask for a linked subject as #SERIAL",
             "sluis subject unlink +31612345678", GATEWAY),
     COMMAND("subject restrict", "IDENTIFIER", cmd_subject_restrict,
             "no delivery of this person's messages until it is lifted (art. 18)",
-            "sluis subject restrict +31612345678", GATEWAY, SWITCH("--lift", 'l', "deliver again")),
+            "sluis subject restrict +31612345678", GATEWAY,
+            SWITCH("--lift", 'l', "lift it: deliver again")),
     COMMAND(
         "subject hold", "IDENTIFIER", cmd_subject_hold,
         "keep what there is of a person, whatever expires (legal hold)",
         "sluis subject hold +31612345678 --reason 'bezwaar 2026/1' --author fg --until 2027-12-31",
-        GATEWAY, VALUE("--reason", 'r', "TEXT", "why"),
-        VALUE("--author", 'a', "NAME", "who ordered it"),
+        GATEWAY, VALUE("--reason", 'r', "TEXT", "why (needed)"),
+        VALUE("--author", 'a', "NAME", "who ordered it (needed)"),
         VALUE("--until", 'u', "DAY",
-              "when it is to be looked at again; it does not end of itself")),
+              "day to look at it again, as 2027-12-31; it does not end of itself")),
     COMMAND("subject release", "IDENTIFIER", cmd_subject_release,
             "end a legal hold: what expired meanwhile is destroyed",
             "sluis subject release +31612345678", GATEWAY),
@@ -361,10 +380,11 @@ const struct cli_command cli_commands[] = {
                   "what for, as in the policy's templates; default: anything"),
             VALUE("--source", 's', "TEXT", "where it was given"), O_TIME, O_CHANNEL_OF_MORE,
             VALUE("--reference", 'r', "TEXT", "the organisation's own number of this contact")),
-    COMMAND("consent list", "CONTACT", cmd_consent_list,
-            "what is on record of a contact (- reads it)",
-            "sluis consent list --reference KL-10042", GATEWAY, O_CHANNEL_OF_MORE,
-            VALUE("--reference", 'r', "TEXT", "by the organisation's own number")),
+    COMMAND(
+        "consent list", "[CONTACT]", cmd_consent_list,
+        "what is on record of a contact (- reads it), or of --reference",
+        "sluis consent list --reference KL-10042", GATEWAY, O_CHANNEL_OF_MORE,
+        VALUE("--reference", 'r', "TEXT", "by the organisation's own number, instead of CONTACT")),
     COMMAND("consent withdraw", "CONTACT", cmd_consent_withdraw,
             "a contact takes a consent back, or all of it (- reads the contact)",
             "sluis consent withdraw +31612345678 --all", GATEWAY,
@@ -400,13 +420,15 @@ const struct cli_command cli_commands[] = {
     COMMAND("backup verify", "DIR", cmd_backup_verify,
             "prove a backup restorable with today's keyring",
             "sluis backup verify /var/backups/sluis-2027-01-01", GATEWAY),
-    COMMAND("backup", "", cmd_backup,
-            "back up the running gateway into a new folder: data and keyring apart",
-            "sluis backup --to /var/backups/sluis-2027-01-01 --verify", GATEWAY,
-            VALUE("--to", 't', "DIR", "folder to make; the gateway's user must be able to"),
-            SWITCH("--verify", 'v', "prove it restorable afterwards"),
-            VALUE("--keep", 'k', "DAYS", "keyring part: to be destroyed within (default 31)"),
-            SWITCH("--data-only", 'd', "no backup of the keyring")),
+    COMMAND(
+        "backup", "", cmd_backup,
+        "back up the running gateway into a new folder: data and keyring apart",
+        "sluis backup --to /var/backups/sluis-2027-01-01 --verify", GATEWAY,
+        VALUE("--to", 't', "DIR", "folder to make (needed); the gateway's user must be able to"),
+        SWITCH("--verify", 'v', "prove it restorable afterwards"),
+        VALUE("--keep", 'k', "DAYS",
+              "days within which its keyring part must be destroyed, 1 to 366 (default 31)"),
+        SWITCH("--data-only", 'd', "no backup of the keyring")),
     COMMAND("restore", "", cmd_restore,
             "put a backup in place, with no gateway running, into empty folders",
             "sluis restore --from /var/backups/sluis-2027-01-01", O_CONFIG,

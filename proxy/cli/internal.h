@@ -1,6 +1,6 @@
 /*
- * The cli room's own shapes: a command is a row (commands.c), its options are rows, `--help` is made of
- * both. Data goes to standard output, talk to standard error.
+ * The cli room's own shapes: a command is a row (commands.c), its options are rows, `--help` is
+ * made of both. Data goes to standard output, talk to standard error.
  */
 #ifndef SLUIS_CLI_INTERNAL_H
 #define SLUIS_CLI_INTERNAL_H
@@ -42,7 +42,8 @@ struct cli_call { /* a parsed command line */
         const char *value;
     } given[CLI_OPTIONS_MAX * 4];
     unsigned given_count;
-    char *session; /* of --as, for every request of the command: CLI_SESSION_SIZE bytes, "" none yet */
+    char *session; /* of --as, for every request of the command: CLI_SESSION_SIZE bytes, "" none yet
+                    */
 };
 
 struct cli_command {
@@ -59,6 +60,9 @@ const char *cli_value(const struct cli_call *call, const char *name, unsigned nt
 bool cli_has(const struct cli_call *call, const char *name);
 int cli_usage(const struct cli_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The number that is the command's one word, of what the command `list` lists; CLI_USAGE, told,
+ * when it is missing or none. */
+int cli_id(const struct cli_call *call, const char *list, uint64_t *id);
 
 /* ---- control.c: the running gateway ---- */
 struct control_answer {
@@ -83,8 +87,9 @@ const char *control_option(const struct cli_call *call, const char *name);
 unsigned control_add_options(const struct cli_call *call, const char *const *names,
                              struct buffer *target);
 void control_free(struct control_answer *answer);
-/* With --as NAME both sign in at the first request (a code is good once); control_sign_out ends that
- * session when the command is over. `session`: of a person, or "" for nobody (the operator). */
+/* With --as NAME both sign in at the first request (a code is good once); control_sign_out ends
+ * that session when the command is over. `session`: of a person, or "" for nobody (the operator).
+ */
 void control_sign_out(const struct cli_call *call);
 int control_call_as(const struct cli_call *call, enum http_method method, const char *target,
                     struct span body, const char *session, struct control_answer *out);

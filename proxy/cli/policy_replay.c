@@ -165,7 +165,8 @@ int policy_replay(const struct cli_call *call, const char *old, const char *next
     int result = CLI_FAILED;
     if (!period) {
         free(sums.at);
-        return cli_usage(call, "--replay is a period: 24h, 7d, 2w");
+        return cli_usage(call, "--replay %s: a period as 24h, 7d or 2w",
+                         cli_value(call, "--replay", 0));
     }
     buffer_init(&policies, 3 * POLICY_BYTES_MAX);
     int error = sums.at ? add_file(&policies, "old", old) : SLUIS_ENOMEM;
