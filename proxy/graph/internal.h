@@ -229,6 +229,12 @@ struct span call_parameter(const struct call *call, const char *name);
 /* Graph takes top-level members of a JSON body for parameters: only known ones, of the right kind.
  * NULL or what is wrong, a constant. */
 const char *body_bad_member(const struct json_doc *doc, bool mark);
+
+/* recipient.c: whom a message is for, as Meta takes it: with a number ("to") the user id
+ * ("recipient") says nothing, and is empty then. Numbers as Meta's webhooks write them.
+ * SLUIS_EINVAL: nobody, or unreadable; SLUIS_EDENIED: the user id is known as another person's. */
+SLUIS_MUST_CHECK int recipient_read(struct call *call, struct span *contact, struct span *user_id);
+bool recipient_is_number(struct span to);
 /* Media objects, wherever they stand. E_COUNT when fine. */
 enum graph_error body_check_media(struct call *call);
 /* Is this object an attachment, by its name or as one of a list of that name? */

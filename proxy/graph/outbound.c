@@ -47,13 +47,9 @@ static int find_template(struct call *call, struct outbound *o)
 static bool is_number(struct call *call, uint32_t node)
 {
     struct span to;
-    if (!json_is(&call->doc, node, JSON_STRING) ||
-        json_string(&call->doc, node, &call->arena, &to) != 0)
-        return true;
-    for (size_t i = to.n && to.p[0] == '+' ? 1 : 0; i < to.n; i++)
-        if (to.p[i] < '0' || to.p[i] > '9')
-            return false;
-    return true;
+    return !json_is(&call->doc, node, JSON_STRING) ||
+           json_string(&call->doc, node, &call->arena, &to) != 0 || !to.n ||
+           recipient_is_number(to);
 }
 
 int outbound_open(struct call *call, uint64_t subject, struct outbound *o)

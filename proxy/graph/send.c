@@ -414,21 +414,6 @@ static struct span window_text(struct call *call)
     return SPAN_EMPTY;
 }
 
-static int recipient(struct call *call, struct send *s)
-{
-    uint32_t to = json_get(&call->doc, 0, SPAN("to"));
-    uint32_t user = json_get(&call->doc, 0, SPAN("recipient"));
-    if (json_is(&call->doc, to, JSON_STRING) &&
-        json_string(&call->doc, to, &call->arena, &s->contact) != 0)
-        return SLUIS_ENOMEM;
-    if (json_is(&call->doc, user, JSON_STRING) &&
-        json_string(&call->doc, user, &call->arena, &s->user_id) != 0)
-        return SLUIS_ENOMEM;
-    if (s->contact.n && s->contact.p[0] == '+')
-        s->contact = span_from(s->contact, 1); /* Meta's webhooks have no + */
-    return s->contact.n || s->user_id.n ? 0 : SLUIS_EINVAL;
-}
-
 static struct send *send_new(struct call *call)
 {
     struct send *s = calloc(1, sizeof(*s));
@@ -497,6 +482,14 @@ static enum graph_error know_contact(struct call *call, struct send *s)
     return r == 0 ? E_COUNT : E_STORE;
 }
 
+static enum graph_error whom(struct call *call, struct send *s, const char **detail)
+{
+    int r = recipient_read(call, &s->contact, &s->user_id);
+    if (r == SLUIS_EDENIED)
+        *detail = "recipient: another person than to";
+    return r == 0 ? E_COUNT : r == SLUIS_EDENIED || r == SLUIS_EINVAL ? E_RECIPIENT : E_STORE;
+}
+
 static void send_checked(struct call *call)
 {
     const char *detail = NULL;
@@ -504,12 +497,12 @@ static void send_checked(struct call *call)
     struct send *s = error == E_COUNT ? send_new(call) : NULL;
     if (error == E_COUNT && !s)
         error = E_BUSY;
-    if (error == E_COUNT && recipient(call, s) != 0)
-        error = E_RECIPIENT;
+    if (error == E_COUNT)
+        error = whom(call, s, &detail);
     if (error == E_COUNT)
         error = tokens_expand(call, s->contact, s->user_id);
-    if (error == E_COUNT && recipient(call, s) != 0) /* the body may be another one now */
-        error = E_RECIPIENT;
+    if (error == E_COUNT) /* the body may be another one now */
+        error = whom(call, s, &detail);
     if (error == E_COUNT)
         error = know_contact(call, s);
     if (error == E_COUNT)

@@ -87,6 +87,25 @@ def sent():
     return [json.loads(m["body"]) for m in lines if m["target"].endswith("/messages")]
 
 
+def to_user(user):
+    """A template to a user id."""
+    return call("POST", f"/v24.0/{PHONE}/messages", {"messaging_product": "whatsapp", "recipient": user, "type": "template",
+                                                     "template": {"name": "code", "language": {"code": "nl"}}})
+
+
+def says(who, text, hours_ago):
+    """A message by a number, a user id, or both."""
+    global serial
+    serial += 1
+    webhook({"messages": [{**who, "id": f"wamid.{serial}", "timestamp": str(int(time.time() - hours_ago * 3600)),
+                           "type": "text", "text": {"body": text}}]})
+
+
+def refused_recipient(what, who, **more):
+    a = to(who, type="template", template={"name": "code", "language": {"code": "nl"}}, **more)
+    verdict(a.code == 900017 and a.status == 400 and ("another person" in a.error["message"]) == bool(more), what, a.text)
+
+
 def notices(who, count, settle=0.6):
     """The texts that the contact was sent: waits for `count`, then whether more come."""
     end = time.time() + 60
@@ -169,10 +188,35 @@ def outbound():
     writes("31687650007", "hallo", hours_ago=30)
     writes("31687650007", "Stop met die onzin", hours_ago=29)
     goes("STOP in a sentence is none", template("31687650007", "code"))
+    for spelled in ["+31 6 8765 0005", "06-87650005", "0031687650005", "+31 (6) 8765.0005"]:
+        refused(f"STOP, spelled {spelled}", template(spelled, "code"), 900031, "opted_out")
+    refused("STOP, and called a group", to("+31-687650005", recipient_type="group", type="template", template={
+        "name": "code", "language": {"code": "nl"}}), 900031, "opted_out")
+    refused_recipient("a number with more in it", "31687650005;x")
+
+    print("a number and a user id")
+    says({"from_user_id": "NL.87650008"}, "hallo", hours_ago=30)
+    refused_recipient("STOP, with another person's user id", "31687650005", recipient="NL.87650008")
+    refused_recipient("a number nobody wrote from, with a person's user id", "31687650018", recipient="NL.87650008")
+    both = {"type": "template", "template": {"name": "code", "language": {"code": "nl"}}}
+    refused("STOP, with a user id that nobody has", to("31687650005", recipient="NL.87650009", **both), 900031, "opted_out")
+    says({"from_user_id": "NL.87650009"}, "hallo", hours_ago=30)
+    goes("whoever has it is not the number's person", to_user("NL.87650009"))
+    writes("31687650008", "hallo", hours_ago=30)
+    writes("31687650008", "Stop", hours_ago=29)
+    goes("seen apart, they are two", to_user("NL.87650008"))
+    says({"from": "31687650008", "from_user_id": "NL.87650008"}, "weer ik", hours_ago=28)
+    refused("seen together: STOP by the number holds for the user id", to_user("NL.87650008"), 900031, "opted_out")
+    refused("and for the number", template("31687650008", "code"), 900031, "opted_out")
+    says({"from_user_id": "NL.87650010"}, "Stop", hours_ago=30)
+    writes("31687650010", "hallo", hours_ago=29)
+    goes("and by the user id: apart", template("31687650010", "code"))
+    says({"from": "31687650010", "from_user_id": "NL.87650010"}, "weer ik", hours_ago=28)
+    refused("STOP by the user id holds for the number", template("31687650010", "code"), 900031, "opted_out")
     consent = leaves("consent")
-    verdict([x["outcome"] for x in consent].count("stopped") == 3
+    verdict([x["outcome"] for x in consent].count("stopped") == 5
             and [x["outcome"] for x in consent].count("resumed") == 1, "each on record", consent)
-    verdict(len(sent()) - before == 9, "what was refused did not reach WhatsApp", len(sent()) - before)
+    verdict(len(sent()) - before == 12, "what was refused did not reach WhatsApp", len(sent()) - before)
 
 
 def roles():
