@@ -82,12 +82,17 @@ static int make_body(const struct cli_call *call, bool person, struct buffer *bo
 static void print_message(struct control_answer *a, uint32_t m)
 {
     struct span at = member(a, m, "at"), direction = member(a, m, "direction");
-    struct span text = member(a, m, "text"), form = member(a, m, "form");
+    struct span text = member(a, m, "text");
     printf("%.*s  %-6.*s  ", (int)at.n, at.p, (int)direction.n, direction.p);
     if (text.n)
         print_text(text);
-    else
-        printf("(%.*s)", (int)form.n, form.p);
+    else { /* a template, a place, a list: what it is; of one that is gone, that */
+        const uint32_t content = json_get(&a->json, m, SPAN("content"));
+        struct span what = content == JSON_NONE ? SPAN_EMPTY : member(a, content, "type");
+        if (!what.n)
+            what = member(a, m, content == JSON_NONE ? "form" : "kind");
+        printf("(%.*s)", (int)what.n, what.p);
+    }
     putchar('\n');
 }
 

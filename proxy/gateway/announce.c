@@ -120,8 +120,7 @@ void announce_start(const struct gateway *gw, const struct config *config)
         log_u64("bytes_used", store.bytes_used), log_u64("bytes_size", store.bytes_size),
         log_u64("log_leaves", store.log_size));
     LOG(LOG_INFO, "gateway", "keyring", log_word("path", config->keys_path),
-        log_word("root", config->keys_root_file ? "file" : "passphrase"),
-        log_u64("generation", keys.generation));
+        log_word("root", keys.root), log_u64("generation", keys.generation));
     announce_config(config);
     snprintf(hash, sizeof(hash), "%.16s", config->hash);
     LOG(LOG_INFO, "gateway", "ready", log_u64("threads", gw->loop_count),
