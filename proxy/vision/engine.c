@@ -15,6 +15,7 @@
 #define DIGITS_FEW 4      /* on a page of many lines one with fewer is not looked at again */
 #define CAPITALS_MANY 16  /* in a row: of a machine-readable zone whose fillers were misread */
 #define PAD_HEIGHTS 0.35f /* of the line's height, left and right of a covered part */
+#define END_HEIGHTS 0.5f  /* where the line ends: its box may cut the last digit in two */
 
 void lines_free(struct lines *lines)
 {
@@ -61,13 +62,10 @@ struct quad line_part(const struct line *line, size_t start, size_t end)
     /* places are centres: half the way to the neighbour on each side, at least half a character */
     float half = line->glyphs ? 0.5f / (float)line->glyphs : 0.5f;
     float a = line->place[start] - half, b = line->place[end - 1] + half;
-    if (start == 0)
-        a = 0;
-    if (end >= line->n)
-        b = 1;
     float pad = q.w > 0 ? PAD_HEIGHTS * q.h / q.w : 0;
-    a = fmaxf(a - pad, 0);
-    b = fminf(b + pad, 1);
+    float end_pad = q.w > 0 ? END_HEIGHTS * q.h / q.w : 0;
+    a = start == 0 ? -end_pad : fmaxf(a - pad, 0);
+    b = end >= line->n ? 1 + end_pad : fminf(b + pad, 1);
     float middle = (a + b) / 2 - 0.5f;
     q.centre.x += middle * q.w * q.along.x;
     q.centre.y += middle * q.w * q.along.y;

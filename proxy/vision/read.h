@@ -23,8 +23,8 @@ struct lines {
 void lines_free(struct lines *lines); /* wipes */
 /* Adds a line; text and places are copied. */
 SLUIS_MUST_CHECK int lines_add(struct lines *lines, const struct line *line);
-/* The part of a line's rectangle under bytes [start, end), `pad` character heights wider each side.
- */
+/* The part of a line's rectangle under bytes [start, end), wider on each side; at the line's own
+ * ends half its height beyond its box, which may cut a digit in two. */
 struct quad line_part(const struct line *line, size_t start, size_t end);
 
 /* Where a picture changed since it was read first, in cells of TOUCHED_CELL pixels. */

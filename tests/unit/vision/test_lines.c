@@ -71,8 +71,28 @@ static void room_around(void **state)
     assert_true(near_room(&document) >= 200 && near_room(&document) < 300);
 }
 
+/* What is covered goes beyond the line's box at its ends only. */
+static void ends_are_covered(void **state)
+{
+    (void)state;
+    float place[10];
+    char text[] = "ab 1234567";
+    for (size_t k = 0; k < 10; k++)
+        place[k] = ((float)k + 0.5f) / 10;
+    struct line line = {
+        .quad = {{200, 50}, {1, 0}, 200, 20}, .n = 10, .glyphs = 10, .text = text, .place = place};
+    struct quad end = line_part(&line, 3, 10), middle = line_part(&line, 3, 9);
+    assert_float_equal(end.centre.x + end.w / 2, 310, 0.1);
+    assert_float_equal(end.centre.x - end.w / 2, 153, 0.1);
+    assert_float_equal(middle.centre.x + middle.w / 2, 287, 0.1);
+    struct quad all = line_part(&line, 0, 10);
+    assert_float_equal(all.w, 220, 0.1);
+    assert_float_equal(all.centre.x, 200, 0.1);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(many_lines), cmocka_unit_test(room_around)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(many_lines), cmocka_unit_test(room_around),
+                                       cmocka_unit_test(ends_are_covered)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
