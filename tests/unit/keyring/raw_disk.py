@@ -19,7 +19,10 @@ ROUNDS = 30
 
 
 def run(*command):
-    return subprocess.run(command, capture_output=True, text=True)
+    try:
+        return subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError: # who may not mount often has no mkfs on PATH either
+        return subprocess.CompletedProcess(command, 127, '', command[0] + ' is not here')
 
 
 def living_slot(epoch):
