@@ -135,8 +135,11 @@ SLUIS_MUST_CHECK int purge_sweep(struct purge *purge);
  */
 void purge_revoke_put(struct store_txn *txn, uint64_t serial);
 /* What stays of the message was sealed anew elsewhere in the same job (retention_moved_put): only
- * the leaf that it stood under, `leaf`, must go. The same rules; waits while the person is held. */
-void purge_leaf_put(struct store_txn *txn, uint64_t leaf, uint64_t subject);
+ * the leaf that it stood under, `leaf`, must go; `message` is its own serial, by which its pictures
+ * and notes are found, and moved first. While those cannot be (no room on the disk) the leaf waits,
+ * and is tried again at the next round or revoke. The same rules; waits while the person is held.
+ */
+void purge_leaf_put(struct store_txn *txn, uint64_t leaf, uint64_t message, uint64_t subject);
 void purge_wake(struct purge *purge);
 /* What the service thread does with them, in the caller's thread. */
 SLUIS_MUST_CHECK int purge_revoke(struct purge *purge);

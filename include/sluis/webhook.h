@@ -51,8 +51,9 @@ struct webhook_deps {
      * when it stands. False: its rows must stay for now (legal hold). May be NULL. */
     bool (*on_revoked)(void *ctx, struct store_txn *txn, uint64_t serial, uint64_t subject);
     /* The same of a message that was sealed anew elsewhere, masked more: `leaf` is the serial that it
-     * stood under until then. False: the old rows stay for now. */
-    bool (*on_remasked)(void *ctx, struct store_txn *txn, uint64_t leaf, uint64_t subject);
+     * stood under until then, `message` its own. False: the old rows stay for now. */
+    bool (*on_remasked)(void *ctx, struct store_txn *txn, uint64_t leaf, uint64_t message,
+                        uint64_t subject);
     void *on_revoked_ctx;
 };
 SLUIS_MUST_CHECK int webhook_new(const struct webhook_deps *deps, struct webhook **out);

@@ -41,11 +41,12 @@ static bool on_revoked(void *ctx, struct store_txn *txn, uint64_t serial, uint64
     return !purge_held(gw->purge, subject);
 }
 
-static bool on_remasked(void *ctx, struct store_txn *txn, uint64_t leaf, uint64_t subject)
+static bool on_remasked(void *ctx, struct store_txn *txn, uint64_t leaf, uint64_t message,
+                        uint64_t subject)
 {
     struct gateway *gw = ctx;
     if (txn)
-        purge_leaf_put(txn, leaf, subject);
+        purge_leaf_put(txn, leaf, message, subject);
     else
         purge_wake(gw->purge);
     return !purge_held(gw->purge, subject);

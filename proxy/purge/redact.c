@@ -348,9 +348,9 @@ static int run_redact(struct store_txn *txn, struct store_job *job)
     if (d->id.cls)
         store_put_record(txn, &d->id, buffer_span(&d->sealed));
     retention_moved_put(txn, d->item.serial, &d->at);
-    purge_leaf_put(txn, leaf, d->item.subject);
+    purge_leaf_put(txn, leaf, d->item.serial, d->item.subject);
     if (leaf != d->item.serial)
-        purge_leaf_put(txn, d->item.serial, d->item.subject);
+        purge_leaf_put(txn, d->item.serial, d->item.serial, d->item.subject);
     audit_put(txn, &d->event);
     return store_txn_error(txn);
 }

@@ -17,6 +17,7 @@
 
 #define BATCH 64
 #define ARENA_MAX (8u * 1024 * 1024)
+#define LEAF_VALUE 16 /* subject, message */
 
 static void leaf_key(uint64_t serial, uint8_t key[ROW_SERIAL_KEY])
 {
@@ -43,11 +44,12 @@ void purge_revoke_put(struct store_txn *txn, uint64_t serial)
     revoke_put(txn, serial, REVOKE_TAKEN_BACK);
 }
 
-void purge_leaf_put(struct store_txn *txn, uint64_t leaf, uint64_t subject)
+void purge_leaf_put(struct store_txn *txn, uint64_t leaf, uint64_t message, uint64_t subject)
 {
-    uint8_t key[ROW_SERIAL_KEY], value[8];
+    uint8_t key[ROW_SERIAL_KEY], value[LEAF_VALUE];
     leaf_key(leaf, key);
     be64_put(value, subject);
+    be64_put(value + 8, message);
     store_put_row(txn, STORE_TABLE_SUBJECT, span_of(key, sizeof(key)),
                   span_of(value, sizeof(value)));
 }
@@ -117,7 +119,8 @@ struct revoked {
     uint64_t serial;
     struct store_item item;
     bool known;            /* the journal has it */
-    bool leaf;             /* only a leaf: `serial` is its number */
+    bool leaf;             /* only a leaf: `serial` is its number, */
+    uint64_t message;      /* and this the message's, whatever stood under it */
     bool keep_m, erased;   /* see enum revoke_why */
     struct record_id o, m; /* where the parts are now; class 0: nowhere */
     uint64_t moved;        /* their serial when it is not the message's, else 0 */
@@ -178,13 +181,15 @@ static int take_row(void *ctx, struct span key, struct span value)
 static int take_leaf(void *ctx, struct span key, struct span value)
 {
     struct batch *b = ctx;
-    if (b->n == BATCH || key.n != ROW_SERIAL_KEY || key.p[0] != ROW_LEAF || value.n != 8)
+    if (b->n == BATCH || key.n != ROW_SERIAL_KEY || key.p[0] != ROW_LEAF || value.n < 8)
         return 1;
     if (purge_held(b->p, be64_get((const uint8_t *)value.p)))
         return 0;
     struct revoked *v = &b->at[b->n++];
     *v = (struct revoked){.serial = be64_get((const uint8_t *)key.p + 1), .leaf = true};
-    int found = store_get_item(b->read, v->serial, &v->item);
+    /* What was sealed anew twice stood under a serial that the journal does not know. */
+    v->message = value.n == LEAF_VALUE ? be64_get((const uint8_t *)value.p + 8) : v->serial;
+    int found = store_get_item(b->read, v->message, &v->item);
     if (found == 0)
         found = find_parts(b, v);
     return found == SLUIS_ENOENT ? 0 : found;
@@ -200,9 +205,9 @@ static int keep_rest(struct batch *b, const struct revoked *v)
     if (!v->leaf || !v->moved || !to->cls)
         return 0;
     if (deps->keep_media && v->item.flags & STORE_ITEM_HAS_MEDIA)
-        r = deps->keep_media(deps->ctx, v->item.subject, v->serial, to);
+        r = deps->keep_media(deps->ctx, v->item.subject, v->message, to);
     if (r == 0 && deps->keep_notes)
-        r = deps->keep_notes(deps->ctx, v->item.channel, v->item.subject, v->serial, to);
+        r = deps->keep_notes(deps->ctx, v->item.channel, v->item.subject, v->message, to);
     return r;
 }
 

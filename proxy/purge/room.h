@@ -18,10 +18,12 @@
 
 /* In the table of subjects, by message serial, in the clear (serials, classes and buckets are). */
 #define ROW_SERIAL_KEY 9
-#define ROW_REVOKED 'R'                  /* the message's leaf is to be destroyed */
-#define ROW_LEAF 'L'                     /* likewise, and that is all: subject (be64) */
-#define ROW_WORD 'S'                     /* a message leaf is to be destroyed: words.c */
-#define ROW_PERSON 'P'                   /* struct mark, sealed; by subject serial */
+#define ROW_REVOKED 'R' /* the message's leaf is to be destroyed */
+#define ROW_LEAF                                                                                   \
+    'L'                /* likewise, and that is all: subject (be64), serial of its message (be64;  \
+                           rows of before have none: the leaf's own) */
+#define ROW_WORD 'S'   /* a message leaf is to be destroyed: words.c */
+#define ROW_PERSON 'P' /* struct mark, sealed; by subject serial */
 #define ROW_MOVED RETENTION_MOVED_PREFIX /* what stayed of the message: retention.h */
 
 #define ROW_TEXT_MAX 2048

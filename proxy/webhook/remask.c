@@ -30,8 +30,10 @@ static bool leaves_go(const struct webhook_deps *deps, struct store_txn *txn,
     if (!deps->on_remasked)
         return true;
     if (m->leaf != m->row.serial) /* the job that should have said so may have failed */
-        goes = deps->on_remasked(deps->on_revoked_ctx, txn, m->row.serial, m->row.subject);
-    return deps->on_remasked(deps->on_revoked_ctx, txn, m->leaf, m->row.subject) && goes;
+        goes = deps->on_remasked(deps->on_revoked_ctx, txn, m->row.serial, m->row.serial,
+                                 m->row.subject);
+    return deps->on_remasked(deps->on_revoked_ctx, txn, m->leaf, m->row.serial, m->row.subject) &&
+           goes;
 }
 
 void remask_run(const struct webhook_deps *deps, struct store_txn *txn, const struct remask *list)
@@ -62,7 +64,8 @@ void remask_run(const struct webhook_deps *deps, struct store_txn *txn, const st
 void remask_done(const struct webhook_deps *deps, const struct remask *list)
 {
     if (list && deps->on_remasked)
-        (void)deps->on_remasked(deps->on_revoked_ctx, NULL, list->leaf, list->row.subject);
+        (void)deps->on_remasked(deps->on_revoked_ctx, NULL, list->leaf, list->row.serial,
+                                list->row.subject);
 }
 
 /* The earlier message as it stands or will stand: parts on their way to the store go first. */

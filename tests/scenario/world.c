@@ -254,9 +254,11 @@ void world_make(struct world *w)
 }
 
 /* The purge's part: it notes which leaves must go, on the writer thread. */
-static bool on_remasked(void *ctx, struct store_txn *txn, uint64_t leaf, uint64_t subject)
+static bool on_remasked(void *ctx, struct store_txn *txn, uint64_t leaf, uint64_t message,
+                        uint64_t subject)
 {
     struct world *w = ctx;
+    (void)message;
     (void)subject;
     if (txn && w->leaf_count < sizeof(w->leaves) / sizeof(w->leaves[0]))
         w->leaves[w->leaf_count++] = leaf;

@@ -65,6 +65,18 @@ static int sweep_media(void *ctx, bool *more)
     return 0;
 }
 
+static int keep_media(void *ctx, uint64_t subject, uint64_t serial, const struct record_id *to)
+{
+    struct world *w = ctx;
+    (void)subject;
+    if (serial == 0 || w->keep_fault) /* a hold: nothing to copy */
+        return serial ? w->keep_fault : 0;
+    w->kept = serial;
+    w->kept_to = *to;
+    w->keeps++;
+    return 0;
+}
+
 static unsigned told(void *ctx, uint16_t route)
 {
     const struct world *w = ctx;
@@ -87,6 +99,7 @@ void world_purge_open(struct world *w)
                                     .consents = consents,
                                     .forget = forget,
                                     .sweep_media = sweep_media,
+                                    .keep_media = keep_media,
                                     .media_leaves = media_leaves,
                                     .notes_leaves = notes_leaves,
                                     .settled = w->settled,

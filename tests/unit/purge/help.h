@@ -30,6 +30,10 @@ struct world {
     unsigned forgets, media_passes;
     uint64_t media_leaf; /* a file hangs under this message leaf; 0 none */
     uint64_t notes_leaf; /* a note likewise */
+    uint64_t kept;       /* message whose media were last moved, */
+    struct record_id kept_to;
+    unsigned keeps; /* times, */
+    int keep_fault; /* or why not */
     uint8_t flags;       /* of the messages that are put (enum store_item_flags) */
     int64_t shift_ms;    /* to be taken back */
     const char *from;    /* who the messages are from, in their text; NULL: the same for all */

@@ -440,7 +440,7 @@ static void test_hold_and_revoke(void **state)
 static int run_leaf_only(struct store_txn *txn, void *ctx)
 {
     const struct message *m = ctx;
-    purge_leaf_put(txn, m->item.serial, m->item.subject);
+    purge_leaf_put(txn, m->item.serial, m->item.serial, m->item.subject);
     return store_txn_error(txn);
 }
 
