@@ -123,6 +123,7 @@ struct graph_thread {
     struct fetchers *fetchers;         /* attach.c; NULL: none yet */
     unsigned calls;
     uint64_t media_bytes;   /* reserved: GRAPH_MEDIA_BYTES */
+    unsigned relays;        /* relay.c: each has a connection to Meta, at its tool's pace */
     struct notice *notices; /* under way, also counted in `calls` */
     unsigned notice_count;
 };

@@ -13,6 +13,9 @@
 /* What one turn of Meta's side may bring beyond a piece, before it is held. */
 #define RELAY_PENDING (4 * RELAY_PIECE)
 #define RELAY_MS (5 * 60 * 1000) /* Meta's address lives as long */
+/* At once on a thread: tools that do not read on must leave some of its connections to Meta's media
+ * (32: client.h) to others. */
+#define RELAYS_MAX 24u
 
 struct relay {
     struct upstream_ticket ticket;
@@ -34,6 +37,7 @@ void relay_free(struct call *call)
     struct relay *r = call->media->relay;
     if (!r)
         return;
+    call->thread->relays--;
     buffer_free(&r->pending);
     free(r);
     call->media->relay = NULL;
@@ -148,7 +152,9 @@ static int on_bytes(void *ctx, const struct http_head *head, struct span bytes)
     if (r->pending.error || r->came > r->length)
         return SLUIS_ELIMIT;
     pump(call); /* it lives: Meta's side has not ended */
-    if (r->pending.n >= RELAY_PIECE)
+    /* What is whole is not held: the end of a body in chunks, or until close, is still to come, and
+     * the last piece waits for it. */
+    if (r->pending.n >= RELAY_PIECE && r->came < r->length)
         hold(r, true);
     return 0;
 }
@@ -227,9 +233,11 @@ void media_on_uploaded_metadata(const struct upstream_answer *answer, void *ctx)
         reply_forward(call, answer); /* Meta's own reason, its limits among them */
         return;
     }
-    struct relay *r = call->media->relay = calloc(1, sizeof(*r));
+    struct relay *r = call->thread->relays < RELAYS_MAX ? calloc(1, sizeof(*r)) : NULL;
     enum graph_error error = r ? E_COUNT : E_BUSY;
     if (r) {
+        call->thread->relays++;
+        call->media->relay = r;
         buffer_init(&r->pending, RELAY_PENDING);
         crypto_hash_sha256_init(&r->hash);
         error = read_metadata(call, answer->body, &url);

@@ -310,8 +310,18 @@ def own():
     verdict(memory()[0] - before < 20 * 3 * MB + SLACK, "hold what a few pieces take", memory()[0] - before)
     verdict(call("GET", path).body == content, "and another is served beside them")
     verdict(15 + rest_of(links[0]) > len(content), "one reads on, and gets all")
+    heads = []
+    while b"HTTP/1.1 503" not in heads and len(links) < 24 * 64: # places of a thread, threads at most
+        more = [get(path) for _ in range(64)] # asked for together: none is cut off for slowness before the last has come
+        heads += [l.recv(12) for l in more]
+        links += more
+    verdict(set(heads) == {b"HTTP/1.1 200", b"HTTP/1.1 503"}, "so many that they would take all connections to Meta: come back",
+            (len(links), set(heads)))
+    verdict(upload(PDF, "application/pdf").status == 200, "and what others ask of Meta goes on")
     for l in links[1:]:
         l.close()
+    again = lambda: all(call("GET", "/sluis/media/" + SMALL).status == 200 for _ in range(20))
+    verdict(until(again), "places that are free when those have gone")
     for kind in ("flip", "cut"):
         faults(kind=kind, path=BYTES, count=1)
         link = get(path)
